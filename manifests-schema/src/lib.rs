@@ -1,1 +1,28 @@
-//! Placeholder.
+//! What a Lockstep manifest is: documents with exact places, layers, substitution and typed checks, from files to what
+//! would be sent to ECS. No I/O of its own: files come through [`tree::Tree`], parameters as values.
+
+pub mod canonical;
+pub mod check;
+pub mod codes;
+pub mod diagnostic;
+pub mod ecs;
+pub mod fields;
+pub mod layer;
+pub mod lists;
+pub mod merge;
+pub mod node;
+pub mod parse;
+pub mod patch;
+pub mod path;
+pub mod pins;
+pub mod render;
+pub mod repository;
+pub mod service;
+pub mod source;
+pub mod substitute;
+pub mod tree;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use render::{Desired, Rendered};
+pub use repository::{Environment, Mode, Repository};
+pub use service::Service;

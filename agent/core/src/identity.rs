@@ -1,0 +1,131 @@
+//! Tags and hashes: how Lockstep recognises what is its own.
+
+use crate::{
+    normalise::{Context, normalise},
+    observed::Tags,
+};
+use lockstep_manifests::{canonical::Root, render::Desired};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// The source that owns an object.
+pub const SOURCE: &str = "lockstep:source";
+/// The ECS service's name.
+pub const SERVICE: &str = "lockstep:service";
+/// The environment's name.
+pub const ENVIRONMENT: &str = "lockstep:environment";
+/// On a task definition revision: the commit that brought it.
+pub const COMMIT: &str = "lockstep:commit";
+/// On a task definition revision: the hash of its content.
+pub const HASH: &str = "lockstep:hash";
+/// On a service: the hash of the desired state that ECS rejected.
+pub const REJECTED: &str = "lockstep:rejected";
+/// On a task definition revision: why ECS rejected it, in short.
+pub const OUTCOME: &str = "lockstep:outcome";
+
+/// Who owns a live service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This source, for this environment and service.
+    Us,
+    /// Nobody that we know: it carries none of our tags, or not all of them.
+    Nobody,
+    /// Another source, or another environment or service of this one.
+    Other(String),
+}
+
+/// Reads the owner from a service's tags.
+pub fn owner(tags: &Tags, source: &str, environment: &str, service: &str) -> Owner {
+    let get = |name: &str| tags.get(name).map(String::as_str);
+    match (get(SOURCE), get(ENVIRONMENT), get(SERVICE)) {
+        (Some(a), Some(b), Some(c)) if a == source && b == environment && c == service => Owner::Us,
+        (Some(a), _, _) if a != source => Owner::Other(format!("source {a}")),
+        (Some(_), Some(b), _) if b != environment => Owner::Other(format!("environment {b} of this source")),
+        (Some(_), Some(_), Some(c)) => Owner::Other(format!("service {c} of this source and environment")),
+        _ => Owner::Nobody,
+    }
+}
+
+/// The three tags of ownership.
+pub fn ownership_tags(source: &str, environment: &str, service: &str) -> Tags {
+    [(SOURCE, source), (ENVIRONMENT, environment), (SERVICE, service)]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The hash of a task definition's content, `v1:` and 32 hex digits. An index only: equality is the differ's.
+pub fn content_hash(task_definition: &Value) -> String {
+    let context = Context::of([task_definition]);
+    hash(&[&normalise(Root::TaskDefinition, task_definition, &context)])
+}
+
+/// The hash of everything that is desired of a service.
+pub fn desired_hash(desired: &Desired) -> String {
+    let context = Context::of([&desired.task_definition, &desired.service]);
+    hash(&[
+        &normalise(Root::TaskDefinition, &desired.task_definition, &context),
+        &normalise(Root::Service, &desired.service, &context),
+        &Value::Object(desired.service_tags.clone()),
+    ])
+}
+
+fn hash(values: &[&Value]) -> String {
+    let mut hasher = Sha256::new();
+    for value in values {
+        hasher.update(value.to_string().as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize().iter().take(16).fold(String::from("v1:"), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A text cut to what a tag's value may hold: 256 letters, digits, spaces and `+-=._:/@`.
+pub fn tag_text(text: &str) -> String {
+    let mut result = String::new();
+    for letter in text.chars() {
+        let letter = if letter.is_alphanumeric() || "+-=._:/@ ".contains(letter) { letter } else { ' ' };
+        if !(letter == ' ' && result.ends_with(' ')) {
+            result.push(letter);
+        }
+    }
+    result.trim().chars().take(256).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_and_order_do_not_change_a_hash() {
+        let a = json!({"family": "a", "cpu": "1 vCPU", "networkMode": "awsvpc", "containerDefinitions": [
+            {"name": "web", "image": "x", "portMappings": [{"containerPort": 80}], "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}]});
+        let b = json!({"family": "a", "cpu": "1024", "networkMode": "awsvpc", "containerDefinitions": [
+            {"name": "web", "image": "x", "essential": true, "cpu": 0, "mountPoints": [],
+             "portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}], "environment": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}]});
+        assert_eq!(content_hash(&a), content_hash(&b));
+        assert_ne!(content_hash(&a), content_hash(&json!({"family": "a"})));
+    }
+
+    #[test]
+    fn an_owner_is_all_three_tags() {
+        let ours = ownership_tags("acme", "prod", "web");
+        assert_eq!(owner(&ours, "acme", "prod", "web"), Owner::Us);
+        assert_eq!(owner(&Tags::new(), "acme", "prod", "web"), Owner::Nobody);
+        assert_eq!(owner(&ours, "other", "prod", "web"), Owner::Other("source acme".into()));
+        assert_eq!(owner(&ours, "acme", "dev", "web"), Owner::Other("environment prod of this source".into()));
+        let mut stripped = ours.clone();
+        stripped.remove(SERVICE);
+        assert_eq!(owner(&stripped, "acme", "prod", "web"), Owner::Nobody);
+    }
+
+    #[test]
+    fn tag_texts_hold_only_what_tags_allow() {
+        assert_eq!(tag_text("exit 1 (web) “boom”\n  x"), "exit 1 web boom x");
+        assert_eq!(tag_text(&"a".repeat(300)).len(), 256);
+    }
+}

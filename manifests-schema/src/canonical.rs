@@ -1,0 +1,495 @@
+//! One document in canonical form: every list that has a map form becomes a map from its key, scalars that stand for
+//! a member are spelled out, and keys that the model does not have are errors. Values are not looked at: substitution
+//! comes later.
+
+use crate::{
+    codes,
+    diagnostic::Diagnostic,
+    ecs::{Kind, Structure, shapes},
+    lists::{Key, KeyForm, ListKind, list_kind, port_key},
+    node::{Entry, Map, Node, Value},
+    source::Span,
+    substitute::has_substitution,
+};
+
+/// Where a document comes from: decides what `null` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file in AWS's own shape: `null` is as absent, members of answers are dropped with a note.
+    Aws,
+    /// A layer of ours: `null` removes what an earlier layer declared.
+    Layer,
+}
+
+/// Which of the two roots a document describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Root {
+    /// RegisterTaskDefinition's input.
+    TaskDefinition,
+    /// CreateService's input.
+    Service,
+}
+
+impl Root {
+    /// The name in paths and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Root::TaskDefinition => "taskDefinition",
+            Root::Service => "service",
+        }
+    }
+
+    /// The shape of the model.
+    pub fn shape(self) -> &'static Structure {
+        match self {
+            Root::TaskDefinition => &shapes::REGISTER_TASK_DEFINITION,
+            Root::Service => &shapes::CREATE_SERVICE,
+        }
+    }
+
+    fn read_only(self) -> &'static [&'static str] {
+        match self {
+            Root::TaskDefinition => shapes::TASK_DEFINITION_READ_ONLY,
+            Root::Service => shapes::SERVICE_READ_ONLY,
+        }
+    }
+}
+
+/// The canonical form of a document, with what is wrong with it in `problems`.
+pub fn canonical(node: Node, root: Root, origin: Origin, problems: &mut Vec<Diagnostic>) -> Node {
+    let mut reader = Reader {
+        origin,
+        root,
+        problems,
+    };
+    let node = if origin == Origin::Aws {
+        reader.unwrap_answer(node)
+    } else {
+        node
+    };
+    reader.structure(node, root.shape(), true)
+}
+
+struct Reader<'a> {
+    origin: Origin,
+    root: Root,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// Takes the definition out of what `describe-*` prints.
+    fn unwrap_answer(&mut self, node: Node) -> Node {
+        let wrapper = match self.root {
+            Root::TaskDefinition => "taskDefinition",
+            Root::Service => "service",
+        };
+        let is_answer = |name: &str| node.get(name).is_some_and(|inner| inner.as_map().is_some());
+        if is_answer(wrapper) {
+            let mut inner = node.get(wrapper).cloned().unwrap_or_else(|| node.clone());
+            if let (Some(tags), Some(map)) = (node.get("tags"), inner.as_map_mut()) {
+                let span = tags.span.clone();
+                map.entry("tags".to_owned()).or_insert(Entry {
+                    key: span,
+                    node: tags.clone(),
+                });
+            }
+            return inner;
+        }
+        if self.root == Root::Service
+            && let Some(Value::List(services)) = node.get("services").map(|list| &list.value)
+        {
+            if services.len() == 1 {
+                return services[0].clone();
+            }
+            let message = format!(
+                "the file holds {} services; a file declares one",
+                services.len()
+            );
+            self.problems
+                .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        }
+        node
+    }
+
+    fn structure(&mut self, node: Node, shape: &'static Structure, top: bool) -> Node {
+        let span = node.span.clone();
+        let map = match node.value {
+            Value::Map(map) => map,
+            Value::String(text) if has_substitution(&text) => {
+                return Node {
+                    value: Value::String(text),
+                    span,
+                };
+            }
+            Value::Null => {
+                return Node {
+                    value: Value::Null,
+                    span,
+                };
+            }
+            _ => {
+                let message = format!(
+                    "{} must be a map, not {}",
+                    shape_name(shape, self.root),
+                    node.kind()
+                );
+                self.problems
+                    .push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+                return Node::empty_map(&span);
+            }
+        };
+        let mut result = Map::with_capacity(map.len());
+        for (name, entry) in map {
+            let Some(member) = shape.member(&name) else {
+                self.unknown(&name, &entry, shape, top);
+                continue;
+            };
+            if !member.in_sdk {
+                let message =
+                    format!("this build's AWS SDK has no member `{name}`, so it could not be sent");
+                self.problems.push(
+                    Diagnostic::error(codes::NOT_IN_SDK, &entry.key, message)
+                        .hint("update Lockstep to a newer version"),
+                );
+                continue;
+            }
+            if top
+                && self.root == Root::Service
+                && matches!(name.as_str(), "taskDefinition" | "clientToken")
+            {
+                let message = format!("`{name}` is set by Lockstep at each write and was dropped");
+                self.problems
+                    .push(Diagnostic::error(codes::OURS, &entry.key, message).as_note());
+                continue;
+            }
+            if entry.node.is_null() {
+                if self.origin == Origin::Layer {
+                    result.insert(name, entry);
+                }
+                continue;
+            }
+            let node = self.value(entry.node, &member.kind, shape, member.name);
+            result.insert(
+                name,
+                Entry {
+                    key: entry.key,
+                    node,
+                },
+            );
+        }
+        Node {
+            value: Value::Map(result),
+            span,
+        }
+    }
+
+    fn unknown(&mut self, name: &str, entry: &Entry, shape: &'static Structure, top: bool) {
+        if top && self.root.read_only().contains(&name) {
+            let message = format!(
+                "`{name}` is part of what AWS answers, not of what is declared; it was dropped"
+            );
+            self.problems
+                .push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
+            return;
+        }
+        if top && name == "forceNewDeployment" {
+            let message = "`forceNewDeployment` is an order to ECS, not a state".to_owned();
+            self.problems
+                .push(Diagnostic::error(codes::NOT_STATE, &entry.key, message));
+            return;
+        }
+        let message = format!("{} has no member `{name}`", shape_name(shape, self.root));
+        self.problems.push(
+            Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message)
+                .suggest(name, shape.members.iter().map(|member| member.name)),
+        );
+    }
+
+    fn value(
+        &mut self,
+        node: Node,
+        kind: &'static Kind,
+        owner: &'static Structure,
+        name: &'static str,
+    ) -> Node {
+        match kind {
+            Kind::Structure(inner) => self.structure(node, inner, false),
+            Kind::List(element) => self.list(node, element, owner, name),
+            Kind::Map(_) => match &node.value {
+                Value::Map(_) => node,
+                Value::String(text) if has_substitution(text) => node,
+                _ => self.wrong(&node, name, "a map"),
+            },
+            _ => node,
+        }
+    }
+
+    fn wrong(&mut self, node: &Node, name: &str, expected: &str) -> Node {
+        let message = format!("`{name}` must be {expected}, not {}", node.kind());
+        self.problems
+            .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        Node::new(Value::Null, &node.span)
+    }
+
+    fn list(
+        &mut self,
+        node: Node,
+        element: &'static Kind,
+        owner: &'static Structure,
+        name: &'static str,
+    ) -> Node {
+        let kind = list_kind(owner.name, name);
+        if let (ListKind::Keyed(key), Kind::Structure(shape)) = (kind, element) {
+            if key.has_map_form() {
+                return self.keyed(node, key, shape, name);
+            }
+            if matches!(node.value, Value::Map(_)) {
+                return self.wrong(&node, name, "a list (its elements have no single key)");
+            }
+        }
+        let span = node.span.clone();
+        match node.value {
+            Value::List(items) => {
+                let items = items
+                    .into_iter()
+                    .map(|item| match element {
+                        Kind::Structure(shape) => self.structure(item, shape, false),
+                        _ => item,
+                    })
+                    .collect();
+                Node {
+                    value: Value::List(items),
+                    span,
+                }
+            }
+            Value::String(ref text) if has_substitution(text) => node,
+            _ => self.wrong(&node, name, "a list"),
+        }
+    }
+
+    fn keyed(
+        &mut self,
+        node: Node,
+        key: Key,
+        shape: &'static Structure,
+        name: &'static str,
+    ) -> Node {
+        let span = node.span.clone();
+        let mut result = Map::new();
+        match node.value {
+            Value::Map(map) => {
+                for (text, entry) in map {
+                    let Some(text) = self.written_key(&text, &entry.key, key) else {
+                        continue;
+                    };
+                    let node = self.element(entry.node, &text, &entry.key, key, shape);
+                    self.insert(
+                        &mut result,
+                        text,
+                        Entry {
+                            key: entry.key,
+                            node,
+                        },
+                        name,
+                    );
+                }
+            }
+            Value::List(items) => {
+                for item in items {
+                    let place = item.span.clone();
+                    let Value::Map(_) = item.value else {
+                        self.wrong(&item, name, "a list of maps, or a map");
+                        continue;
+                    };
+                    let Some((text, place)) = self.element_key(&item, &place, key, name) else {
+                        continue;
+                    };
+                    let node = self.element(item, &text, &place, key, shape);
+                    self.insert(&mut result, text, Entry { key: place, node }, name);
+                }
+            }
+            Value::String(ref text) if has_substitution(text) => return node,
+            _ => return self.wrong(&node, name, "a list, or a map by key"),
+        }
+        Node {
+            value: Value::Map(result),
+            span,
+        }
+    }
+
+    fn insert(&mut self, map: &mut Map, text: String, entry: Entry, name: &str) {
+        if let Some(first) = map.get(&text) {
+            let message = format!("`{name}` has two elements `{text}`");
+            self.problems.push(
+                Diagnostic::error(codes::DUPLICATE_KEY, &entry.key, message)
+                    .related("first defined here", &first.key),
+            );
+        } else {
+            map.insert(text, entry);
+        }
+    }
+
+    /// The canonical key of a key as written in the map form.
+    fn written_key(&mut self, text: &str, place: &Span, key: Key) -> Option<String> {
+        if has_substitution(text) {
+            let message =
+                "a key cannot be substituted; substitutions stand in values only".to_owned();
+            self.problems
+                .push(Diagnostic::error(codes::SUBSTITUTION, place, message));
+            return None;
+        }
+        if key.form != KeyForm::Port {
+            return Some(text.to_owned());
+        }
+        let (port, protocol) = text
+            .split_once('/')
+            .map_or((text, None), |(port, protocol)| (port, Some(protocol)));
+        let is_port = |part: &str| part.parse::<u16>().is_ok();
+        if !(is_port(port)
+            || port
+                .split_once('-')
+                .is_some_and(|(low, high)| is_port(low) && is_port(high)))
+        {
+            let message = format!("`{text}` is not a port: write 8080, 8080/udp or 8000-8010/tcp");
+            self.problems
+                .push(Diagnostic::error(codes::WRONG_TYPE, place, message));
+            return None;
+        }
+        Some(port_key(port, protocol))
+    }
+
+    /// The key of an element in the list form, and where it stands.
+    fn element_key(
+        &mut self,
+        item: &Node,
+        place: &Span,
+        key: Key,
+        name: &str,
+    ) -> Option<(String, Span)> {
+        let part = |member: &str| {
+            item.as_map()
+                .and_then(|map| map.get(member))
+                .and_then(|entry| {
+                    entry
+                        .node
+                        .scalar_text()
+                        .filter(|text| !text.is_empty())
+                        .map(|text| (text, entry.node.span.clone()))
+                })
+        };
+        let found = match key.form {
+            KeyForm::Port => part("containerPort")
+                .or_else(|| part("containerPortRange"))
+                .map(|(port, place)| {
+                    (
+                        port_key(
+                            &port,
+                            part("protocol").map(|(protocol, _)| protocol).as_deref(),
+                        ),
+                        place,
+                    )
+                }),
+            _ => part(key.members[0]),
+        };
+        match found {
+            Some((text, place)) if has_substitution(&text) => {
+                let message = format!(
+                    "`{}` is the key of the element and cannot be substituted",
+                    key.members[0]
+                );
+                self.problems
+                    .push(Diagnostic::error(codes::SUBSTITUTION, &place, message));
+                None
+            }
+            Some(found) => Some(found),
+            None => {
+                let message = format!("an element of `{name}` needs `{}`", key.members[0]);
+                self.problems
+                    .push(Diagnostic::error(codes::MISSING, place, message));
+                None
+            }
+        }
+    }
+
+    /// An element in canonical form: a map without its key members.
+    fn element(
+        &mut self,
+        node: Node,
+        text: &str,
+        place: &Span,
+        key: Key,
+        shape: &'static Structure,
+    ) -> Node {
+        if node.is_null() {
+            return node;
+        }
+        let span = node.span.clone();
+        if node.as_map().is_none() {
+            let Some(member) = key.scalar.filter(|_| node.scalar_text().is_some()) else {
+                let expected = if key.scalar.is_some() {
+                    "a scalar or a map"
+                } else {
+                    "a map"
+                };
+                let message = format!("`{text}` must be {expected}, not {}", node.kind());
+                self.problems
+                    .push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+                return Node::empty_map(&span);
+            };
+            let mut map = Map::new();
+            map.insert(
+                member.to_owned(),
+                Entry {
+                    key: place.clone(),
+                    node,
+                },
+            );
+            return Node {
+                value: Value::Map(map),
+                span,
+            };
+        }
+        let mut node = self.structure(node, shape, false);
+        if let Some(map) = node.as_map_mut() {
+            for (member, expected) in key_members(text, key) {
+                let Some(entry) = map.shift_remove(member) else {
+                    continue;
+                };
+                let written = entry.node.scalar_text().unwrap_or_default();
+                if written != expected && !written.is_empty() {
+                    let message = format!(
+                        "`{member}` is `{written}`, but the element's key says `{expected}`"
+                    );
+                    self.problems.push(Diagnostic::error(
+                        codes::KEY_CONFLICT,
+                        &entry.node.span,
+                        message,
+                    ));
+                }
+            }
+        }
+        node
+    }
+}
+
+/// The members that a canonical key stands for, with their texts.
+pub fn key_members(text: &str, key: Key) -> Vec<(&'static str, String)> {
+    if key.form == KeyForm::Port {
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let member = if port.contains('-') {
+            "containerPortRange"
+        } else {
+            "containerPort"
+        };
+        return vec![(member, port.to_owned()), ("protocol", protocol.to_owned())];
+    }
+    vec![(key.members[0], text.to_owned())]
+}
+
+fn shape_name(shape: &Structure, root: Root) -> String {
+    if std::ptr::eq(shape, root.shape()) {
+        root.name().to_owned()
+    } else {
+        format!("`{}`", shape.name)
+    }
+}

@@ -1,0 +1,101 @@
+//! The codes of diagnostics. They are part of the interface: a code never changes its meaning.
+
+/// A stable code with its explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Code {
+    /// For example `LS0101`.
+    pub id: &'static str,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// What it means and what to do, for `lockstep explain`.
+    pub page: &'static str,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $title:literal, $page:literal;)*) => {
+        $($(#[$doc])* pub const $name: Code = Code { id: $id, title: $title, page: $page };)*
+        /// All codes, in order.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    /// The file cannot be read as text.
+    UNREADABLE = "LS0001", "unreadable file", "The file is not UTF-8 text, is larger than 1 MiB, or is a symbolic link. Lockstep reads regular text files of the repository and never follows a link.";
+    /// YAML or JSON syntax.
+    SYNTAX = "LS0002", "syntax error", "The file is not valid YAML or JSON. JSON files are strict: no comments and no trailing commas. Write YAML if you want comments.";
+    /// A key stands twice in one map.
+    DUPLICATE_KEY = "LS0003", "duplicate key", "A key stands twice in the same map, so one of the two values would be lost. Remove one of them.";
+    /// A second YAML document.
+    SECOND_DOCUMENT = "LS0004", "second document", "A manifest is one YAML document. Put the second one into a file of its own: each file has one purpose, and a document after `---` would silently be ignored by most tools.";
+    /// Nesting, size or alias expansion.
+    TOO_COMPLEX = "LS0005", "too complex", "The file nests too deeply, has too many nodes, or its aliases expand too far.";
+    /// A key that the format does not have.
+    UNKNOWN_KEY = "LS0101", "unknown key", "The key is not part of the format. Keys are case-sensitive and follow the ECS API. A key that is left in place would be silently ignored by ECS, so Lockstep refuses it.";
+    /// A value of the wrong type.
+    WRONG_TYPE = "LS0102", "wrong type", "The value has another type than the ECS API (or Lockstep's own format) asks for.";
+    /// A required member is absent.
+    MISSING = "LS0103", "missing member", "A member that the format requires is absent after all layers were merged.";
+    /// A value outside a closed list.
+    NOT_ALLOWED = "LS0104", "value not allowed", "The value is not one of the values that the format lists.";
+    /// An entry that matches nothing.
+    NOTHING_MATCHED = "LS0105", "nothing matched", "A patch, a null, a pin, an ignore entry or a file names something that does not exist. It would have no effect, so it is probably a mistake.";
+    /// A reserved name.
+    RESERVED = "LS0106", "reserved name", "Environments cannot be named service, servicedef or taskdef, because the files of a service with these names have another meaning.";
+    /// A key that is reserved for a later version.
+    NOT_YET = "LS0107", "not yet", "The key is part of the format, but this version does not implement it. It is refused because an ignored setting is worse than an absent one.";
+    /// A file that is named and cannot be used.
+    FILE_REFERENCE = "LS0108", "file reference", "The path must name a regular file inside the repository, relative to the file that names it (or to the root when it starts with /).";
+    /// The same content in two places.
+    TWO_PLACES = "LS0109", "declared in two places", "The task definition or the service is declared inline and in a file, or an environment has an overlay file and inline content. Keep one of them.";
+    /// A name with letters that AWS does not accept.
+    BAD_NAME = "LS0110", "bad name", "Names of services, families and environments consist of letters, digits, hyphens and underscores, 255 at most.";
+    /// One identity declared twice.
+    DUPLICATE_IDENTITY = "LS0111", "declared twice", "Two directories declare the same service (account, region, cluster, serviceName) or the same service name within one source.";
+    /// A name of an environment or service that does not exist.
+    UNKNOWN_NAME = "LS0112", "unknown name", "An environment, service or component of this name is not declared.";
+    /// A circle of inherits or after.
+    CYCLE = "LS0113", "cycle", "`inherits` and `after` must not lead back to where they started.";
+    /// The key of a keyed element disagrees with the element.
+    KEY_CONFLICT = "LS0114", "key conflict", "In the keyed form the map's key is the element's name. A name that is repeated inside must be equal to it.";
+    /// A member that this build cannot send.
+    NOT_IN_SDK = "LS0115", "member not supported by this build", "The AWS SDK of this build does not have the member yet, so it could not be sent. Update Lockstep.";
+    /// Wrong place for a member.
+    WRONG_PLACE = "LS0116", "wrong place", "The member cannot stand here: `cluster` must equal the environment's cluster, and a service with `scope: taskDefinition` declares no ECS service of its own.";
+    /// An order where state is expected.
+    NOT_STATE = "LS0117", "an order, not a state", "Members such as forceNewDeployment tell ECS to do something once. A config repository states what should be.";
+    /// Substitution syntax.
+    SUBSTITUTION = "LS0201", "substitution", "Substitutions are `${{ name }}`, `environment`, `account`, `region`, `cluster`, `vars.x`, `ssm:/path[:version]` and `secret:name`. Write `$${{` for a literal `${{`.";
+    /// A variable that is not set.
+    UNKNOWN_VARIABLE = "LS0202", "unknown variable", "The variable is not set in any layer of this service and environment.";
+    /// A list or map inside of a text.
+    SUBSTITUTION_TYPE = "LS0203", "substitution type", "Inside a longer text a substitution must be a string or a number. A list, map, boolean or null can only be the whole value.";
+    /// A parameter that cannot be read.
+    PARAMETER = "LS0204", "parameter", "The parameter or secret does not exist, may not be read, or is a SecureString. Secret values belong into `secrets`, where ECS resolves them.";
+    /// A patch that cannot be applied.
+    PATCH = "LS0301", "patch", "Patches are RFC 6902 operations on {taskDefinition, service} with keyed lists in keyed form. All operations of a list apply, or none.";
+    /// A pin that is not a tag or digest.
+    PIN = "LS0302", "pin", "A pin is TAG, TAG@sha256:…, @sha256:… or a full image reference.";
+    /// A read-only member was dropped.
+    READ_ONLY = "LS0401", "read-only member dropped", "The member is part of what AWS answers, not of what can be declared. It was dropped.";
+    /// A member that Lockstep sets itself was dropped.
+    OURS = "LS0402", "member set by Lockstep", "The task definition revision and the client token are chosen by Lockstep at each write. What the file says was dropped.";
+}
+
+/// The code of this id.
+pub fn find(id: &str) -> Option<Code> {
+    ALL.iter()
+        .copied()
+        .find(|code| code.id.eq_ignore_ascii_case(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
+        assert_eq!(find("ls0101"), Some(UNKNOWN_KEY));
+    }
+}

@@ -1,0 +1,147 @@
+//! JSON, strictly: comments and trailing commas are refused with a clear sentence, duplicate keys as well.
+
+use super::{MAX_DEPTH, MAX_NODES};
+use crate::{
+    codes,
+    diagnostic::Diagnostic,
+    node::{Entry, Map, Node, Value},
+    source::{SourceFile, Span},
+};
+use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged, parse_to_ast};
+use std::sync::Arc;
+
+pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
+    let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+    let offset = file.text.len() - text.len();
+    check_depth(file, text)?;
+    let strict = ParseOptions {
+        allow_comments: false,
+        allow_loose_object_property_names: false,
+        allow_trailing_commas: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| {
+        let range = error.range();
+        let span = Span::new(file, range.start + offset..range.end + offset);
+        let found = lower_first(&error.kind().to_string());
+        let diagnostic = Diagnostic::error(codes::SYNTAX, &span, found);
+        vec![if text[range.start.min(text.len())..].starts_with("//")
+            || text[range.start.min(text.len())..].starts_with("/*")
+        {
+            diagnostic.hint(
+                "JSON has no comments; rename the file to .yaml (JSON is valid YAML) and use `#`",
+            )
+        } else {
+            diagnostic
+        }]
+    })?;
+    let Some(value) = parsed.value else {
+        return Ok(Node::new(Value::Null, &Span::of_file(file)));
+    };
+    let mut reader = Reader {
+        file,
+        offset,
+        problems: Vec::new(),
+        nodes: 0,
+    };
+    let node = reader.node(&value);
+    if reader.nodes > MAX_NODES {
+        reader.problems.push(Diagnostic::error(
+            codes::TOO_COMPLEX,
+            &Span::of_file(file),
+            format!("the document has more than {MAX_NODES} values"),
+        ));
+    }
+    if reader.problems.is_empty() {
+        Ok(node)
+    } else {
+        Err(reader.problems)
+    }
+}
+
+struct Reader<'a> {
+    file: &'a Arc<SourceFile>,
+    offset: usize,
+    problems: Vec<Diagnostic>,
+    nodes: usize,
+}
+
+impl Reader<'_> {
+    fn span(&self, of: &impl Ranged) -> Span {
+        Span::new(self.file, of.start() + self.offset..of.end() + self.offset)
+    }
+
+    fn node(&mut self, value: &ast::Value<'_>) -> Node {
+        self.nodes += 1;
+        let span = self.span(value);
+        let value = match value {
+            ast::Value::StringLit(literal) => Value::String(literal.value.clone().into_owned()),
+            ast::Value::NumberLit(literal) => Value::Number(literal.value.to_owned()),
+            ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
+            ast::Value::NullKeyword(_) => Value::Null,
+            ast::Value::Array(array) => {
+                Value::List(array.elements.iter().map(|item| self.node(item)).collect())
+            }
+            ast::Value::Object(object) => {
+                let mut map = Map::with_capacity(object.properties.len());
+                for property in &object.properties {
+                    let name = match &property.name {
+                        ast::ObjectPropName::String(literal) => literal.value.clone().into_owned(),
+                        ast::ObjectPropName::Word(word) => word.value.to_owned(),
+                    };
+                    let key = self.span(&property.name);
+                    let node = self.node(&property.value);
+                    if let Some(first) = map.get(&name) {
+                        let first: &Entry = first;
+                        self.problems.push(
+                            Diagnostic::error(
+                                codes::DUPLICATE_KEY,
+                                &key,
+                                format!("the key `{name}` stands twice"),
+                            )
+                            .related("first defined here", &first.key),
+                        );
+                    } else {
+                        map.insert(name, Entry { key, node });
+                    }
+                }
+                Value::Map(map)
+            }
+        };
+        Node { value, span }
+    }
+}
+
+/// The parser recurses, so the depth is bounded before it runs.
+fn check_depth(file: &Arc<SourceFile>, text: &str) -> Result<(), Vec<Diagnostic>> {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let span = Span::new(file, at..at + 1);
+            let message = format!("values nest more than {MAX_DEPTH} levels deep");
+            return Err(vec![Diagnostic::error(codes::TOO_COMPLEX, &span, message)]);
+        }
+    }
+    Ok(())
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}

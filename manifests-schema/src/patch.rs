@@ -1,0 +1,115 @@
+//! RFC 6902 patches on the merged definition, with keyed lists in keyed form. The operations are json-patch's; this
+//! module carries the places across.
+
+use crate::{
+    codes,
+    diagnostic::Diagnostic,
+    node::{Entry, Map, Node, Value, number},
+    source::Span,
+};
+use serde_json::Value as Json;
+
+/// Applies one list of operations to `{taskDefinition, service}`: all of them, or none.
+pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
+    let Value::List(written) = &patch.value else {
+        problems.push(Diagnostic::error(
+            codes::PATCH,
+            &patch.span,
+            "`patches` is a list of RFC 6902 operations",
+        ));
+        return;
+    };
+    let mut document = target.to_json();
+    for operation in written {
+        let parsed: Result<json_patch::PatchOperation, _> =
+            serde_json::from_value(operation.to_json());
+        let parsed = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let message = format!("not an RFC 6902 operation: {error}");
+                let hint =
+                    "an operation is a map of op, path and, for add, replace and test, value";
+                problems.push(Diagnostic::error(codes::PATCH, &operation.span, message).hint(hint));
+                return;
+            }
+        };
+        if let Err(error) = json_patch::patch(&mut document, std::slice::from_ref(&parsed)) {
+            let path = operation.get("path").unwrap_or(operation);
+            let message = format!("the operation cannot be applied: {}", error.kind);
+            let mut problem = Diagnostic::error(codes::PATCH, &path.span, message);
+            if let Some(near) = path
+                .as_str()
+                .and_then(|written| nearest_pointer(&document, written))
+            {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            problems.push(problem);
+            return;
+        }
+    }
+    *target = graft(target, &document, &patch.span);
+}
+
+/// The tree for `document`, with the nodes of `old` where the values are equal and the patch's place elsewhere.
+fn graft(old: &Node, document: &Json, patch: &Span) -> Node {
+    match (&old.value, document) {
+        (Value::Map(map), Json::Object(object)) => {
+            let mut result = Map::with_capacity(object.len());
+            for (name, value) in object {
+                let entry = match map.get(name) {
+                    Some(entry) => Entry {
+                        key: entry.key.clone(),
+                        node: graft(&entry.node, value, patch),
+                    },
+                    None => Entry {
+                        key: patch.clone(),
+                        node: Node::from_json(value, patch),
+                    },
+                };
+                result.insert(name.clone(), entry);
+            }
+            Node {
+                value: Value::Map(result),
+                span: old.span.clone(),
+            }
+        }
+        (Value::List(items), Json::Array(values)) if items.len() == values.len() => Node {
+            value: Value::List(
+                items
+                    .iter()
+                    .zip(values)
+                    .map(|(item, value)| graft(item, value, patch))
+                    .collect(),
+            ),
+            span: old.span.clone(),
+        },
+        (Value::Number(text), value) if number(text).as_ref() == Some(value) => old.clone(),
+        _ if old.to_json() == *document => old.clone(),
+        _ => Node::from_json(document, patch),
+    }
+}
+
+/// A pointer that exists and is near to one that does not: the first wrong step is replaced.
+fn nearest_pointer(document: &Json, written: &str) -> Option<String> {
+    let mut at = document;
+    let mut good = String::new();
+    for step in written.strip_prefix('/')?.split('/') {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        let object = at.as_object()?;
+        match object.get(&name) {
+            Some(next) => {
+                good.push('/');
+                good.push_str(step);
+                at = next;
+            }
+            None => {
+                let near = crate::diagnostic::nearest(&name, object.keys().map(String::as_str))?;
+                return Some(format!(
+                    "{good}/{}",
+                    near.replace('~', "~0").replace('/', "~1")
+                ));
+            }
+        }
+    }
+    None
+}

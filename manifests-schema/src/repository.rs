@@ -1,0 +1,459 @@
+//! The repository as a whole: `lockstep.yaml`, its environments, the components, and where the services are.
+
+use crate::{
+    codes,
+    diagnostic::Diagnostic,
+    fields::Fields,
+    layer::{Files, Layer, LayerKind, variables},
+    node::{Map, Value},
+    source::Span,
+    tree::Tree,
+};
+use indexmap::IndexMap;
+use std::collections::BTreeMap;
+
+/// The name of the repository's own file.
+pub const CONFIG: &str = "lockstep.yaml";
+const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
+
+/// How an environment's rounds may act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Plan and report, never write.
+    #[default]
+    Observe,
+    /// Make what runs equal to what is declared.
+    Converge,
+}
+
+/// A named target.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Span,
+    /// AWS account id, 12 digits.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// ECS cluster name.
+    pub cluster: String,
+    /// Variables, with those of the environments that it inherits from.
+    pub vars: Map,
+    /// Defaults of the chain, outermost first.
+    pub defaults: Vec<Layer>,
+    /// How to sync.
+    pub mode: Mode,
+    /// Environments whose services go first.
+    pub after: Vec<(String, Span)>,
+    /// The chain of inheritance, from the outermost environment to this one.
+    pub chain: Vec<String>,
+}
+
+/// Where a service's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDirectory {
+    /// The service's name: the directory's last part.
+    pub name: String,
+    /// Path from the root.
+    pub path: String,
+}
+
+/// The repository's own settings.
+#[derive(Clone, Debug, Default)]
+pub struct Repository {
+    /// The repository's defaults.
+    pub defaults: Layer,
+    /// Environments in file order, those that are usable.
+    pub environments: IndexMap<String, Environment>,
+    /// Components by name.
+    pub components: BTreeMap<String, Layer>,
+    /// Directories that hold a service, in path order.
+    pub services: Vec<ServiceDirectory>,
+    /// Paths and ids of the files that this was read from, for caches.
+    pub read: Vec<(String, String)>,
+}
+
+#[derive(Default)]
+struct Written {
+    span: Option<Span>,
+    inherits: Option<(String, Span)>,
+    account: Option<(String, Span)>,
+    region: Option<(String, Span)>,
+    cluster: Option<(String, Span)>,
+    vars: Map,
+    defaults: Option<Layer>,
+    mode: Option<Mode>,
+    after: Vec<(String, Span)>,
+}
+
+impl Repository {
+    /// Reads everything but the services. With errors in `problems`, what was read may still be looked at, but nothing
+    /// may be written on its ground.
+    pub fn load(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Self {
+        let mut files = Files {
+            tree,
+            read: Vec::new(),
+        };
+        let mut repository = Self {
+            services: discover(tree, problems),
+            ..Self::default()
+        };
+        if tree.find(CONFIG).is_none() {
+            let message = format!("the repository has no {CONFIG} at its root");
+            problems.push(
+                Diagnostic::general(codes::MISSING, message).hint("it names the environments"),
+            );
+            return repository;
+        }
+        for entry in tree.below("components") {
+            let Some(name) = entry.path.strip_prefix("components/").and_then(|name| {
+                name.strip_suffix(".yaml")
+                    .or_else(|| name.strip_suffix(".yml"))
+            }) else {
+                continue;
+            };
+            if let Some(node) = files.parse(&entry.path, problems) {
+                let mut fields = Fields::new(node, "a component", problems);
+                let layer = Layer::read(&mut fields, LayerKind::Component, &mut files);
+                fields.finish();
+                repository.components.insert(name.to_owned(), layer);
+            }
+        }
+        if let Some(node) = files.parse(CONFIG, problems) {
+            repository.read_config(Fields::new(node, "lockstep.yaml", problems), &mut files);
+        }
+        repository.read = files.read;
+        repository
+    }
+
+    fn read_config(&mut self, mut fields: Fields<'_>, files: &mut Files<'_>) {
+        match fields.text("version") {
+            Some((text, _)) if text == "1" => {}
+            Some((text, span)) => {
+                let message = format!("version `{text}` is not known to this build");
+                fields.problems.push(
+                    Diagnostic::error(codes::NOT_ALLOWED, &span, message)
+                        .hint("write `version: 1`"),
+                );
+            }
+            None => {
+                let span = fields.span().clone();
+                fields.problems.push(
+                    Diagnostic::error(codes::MISSING, &span, "lockstep.yaml needs `version`")
+                        .hint("write `version: 1`"),
+                );
+            }
+        }
+        if let Some(entry) = fields.take("defaults") {
+            let mut inner = Fields::new(entry.node, "`defaults`", fields.problems);
+            self.defaults = Layer::read(&mut inner, LayerKind::Defaults, files);
+            inner.finish();
+        }
+        let mut written: IndexMap<String, Written> = IndexMap::new();
+        let environments = fields.take("environments");
+        match environments.map(|entry| entry.node) {
+            Some(node) => match node.value {
+                Value::Map(map) => {
+                    for (name, entry) in map {
+                        check_environment_name(&name, &entry.key, fields.problems);
+                        let inner = Fields::new(entry.node, "an environment", fields.problems);
+                        written.insert(name, read_environment(inner, entry.key, files));
+                    }
+                }
+                _ => {
+                    let message = "`environments` is a map from name to environment".to_owned();
+                    fields
+                        .problems
+                        .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+                }
+            },
+            None => {
+                let span = fields.span().clone();
+                fields.problems.push(Diagnostic::error(
+                    codes::MISSING,
+                    &span,
+                    "lockstep.yaml needs `environments`",
+                ));
+            }
+        }
+        fields.not_yet(&["freezes", "previews", "checks"]);
+        self.resolve(written, fields.problems);
+        fields.finish();
+    }
+
+    /// Follows `inherits` and builds the environments.
+    fn resolve(&mut self, mut written: IndexMap<String, Written>, problems: &mut Vec<Diagnostic>) {
+        let names: Vec<String> = written.keys().cloned().collect();
+        for name in &names {
+            if let Some(chain) = chain_of(name, &written, problems)
+                && let Some(environment) = build(name, &chain, &written, problems)
+            {
+                self.environments.insert(name.clone(), environment);
+            }
+        }
+        for (name, environment) in &mut written {
+            for (other, span) in &environment.after {
+                if !names.contains(other) {
+                    let message =
+                        format!("`after` of `{name}` names `{other}`, which is not an environment");
+                    problems.push(
+                        Diagnostic::error(codes::UNKNOWN_NAME, span, message)
+                            .suggest(other, names.iter().map(String::as_str)),
+                    );
+                }
+            }
+        }
+        let graph: BTreeMap<&str, Vec<(&str, &Span)>> = self
+            .environments
+            .values()
+            .map(|environment| {
+                (
+                    environment.name.as_str(),
+                    environment
+                        .after
+                        .iter()
+                        .map(|(name, span)| (name.as_str(), span))
+                        .collect(),
+                )
+            })
+            .collect();
+        if let Some((cycle, span)) = find_cycle(&graph) {
+            let message = format!("`after` leads back to itself: {}", cycle.join(" → "));
+            problems.push(Diagnostic::error(codes::CYCLE, span, message));
+        }
+    }
+}
+
+fn check_environment_name(name: &str, span: &Span, problems: &mut Vec<Diagnostic>) {
+    if RESERVED.contains(&name) {
+        let message = format!("`{name}` is a reserved name: services have files of that name");
+        problems.push(Diagnostic::error(codes::RESERVED, span, message));
+    } else if !is_name(name) {
+        let message =
+            format!("`{name}` is not a name: use letters, digits, `-` and `_`, 255 at most");
+        problems.push(Diagnostic::error(codes::BAD_NAME, span, message));
+    }
+}
+
+/// Whether this is a name that AWS accepts for services and families.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) -> Written {
+    let mut written = Written {
+        span: Some(key),
+        ..Written::default()
+    };
+    written.inherits = fields.text("inherits");
+    written.account = fields.text("account");
+    if let Some((account, span)) = &written.account
+        && !(account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        let message = format!(
+            "`{account}` is not an AWS account id (12 digits; keep the quotes for leading zeros)"
+        );
+        fields
+            .problems
+            .push(Diagnostic::error(codes::WRONG_TYPE, span, message));
+    }
+    written.region = fields.text("region");
+    written.cluster = fields.text("cluster");
+    written.vars = variables(&mut fields);
+    written.after = fields.texts("after");
+    if let Some(entry) = fields.take("defaults") {
+        let mut inner = Fields::new(entry.node, "`defaults`", fields.problems);
+        written.defaults = Some(Layer::read(&mut inner, LayerKind::Defaults, files));
+        inner.finish();
+    }
+    if let Some(entry) = fields.take("sync") {
+        let mut inner = Fields::new(entry.node, "`sync`", fields.problems);
+        if let Some((text, span)) = inner.text("mode") {
+            match text.as_str() {
+                "observe" => written.mode = Some(Mode::Observe),
+                "converge" => written.mode = Some(Mode::Converge),
+                _ => inner.problems.push(
+                    Diagnostic::error(codes::NOT_ALLOWED, &span, format!("`{text}` is not a mode"))
+                        .hint("the modes are observe and converge"),
+                ),
+            }
+        }
+        inner.not_yet(&[
+            "maxConcurrent",
+            "stopAfterFailures",
+            "maxUnexplained",
+            "prune",
+            "heal",
+        ]);
+        inner.finish();
+    }
+    fields.not_yet(&[
+        "updates", "prune", "heal", "freezes", "follows", "checks", "previews",
+    ]);
+    fields.finish();
+    written
+}
+
+/// The chain from the outermost environment to `name`.
+fn chain_of(
+    name: &str,
+    written: &IndexMap<String, Written>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Vec<String>> {
+    let mut chain = vec![name.to_owned()];
+    let mut at = name;
+    while let Some((parent, span)) = written
+        .get(at)
+        .and_then(|environment| environment.inherits.as_ref())
+    {
+        if chain.contains(parent) {
+            let message = format!("`inherits` leads back to `{parent}`");
+            problems.push(Diagnostic::error(codes::CYCLE, span, message));
+            return None;
+        }
+        if !written.contains_key(parent) {
+            let message = format!("`inherits` names `{parent}`, which is not an environment");
+            problems.push(
+                Diagnostic::error(codes::UNKNOWN_NAME, span, message)
+                    .suggest(parent, written.keys().map(String::as_str)),
+            );
+            return None;
+        }
+        chain.push(parent.clone());
+        at = parent;
+    }
+    chain.reverse();
+    Some(chain)
+}
+
+fn build(
+    name: &str,
+    chain: &[String],
+    written: &IndexMap<String, Written>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Environment> {
+    let own = &written[name];
+    let span = own.span.clone()?;
+    let inherited = |pick: fn(&Written) -> Option<&(String, Span)>,
+                     what: &str,
+                     problems: &mut Vec<Diagnostic>| {
+        let found = chain
+            .iter()
+            .rev()
+            .find_map(|link| pick(&written[link]))
+            .map(|(text, _)| text.clone());
+        if found.is_none() {
+            let message = format!("environment `{name}` needs `{what}`");
+            problems.push(Diagnostic::error(codes::MISSING, &span, message));
+        }
+        found
+    };
+    let account = inherited(|written| written.account.as_ref(), "account", problems);
+    let region = inherited(|written| written.region.as_ref(), "region", problems);
+    let cluster = inherited(|written| written.cluster.as_ref(), "cluster", problems);
+    let mut vars = Map::new();
+    for link in chain {
+        vars.extend(written[link].vars.clone());
+    }
+    Some(Environment {
+        name: name.to_owned(),
+        account: account?,
+        region: region?,
+        cluster: cluster?,
+        vars,
+        defaults: chain
+            .iter()
+            .filter_map(|link| written[link].defaults.clone())
+            .collect(),
+        mode: chain
+            .iter()
+            .rev()
+            .find_map(|link| written[link].mode)
+            .unwrap_or_default(),
+        after: own.after.clone(),
+        chain: chain.to_vec(),
+        span,
+    })
+}
+
+/// Finds a circle in a graph of names; the place is that of the edge that closes it.
+pub fn find_cycle<'a>(
+    graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
+) -> Option<(Vec<&'a str>, &'a Span)> {
+    fn visit<'a>(
+        at: &'a str,
+        graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
+        stack: &mut Vec<&'a str>,
+        done: &mut Vec<&'a str>,
+    ) -> Option<(Vec<&'a str>, &'a Span)> {
+        if done.contains(&at) {
+            return None;
+        }
+        stack.push(at);
+        for (next, span) in graph.get(at).into_iter().flatten() {
+            if let Some(from) = stack.iter().position(|name| name == next) {
+                let mut cycle = stack[from..].to_vec();
+                cycle.push(next);
+                return Some((cycle, span));
+            }
+            if let Some(found) = visit(next, graph, stack, done) {
+                return Some(found);
+            }
+        }
+        stack.pop();
+        done.push(at);
+        None
+    }
+    let mut done = Vec::new();
+    graph
+        .keys()
+        .find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
+}
+
+/// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`.
+fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirectory> {
+    let mut found: Vec<ServiceDirectory> = Vec::new();
+    let mut by_name: BTreeMap<String, String> = BTreeMap::new();
+    for entry in tree.below("services") {
+        let Some((directory, file)) = entry.path.rsplit_once('/') else {
+            continue;
+        };
+        let is_service = matches!(
+            file,
+            "service.yaml" | "service.yml" | "taskdef.json" | "taskdef.yaml" | "taskdef.yml"
+        );
+        let name = directory.rsplit('/').next().unwrap_or(directory).to_owned();
+        if !is_service
+            || directory == "services"
+            || by_name.get(&name).is_some_and(|path| path == directory)
+        {
+            continue;
+        }
+        if !is_name(&name) {
+            let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
+            let message = format!(
+                "the directory's name `{name}` is not a service name: use letters, digits, `-` and `_`"
+            );
+            problems.push(Diagnostic::error(codes::BAD_NAME, &span, message));
+            continue;
+        }
+        if let Some(first) = by_name.get(&name) {
+            let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
+            let message = format!("a service `{name}` is declared in `{first}` already");
+            problems.push(Diagnostic::error(codes::DUPLICATE_IDENTITY, &span, message));
+        }
+        by_name.insert(name.clone(), directory.to_owned());
+        found.push(ServiceDirectory {
+            name,
+            path: directory.to_owned(),
+        });
+    }
+    found
+}

@@ -1,0 +1,290 @@
+//! A service's own files: `service.yaml`, `taskdef.*`, `servicedef.*`, overlays and pins, read once for all
+//! environments.
+
+use crate::{
+    canonical::{Origin, Root, canonical},
+    codes,
+    diagnostic::Diagnostic,
+    fields::Fields,
+    layer::{Files, Layer, LayerKind},
+    node::Value,
+    parse,
+    pins::{self, Pin},
+    repository::{Environment, Repository, ServiceDirectory},
+    source::{SourceFile, Span},
+    tree::Tree,
+};
+use indexmap::IndexMap;
+
+/// A service as its files state it, before any environment is chosen.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Name and directory.
+    pub directory: ServiceDirectory,
+    /// Its own layer, with `taskdef.*` and `servicedef.*` in it.
+    pub layer: Layer,
+    /// Overlays by environment; `None` where the service is taken out of the environment.
+    pub overlays: IndexMap<String, Option<Layer>>,
+    /// Pins by environment.
+    pub pins: IndexMap<String, Vec<Pin>>,
+    /// Paths and ids of the files that this was read from, for caches.
+    pub read: Vec<(String, String)>,
+    /// A place that stands for the service as a whole.
+    pub span: Span,
+}
+
+const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
+
+impl Service {
+    /// Reads a service's files.
+    pub fn load(
+        repository: &Repository,
+        directory: &ServiceDirectory,
+        tree: &dyn Tree,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let mut files = Files {
+            tree,
+            read: Vec::new(),
+        };
+        let names: Vec<String> = tree
+            .below(&directory.path)
+            .iter()
+            .filter_map(|file| file.path[directory.path.len() + 1..].to_owned().into())
+            .filter(|name: &String| !name.contains('/'))
+            .collect();
+        let of_directory = SourceFile::new(format!("{}/", directory.path), "");
+        let mut service = Self {
+            directory: directory.clone(),
+            layer: Layer::default(),
+            overlays: IndexMap::new(),
+            pins: IndexMap::new(),
+            read: Vec::new(),
+            span: Span::of_file(&of_directory),
+        };
+        let own = names
+            .iter()
+            .find(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
+        if let Some(name) = own
+            && let Some(node) = files.parse(&format!("{}/{name}", directory.path), problems)
+        {
+            service.span = Span::of_file(&node.span.file);
+            let mut fields = Fields::new(node, "service.yaml", problems);
+            service.layer = Layer::read(&mut fields, LayerKind::Service, &mut files);
+            if let Some(entry) = fields.take("environments") {
+                service.read_inline_overlays(entry.node, repository, &mut files, fields.problems);
+            }
+            fields.finish();
+        }
+        service.found_definition(
+            Root::TaskDefinition,
+            "taskdef",
+            &names,
+            &mut files,
+            problems,
+        );
+        service.found_definition(Root::Service, "servicedef", &names, &mut files, problems);
+        for name in &names {
+            service.read_other(name, repository, &mut files, problems);
+        }
+        service.read = files.read;
+        service
+    }
+
+    fn read_inline_overlays(
+        &mut self,
+        node: crate::node::Node,
+        repository: &Repository,
+        files: &mut Files<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let span = node.span.clone();
+        let Value::Map(map) = node.value else {
+            let message = "`environments` is a map from environment to overlay".to_owned();
+            problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+            return;
+        };
+        for (name, entry) in map {
+            if !repository.environments.is_empty() && !repository.environments.contains_key(&name) {
+                let message = format!("`{name}` is not an environment of lockstep.yaml");
+                problems.push(
+                    Diagnostic::error(codes::UNKNOWN_NAME, &entry.key, message)
+                        .suggest(&name, repository.environments.keys().map(String::as_str)),
+                );
+                continue;
+            }
+            if entry.node.is_null() {
+                self.overlays.insert(name, None);
+                continue;
+            }
+            let mut fields = Fields::new(entry.node, "an overlay", problems);
+            let layer = Layer::read(&mut fields, LayerKind::Overlay, files);
+            fields.finish();
+            self.overlays.insert(name, Some(layer));
+        }
+    }
+
+    /// `taskdef.*` or `servicedef.*` beside `service.yaml`.
+    fn found_definition(
+        &mut self,
+        root: Root,
+        stem: &str,
+        names: &[String],
+        files: &mut Files<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let mut found = names.iter().filter(|name| {
+            name.strip_prefix(stem)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(|rest| EXTENSIONS.contains(&rest))
+        });
+        let Some(name) = found.next() else { return };
+        let path = format!("{}/{name}", self.directory.path);
+        if let Some(second) = found.next() {
+            let span = Span::of_file(&SourceFile::new(
+                format!("{}/{second}", self.directory.path),
+                "",
+            ));
+            let message = format!("`{name}` and `{second}` both declare the {}", root.name());
+            problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
+        }
+        let slot = match root {
+            Root::TaskDefinition => &mut self.layer.task_definition,
+            Root::Service => &mut self.layer.service,
+        };
+        if let Some(inline) = slot {
+            if inline.span.file.path == path {
+                return;
+            }
+            let message = format!("`{}` stands here and in `{path}`", root.name());
+            problems.push(
+                Diagnostic::error(codes::TWO_PLACES, &inline.span, message)
+                    .hint("keep one of them"),
+            );
+            return;
+        }
+        if let Some(node) = files.parse(&path, problems) {
+            *slot = Some(canonical(node, root, Origin::Aws, problems));
+        }
+        if self.span.file.text.is_empty()
+            && let Some(node) = slot
+        {
+            self.span = Span::of_file(&node.span.file);
+        }
+    }
+
+    /// Overlays, pins, and YAML files that mean nothing.
+    fn read_other(
+        &mut self,
+        name: &str,
+        repository: &Repository,
+        files: &mut Files<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        let Some((stem, "yaml" | "yml")) = name.rsplit_once('.') else {
+            return;
+        };
+        if matches!(stem, "service" | "taskdef" | "servicedef") {
+            return;
+        }
+        let path = format!("{}/{name}", self.directory.path);
+        if files.read.iter().any(|(read, _)| *read == path) {
+            return;
+        }
+        let (environment, is_pins) = stem
+            .strip_suffix(".pins")
+            .map_or((stem, false), |stem| (stem, true));
+        if !repository.environments.contains_key(environment) {
+            if repository.environments.is_empty() {
+                return;
+            }
+            let span = Span::of_file(&SourceFile::new(path.clone(), ""));
+            let message = format!(
+                "`{name}` belongs to no environment of lockstep.yaml, and nothing names it"
+            );
+            let names = repository.environments.keys().map(String::as_str);
+            problems.push(
+                Diagnostic::error(codes::NOTHING_MATCHED, &span, message)
+                    .suggest(environment, names),
+            );
+            return;
+        }
+        let Some(node) = files.parse(&path, problems) else {
+            return;
+        };
+        if is_pins {
+            self.pins
+                .insert(environment.to_owned(), pins::read(&node, problems));
+            return;
+        }
+        let span = Span::of_file(&node.span.file);
+        let is_empty = node.as_map().is_some_and(indexmap::IndexMap::is_empty);
+        let mut fields = Fields::new(node, "an overlay", problems);
+        let layer = Layer::read(&mut fields, LayerKind::Overlay, files);
+        fields.finish();
+        match self.overlays.get(environment) {
+            Some(None) => {
+                let message = format!(
+                    "service.yaml takes the service out of `{environment}`, but it has an overlay file"
+                );
+                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
+            }
+            Some(Some(inline)) if !is_empty && !inline.is_empty() => {
+                let message =
+                    format!("the overlay of `{environment}` stands here and in service.yaml");
+                problems.push(
+                    Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"),
+                );
+            }
+            Some(Some(inline)) if !inline.is_empty() => {}
+            _ => {
+                self.overlays.insert(environment.to_owned(), Some(layer));
+            }
+        }
+    }
+
+    /// Whether the service is in an environment.
+    pub fn is_in(&self, environment: &Environment) -> bool {
+        if matches!(self.overlays.get(&environment.name), Some(None)) {
+            return false;
+        }
+        let named = |name: &String| matches!(self.overlays.get(name), Some(Some(_)));
+        if self.overlays.values().all(Option::is_none) {
+            // Taken out of an ancestor means out of what inherits from it as well.
+            return !environment
+                .chain
+                .iter()
+                .any(|link| matches!(self.overlays.get(link), Some(None)));
+        }
+        let mut member = false;
+        for link in &environment.chain {
+            match self.overlays.get(link) {
+                Some(None) => member = false,
+                Some(Some(_)) => member = true,
+                None => {}
+            }
+        }
+        member || named(&environment.name)
+    }
+}
+
+impl Layer {
+    /// Whether the layer says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.components.is_empty()
+            && self.after.is_none()
+            && self.vars.is_empty()
+            && self.task_definition.is_none()
+            && self.service.is_none()
+            && self.patches.is_none()
+            && self.ignore.is_empty()
+            && self.scope.is_none()
+            && self.adopt.is_none()
+            && self.replace.is_none()
+    }
+}
+
+/// Whether a path is one that [`Service::load`] may read.
+pub fn is_service_file(path: &str) -> bool {
+    path.starts_with("services/") && parse::is_manifest(path)
+}
