@@ -1,1 +1,12 @@
-//! Placeholder.
+//! Lockstep's decisions, as synchronous functions over plain data: what is equal, what differs, what to do about it,
+//! and what became of it. No I/O, no clock, no AWS types.
+
+pub mod diff;
+pub mod identity;
+pub mod lint;
+pub mod mask;
+pub mod normalise;
+pub mod observed;
+pub mod plan;
+pub mod report;
+pub mod rules;

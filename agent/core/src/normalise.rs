@@ -29,11 +29,20 @@ impl Context {
         let mut context = Self::default();
         for definition in definitions {
             let text = |name: &str| definition.get(name).and_then(Value::as_str);
-            let list = |name: &str| definition.get(name).and_then(Value::as_array).into_iter().flatten();
+            let list = |name: &str| {
+                definition
+                    .get(name)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+            };
             context.fargate |= list("requiresCompatibilities").any(|value| value == "FARGATE")
                 || text("launchType") == Some("FARGATE")
                 || list("capacityProviderStrategy").any(|item| {
-                    matches!(item.get("capacityProvider").and_then(Value::as_str), Some("FARGATE" | "FARGATE_SPOT"))
+                    matches!(
+                        item.get("capacityProvider").and_then(Value::as_str),
+                        Some("FARGATE" | "FARGATE_SPOT")
+                    )
                 });
             context.windows |= definition
                 .pointer("/runtimePlatform/operatingSystemFamily")
@@ -56,15 +65,30 @@ pub fn normalise(root: Root, value: &Value, context: &Context) -> Value {
 fn structure(value: &Value, shape: &'static Structure, context: &Context) -> Value {
     let mut result = Map::new();
     for member in shape.members {
-        let Some(written) = value.get(member.name) else { continue };
-        let rule = rule_of(shape.name, member.name);
-        let Some(mut normal) = member_value(written, &member.kind, shape, member.name, rule.text, context) else {
+        let Some(written) = value.get(member.name) else {
             continue;
         };
-        if shape.name == "PortMapping" && member.name == "hostPort" && is_same_port(value, written, context) {
+        let rule = rule_of(shape.name, member.name);
+        let Some(mut normal) = member_value(
+            written,
+            &member.kind,
+            shape,
+            member.name,
+            rule.text,
+            context,
+        ) else {
+            continue;
+        };
+        if shape.name == "PortMapping"
+            && member.name == "hostPort"
+            && is_same_port(value, written, context)
+        {
             continue;
         }
-        if shape.name == "Device" && member.name == "containerPath" && value.get("hostPath") == Some(written) {
+        if shape.name == "Device"
+            && member.name == "containerPath"
+            && value.get("hostPath") == Some(written)
+        {
             continue;
         }
         if matches!(member.kind, Kind::Double) {
@@ -118,12 +142,21 @@ fn member_value(
     let normal = match (kind, value) {
         (_, Value::Null) => return None,
         (Kind::Structure(shape), Value::Object(_)) => structure(value, shape, context),
-        (Kind::List(element), Value::Array(items)) => list(items, element, list_kind(owner.name, name), context),
+        (Kind::List(element), Value::Array(items)) => {
+            list(items, element, list_kind(owner.name, name), context)
+        }
         (Kind::Map(_), Value::Object(map)) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+            Value::Object(
+                sorted
+                    .into_iter()
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            )
         }
-        (Kind::String | Kind::Enum(_), Value::String(written)) => Value::String(normal_text(written, text)),
+        (Kind::String | Kind::Enum(_), Value::String(written)) => {
+            Value::String(normal_text(written, text))
+        }
         _ => value.clone(),
     };
     let empty = match &normal {
@@ -165,7 +198,9 @@ fn list(items: &[Value], element: &'static Kind, kind: ListKind, context: &Conte
                     if let Some(scalar) = key.scalar
                         && object.keys().all(|name| name == scalar)
                     {
-                        value = object.shift_remove(scalar).unwrap_or_else(|| Value::String(String::new()));
+                        value = object
+                            .shift_remove(scalar)
+                            .unwrap_or_else(|| Value::String(String::new()));
                     }
                 }
                 map.insert(text, value);
@@ -188,7 +223,9 @@ pub fn element_key(item: &Value, key: Key) -> String {
         _ => None,
     };
     if key.form == KeyForm::Port {
-        let port = part("containerPort").or_else(|| part("containerPortRange")).unwrap_or_default();
+        let port = part("containerPort")
+            .or_else(|| part("containerPortRange"))
+            .unwrap_or_default();
         return port_key(&port, part("protocol").as_deref());
     }
     if key.members == ["type", "value"] && part("type").as_deref() != Some("InferenceAccelerator") {
@@ -197,7 +234,11 @@ pub fn element_key(item: &Value, key: Key) -> String {
     if key.members == ["hostPath", "containerPath"] && part("hostPath") == part("containerPath") {
         return part("hostPath").unwrap_or_default();
     }
-    key.members.iter().filter_map(|name| part(name)).collect::<Vec<_>>().join(",")
+    key.members
+        .iter()
+        .filter_map(|name| part(name))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn normal_text(written: &str, text: Text) -> String {
@@ -219,7 +260,9 @@ fn normal_text(written: &str, text: Text) -> String {
 /// `1 vCPU` → `1024`, `.5 gb` → `512`; anything else stays.
 fn units(written: &str, unit: &str, factor: f64) -> String {
     let lower = written.trim().to_ascii_lowercase();
-    let Some(amount) = lower.strip_suffix(unit) else { return written.trim().to_owned() };
+    let Some(amount) = lower.strip_suffix(unit) else {
+        return written.trim().to_owned();
+    };
     match amount.trim().parse::<f64>() {
         Ok(amount) if amount.is_finite() => format!("{}", (amount * factor).round()),
         _ => written.to_owned(),

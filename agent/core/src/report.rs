@@ -1,0 +1,324 @@
+//! A finished plan: typed actions, and for everything that is not done a typed reason. Stable as data
+//! (`lockstep.plan/1`); readers ignore unknown members. The closed lists of kinds and reasons are here.
+
+use crate::{diff::Change, rules::Effect};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The name of the plan's format.
+pub const FORMAT: &str = "lockstep.plan/1";
+
+/// What an action does. A closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ActionKind {
+    /// Tag an existing service as ours.
+    AdoptService,
+    /// Register a task definition revision.
+    RegisterTaskDefinition,
+    /// Create a service.
+    CreateService,
+    /// Change a service.
+    UpdateService,
+    /// Set tags of a service.
+    TagService,
+    /// Set tags of a task definition revision.
+    TagTaskDefinition,
+}
+
+/// Why something is not done. A closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reason {
+    /// The environment is observed only.
+    Observe,
+    /// ECS failed or rolled back this desired state.
+    Rejected,
+    /// A service of that name exists and does not carry our tags.
+    NotAdopted,
+    /// A service of that name belongs to another source, environment or service.
+    ForeignOwner,
+    /// A service that goes first is not done.
+    Waiting,
+    /// ECS is rolling back, or the old service is still draining.
+    RollingBack,
+    /// The change needs a new service, and the manifest does not allow to replace it.
+    Replace,
+    /// ECS has no way to make the change.
+    Refused,
+    /// The ECS service must exist and does not.
+    Missing,
+    /// The service is not controlled by ECS's own deployments.
+    Controller,
+    /// The agent's own file does not allow it.
+    NotAllowed,
+    /// Something could not be read; nothing is concluded from that.
+    Unread,
+    /// The manifest is not usable.
+    Invalid,
+    /// The desired count is left to Application Auto Scaling.
+    Autoscaled,
+    /// The endpoint has no deployment history, so that a rejected state cannot be recognised.
+    NoHistory,
+    /// The account is not the one that the environment names.
+    WrongAccount,
+}
+
+/// One thing that is not done, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Why, as one of a closed list.
+    pub reason: Reason,
+    /// Why, in words.
+    pub text: String,
+    /// The differences that stay, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// Whether what runs is what is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SyncStatus {
+    /// It is.
+    Synced,
+    /// It is not.
+    OutOfSync,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// How what runs is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Health {
+    /// The wanted tasks run.
+    Healthy,
+    /// A deployment is under way.
+    Progressing,
+    /// Fewer tasks run than should, or the latest deployment failed.
+    Degraded,
+    /// No tasks are wanted.
+    Suspended,
+    /// There is no such service.
+    Missing,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// What became of the desired state on ECS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Not started.
+    Pending,
+    /// Under way.
+    Progressing,
+    /// ECS completed it.
+    Deployed,
+    /// ECS failed it, rolled it back or stopped it.
+    Rejected,
+    /// A newer one took its place.
+    Superseded,
+    /// Under way for longer than its deadline.
+    Stalled,
+}
+
+/// The order to send, for the executor. Not part of the plan's data form.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// RegisterTaskDefinition with these members and tags.
+    Register {
+        /// The input, without tags.
+        definition: Value,
+        /// The tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// CreateService with these members and tags.
+    Create {
+        /// The input, without taskDefinition, cluster and tags.
+        service: Value,
+        /// The task definition.
+        revision: RevisionRef,
+        /// The tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// UpdateService with these members.
+    Update {
+        /// The changed members, complete, in CreateService's shape.
+        members: Value,
+        /// The task definition, where it changes.
+        revision: Option<RevisionRef>,
+        /// Whether to force a deployment.
+        force: bool,
+    },
+    /// TagResource on the service.
+    TagService {
+        /// The tags to set.
+        tags: BTreeMap<String, String>,
+    },
+    /// TagResource on a task definition revision.
+    TagRevision {
+        /// The revision.
+        arn: String,
+        /// The tags to set.
+        tags: BTreeMap<String, String>,
+    },
+}
+
+/// A task definition revision that a later action uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevisionRef {
+    /// One that exists.
+    Known(String),
+    /// The one that this plan registers.
+    Registered,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// What it does.
+    pub kind: ActionKind,
+    /// What changes by it.
+    pub changes: Vec<Change>,
+    /// The order for the executor.
+    #[serde(skip)]
+    pub order: Option<Order>,
+}
+
+impl Action {
+    /// The strongest effect of its changes.
+    pub fn effect(&self) -> Effect {
+        let deploys = matches!(self.kind, ActionKind::CreateService);
+        let strongest = self
+            .changes
+            .iter()
+            .map(|change| change.effect)
+            .max()
+            .unwrap_or(Effect::InPlace);
+        if deploys {
+            Effect::NewDeployment
+        } else {
+            strongest
+        }
+    }
+}
+
+/// The plan of one service in one environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The service's name.
+    pub name: String,
+    /// Whether what runs is what is declared.
+    pub sync: SyncStatus,
+    /// How what runs is doing.
+    pub health: Health,
+    /// What became of the desired state; absent while nothing can be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// What to do.
+    pub actions: Vec<Action>,
+    /// What not to do, and why.
+    pub withheld: Vec<Withheld>,
+    /// The hash of the desired state.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub desired: String,
+}
+
+impl ServicePlan {
+    /// A plan that does nothing, for a reason.
+    pub fn withheld(
+        name: &str,
+        sync: SyncStatus,
+        health: Health,
+        reason: Reason,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            sync,
+            health,
+            verdict: None,
+            actions: Vec::new(),
+            withheld: vec![Withheld {
+                reason,
+                text: text.into(),
+                changes: Vec::new(),
+            }],
+            desired: String::new(),
+        }
+    }
+
+    /// Whether an action or something withheld says that what runs is not what is declared.
+    pub fn has_differences(&self) -> bool {
+        !self.actions.is_empty()
+            || self
+                .withheld
+                .iter()
+                .any(|withheld| !withheld.changes.is_empty())
+    }
+
+    /// Whether a reason stands among what is withheld.
+    pub fn is_withheld_for(&self, reason: Reason) -> bool {
+        self.withheld
+            .iter()
+            .any(|withheld| withheld.reason == reason)
+    }
+}
+
+/// The plan of one environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentPlan {
+    /// The environment's name.
+    pub name: String,
+    /// Its services, in order of their names.
+    pub services: Vec<ServicePlan>,
+    /// What is not done in the environment as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
+}
+
+/// A problem of the repository, as data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The code.
+    pub code: String,
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// One sentence.
+    pub message: String,
+    /// The file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The plan of a repository.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The commit that it is for; empty for a checkout with changes.
+    pub commit: String,
+    /// The environments, in file order.
+    pub environments: Vec<EnvironmentPlan>,
+    /// What is wrong with the repository.
+    pub problems: Vec<Problem>,
+}
+
+impl Plan {
+    /// Whether anything differs.
+    pub fn has_differences(&self) -> bool {
+        self.environments
+            .iter()
+            .flat_map(|environment| &environment.services)
+            .any(ServicePlan::has_differences)
+    }
+}
