@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Lockstep: GitOps for Amazon ECS and Fargate, without Kubernetes.
+
+pub mod aws;
+pub mod git;

@@ -1,0 +1,187 @@
+//! SDK clients by account and region, with the role to assume, and the check that the credentials are for the account
+//! that the environment names.
+
+use super::{AwsError, Pace, error::Remedy};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+/// A role to assume for an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountRole {
+    /// Its ARN.
+    pub role: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+/// All clients, made when they are first needed.
+pub struct Accounts {
+    base: SdkConfig,
+    roles: BTreeMap<String, AccountRole>,
+    share: f64,
+    made: Mutex<HashMap<(String, String), Arc<Clients>>>,
+}
+
+/// The clients of one account and region.
+pub struct Clients {
+    /// The account that they must be for.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
+    pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
+    sts: aws_sdk_sts::Client,
+    pub(crate) pace: Pace,
+    has_role: bool,
+    caller: OnceLock<String>,
+    /// Set once the endpoint turned out to have no deployment history.
+    pub(crate) no_history: AtomicBool,
+}
+
+impl Accounts {
+    /// Reads the SDK's standard chain: environment, profiles, task role, endpoint.
+    pub async fn load(roles: BTreeMap<String, AccountRole>, share: f64) -> Self {
+        let retries = RetryConfig::standard()
+            .with_max_attempts(3)
+            .with_initial_backoff(Duration::from_millis(200));
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(20))
+            .operation_timeout(Duration::from_secs(60))
+            .build();
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(retries)
+            .timeout_config(timeouts);
+        Self {
+            base: loader.load().await,
+            roles,
+            share,
+            made: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The same, with everything given: for the demo and for tests.
+    pub fn fixed(base: SdkConfig, roles: BTreeMap<String, AccountRole>, share: f64) -> Self {
+        Self {
+            base,
+            roles,
+            share,
+            made: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The clients for an account and region.
+    pub async fn clients(&self, account: &str, region: &str) -> Arc<Clients> {
+        let mut made = self.made.lock().await;
+        let key = (account.to_owned(), region.to_owned());
+        if let Some(clients) = made.get(&key) {
+            return clients.clone();
+        }
+        let clients = Arc::new(self.make(account, region).await);
+        made.insert(key, clients.clone());
+        clients
+    }
+
+    /// The account that the process's own credentials are for.
+    ///
+    /// # Errors
+    /// When STS cannot be asked.
+    pub async fn own_account(&self, region: &str) -> Result<String, AwsError> {
+        let config = self
+            .base
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .build();
+        caller(&aws_sdk_sts::Client::new(&config)).await
+    }
+
+    async fn make(&self, account: &str, region: &str) -> Clients {
+        let mut config = self
+            .base
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .build();
+        let role = self.roles.get(account);
+        if let Some(role) = role {
+            let mut provider = aws_config::sts::AssumeRoleProvider::builder(role.role.clone())
+                .session_name("lockstep")
+                .region(Region::new(region.to_owned()))
+                .configure(&config);
+            if let Some(external) = &role.external_id {
+                provider = provider.external_id(external.clone());
+            }
+            let provider = provider.build().await;
+            config = config
+                .to_builder()
+                .credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(
+                    provider,
+                ))
+                .build();
+        }
+        Clients {
+            account: account.to_owned(),
+            region: region.to_owned(),
+            ecs: aws_sdk_ecs::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            scaling: aws_sdk_applicationautoscaling::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            pace: Pace::new(self.share),
+            has_role: role.is_some(),
+            caller: OnceLock::new(),
+            no_history: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Clients {
+    /// Compares the account of the credentials with the one that is expected. Asked once; a failure is asked again.
+    ///
+    /// # Errors
+    /// When STS cannot be asked, or answers with another account.
+    pub async fn check_account(&self) -> Result<(), AwsError> {
+        let caller = match self.caller.get() {
+            Some(caller) => caller.clone(),
+            None => {
+                let found = caller(&self.sts).await?;
+                self.caller.get_or_init(|| found).clone()
+            }
+        };
+        if caller == self.account {
+            return Ok(());
+        }
+        let hint = if self.has_role {
+            "the role under `accounts:` in the agent's file leads to another account"
+        } else {
+            "name a role for it under `accounts:` in the agent's file"
+        };
+        Err(AwsError {
+            operation: "sts:GetCallerIdentity",
+            remedy: Remedy::Credentials,
+            text: format!(
+                "the credentials are for account {caller}, not {}; {hint}",
+                self.account
+            ),
+        })
+    }
+}
+
+async fn caller(sts: &aws_sdk_sts::Client) -> Result<String, AwsError> {
+    const OPERATION: &str = "sts:GetCallerIdentity";
+    let answer = sts
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| AwsError::new(OPERATION, &error))?;
+    answer
+        .account()
+        .map(str::to_owned)
+        .ok_or_else(|| AwsError::build(OPERATION, &"the answer names no account"))
+}

@@ -1,0 +1,442 @@
+//! Reads of ECS, turned into the plain data that the planner looks at.
+
+use super::{AwsError, Clients, Remedy, generated, pace::Group};
+use aws_sdk_ecs::types as sdk;
+use futures_util::{StreamExt, stream};
+use lockstep_core::observed::{
+    History, LiveDeployment, LiveService, PastDeployment, Reading, Revision, Tags,
+};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+/// Services that DescribeServices takes in one call.
+const BATCH: usize = 10;
+/// Calls of one kind that are under way at the same time.
+const CONCURRENT: usize = 4;
+/// How far back the deployment history is read: one page.
+const HISTORY: i32 = 20;
+
+impl Clients {
+    /// DescribeServices with tags, ten names a call. Every name is in the answer.
+    pub async fn services(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> BTreeMap<String, Reading<LiveService>> {
+        let batches = names
+            .chunks(BATCH)
+            .map(|batch| self.services_batch(cluster, batch));
+        stream::iter(batches)
+            .buffer_unordered(CONCURRENT)
+            .flat_map(stream::iter)
+            .collect()
+            .await
+    }
+
+    async fn services_batch(
+        &self,
+        cluster: &str,
+        batch: &[String],
+    ) -> Vec<(String, Reading<LiveService>)> {
+        const OPERATION: &str = "ecs:DescribeServices";
+        self.pace.acquire(Group::ServiceRead).await;
+        let answer = self
+            .ecs
+            .describe_services()
+            .cluster(cluster)
+            .set_services(Some(batch.to_vec()))
+            .include(sdk::ServiceField::Tags)
+            .send()
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = AwsError::new(OPERATION, &error);
+                let text = match error.remedy {
+                    Remedy::NotFound => {
+                        format!(
+                            "the cluster {cluster} does not exist in account {} and region {}",
+                            self.account, self.region
+                        )
+                    }
+                    _ => error.to_string(),
+                };
+                return batch
+                    .iter()
+                    .map(|name| (name.clone(), Reading::Failed(text.clone())))
+                    .collect();
+            }
+        };
+        batch
+            .iter()
+            .map(|name| {
+                let found = answer
+                    .services()
+                    .iter()
+                    .find(|service| service.service_name() == Some(name));
+                let reading = match found {
+                    Some(service) => Reading::Found(live_service(service)),
+                    None => {
+                        let failure = answer.failures().iter().find(|failure| {
+                            failure.arn().is_some_and(|arn| {
+                                arn == name || arn.ends_with(&format!("/{name}"))
+                            })
+                        });
+                        match failure.and_then(|failure| failure.reason()) {
+                            Some("MISSING") => Reading::Missing,
+                            Some(reason) => {
+                                Reading::Failed(format!("{OPERATION} answers {reason} for {name}"))
+                            }
+                            None => Reading::Failed(format!(
+                                "{OPERATION} leaves {name} out of its answer"
+                            )),
+                        }
+                    }
+                };
+                (name.clone(), reading)
+            })
+            .collect()
+    }
+
+    /// A task definition revision by ARN, or a family's newest ACTIVE one by the family's name.
+    pub async fn revision(&self, name: &str) -> Reading<Revision> {
+        const OPERATION: &str = "ecs:DescribeTaskDefinition";
+        self.pace.acquire(Group::TaskDefinitionRead).await;
+        let answer = self
+            .ecs
+            .describe_task_definition()
+            .task_definition(name)
+            .include(sdk::TaskDefinitionField::Tags)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => match answer.task_definition() {
+                Some(definition) => Reading::Found(revision(definition, answer.tags())),
+                None => Reading::Missing,
+            },
+            Err(error) => {
+                let error = AwsError::new(OPERATION, &error);
+                // A family without an ACTIVE revision is a client error, like a family that never was.
+                if error.remedy == Remedy::Refused {
+                    Reading::Missing
+                } else {
+                    Reading::Failed(error.to_string())
+                }
+            }
+        }
+    }
+
+    /// The newest service deployments with what they were to bring. `known` answers revisions that are known already.
+    pub async fn history(
+        &self,
+        cluster: &str,
+        service: &str,
+        known: &(dyn Fn(&str) -> Option<Revision> + Send + Sync),
+    ) -> Reading<History> {
+        if self.no_history.load(Ordering::Relaxed) {
+            return Reading::Found(History::Unsupported);
+        }
+        match self.read_history(cluster, service, known).await {
+            Ok(past) => Reading::Found(History::Known(past)),
+            Err(error) if error.remedy == Remedy::Unsupported => {
+                self.no_history.store(true, Ordering::Relaxed);
+                Reading::Found(History::Unsupported)
+            }
+            Err(error) if error.remedy == Remedy::NotFound => Reading::Missing,
+            Err(error) => Reading::Failed(error.to_string()),
+        }
+    }
+
+    async fn read_history(
+        &self,
+        cluster: &str,
+        service: &str,
+        known: &(dyn Fn(&str) -> Option<Revision> + Send + Sync),
+    ) -> Result<Vec<PastDeployment>, AwsError> {
+        self.pace.acquire(Group::ServiceDeployment).await;
+        let listed = self
+            .ecs
+            .list_service_deployments()
+            .cluster(cluster)
+            .service(service)
+            .max_results(HISTORY)
+            .send()
+            .await
+            .map_err(|error| AwsError::new("ecs:ListServiceDeployments", &error))?;
+        let mut briefs: Vec<&sdk::ServiceDeploymentBrief> =
+            listed.service_deployments().iter().collect();
+        briefs.sort_by_key(|brief| std::cmp::Reverse(brief.created_at().map(|at| at.as_nanos())));
+        if briefs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let targets: Vec<String> = briefs
+            .iter()
+            .filter_map(|brief| brief.target_service_revision_arn().map(str::to_owned))
+            .collect();
+        self.pace.acquire(Group::ServiceRevision).await;
+        let described = self
+            .ecs
+            .describe_service_revisions()
+            .set_service_revision_arns(Some(targets))
+            .send()
+            .await
+            .map_err(|error| AwsError::new("ecs:DescribeServiceRevisions", &error))?;
+        let mut past = Vec::new();
+        for brief in briefs {
+            let target = brief.target_service_revision_arn();
+            let Some(target) = described
+                .service_revisions()
+                .iter()
+                .find(|revision| revision.service_revision_arn() == target)
+            else {
+                continue;
+            };
+            let arn = target.task_definition().unwrap_or_default();
+            let revision = match known(arn) {
+                Some(revision) => revision,
+                None => match self.revision(arn).await {
+                    Reading::Found(revision) => revision,
+                    Reading::Failed(text) => {
+                        let remedy = Remedy::Unreachable;
+                        return Err(AwsError {
+                            operation: "ecs:DescribeTaskDefinition",
+                            remedy,
+                            text,
+                        });
+                    }
+                    _ => continue,
+                },
+            };
+            past.push(PastDeployment {
+                arn: brief
+                    .service_deployment_arn()
+                    .unwrap_or_default()
+                    .to_owned(),
+                status: brief
+                    .status()
+                    .map(|status| status.as_str().to_owned())
+                    .unwrap_or_default(),
+                reason: brief.status_reason().unwrap_or_default().to_owned(),
+                service: to_json(&generated::service_members_of_revision(target)),
+                revision,
+            });
+        }
+        Ok(past)
+    }
+
+    /// The status and reason of service deployments, by ARN.
+    ///
+    /// # Errors
+    /// As the calls fail.
+    pub async fn deployments(
+        &self,
+        arns: &[String],
+    ) -> Result<BTreeMap<String, (String, String)>, AwsError> {
+        const OPERATION: &str = "ecs:DescribeServiceDeployments";
+        let mut result = BTreeMap::new();
+        for batch in arns.chunks(20) {
+            self.pace.acquire(Group::ServiceDeployment).await;
+            let answer = self
+                .ecs
+                .describe_service_deployments()
+                .set_service_deployment_arns(Some(batch.to_vec()))
+                .send()
+                .await
+                .map_err(|error| AwsError::new(OPERATION, &error))?;
+            for deployment in answer.service_deployments() {
+                let status = deployment
+                    .status()
+                    .map(|status| status.as_str().to_owned())
+                    .unwrap_or_default();
+                let reason = deployment.status_reason().unwrap_or_default().to_owned();
+                let arn = deployment
+                    .service_deployment_arn()
+                    .unwrap_or_default()
+                    .to_owned();
+                result.insert(arn, (status, reason));
+            }
+        }
+        Ok(result)
+    }
+
+    /// Whether Application Auto Scaling has a target for the service.
+    pub async fn scalable(&self, cluster: &str, service: &str) -> Reading<()> {
+        const OPERATION: &str = "application-autoscaling:DescribeScalableTargets";
+        self.pace.acquire(Group::Parameters).await;
+        let answer = self
+            .scaling
+            .describe_scalable_targets()
+            .service_namespace(aws_sdk_applicationautoscaling::types::ServiceNamespace::Ecs)
+            .resource_ids(format!("service/{cluster}/{service}"))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) if answer.scalable_targets().is_empty() => Reading::Missing,
+            Ok(_) => Reading::Found(()),
+            Err(error) => Reading::Failed(AwsError::new(OPERATION, &error).to_string()),
+        }
+    }
+
+    /// Why tasks of a revision stopped, in short: the container, its exit code and reason, and ECS's words. ECS forgets
+    /// stopped tasks after about an hour; then the latest events are all there is.
+    pub async fn failure_cause(
+        &self,
+        cluster: &str,
+        service: &str,
+        revision: &str,
+    ) -> Option<String> {
+        self.pace.acquire(Group::ClusterResourceRead).await;
+        let listed = self
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .service_name(service)
+            .desired_status(sdk::DesiredStatus::Stopped)
+            .send()
+            .await
+            .ok()?;
+        if listed.task_arns().is_empty() {
+            return None;
+        }
+        self.pace.acquire(Group::ClusterResourceRead).await;
+        let tasks = self
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(listed.task_arns().to_vec()))
+            .send()
+            .await
+            .ok()?;
+        let mut stopped: Vec<&sdk::Task> = tasks
+            .tasks()
+            .iter()
+            .filter(|task| task.task_definition_arn() == Some(revision))
+            .filter(|task| {
+                !matches!(
+                    task.stop_code(),
+                    Some(sdk::TaskStopCode::ServiceSchedulerInitiated)
+                ) || is_unhealthy(task)
+            })
+            .collect();
+        stopped.sort_by_key(|task| task.created_at().map(|at| at.as_nanos()));
+        stopped.first().map(|task| cause(task))
+    }
+}
+
+/// A task that the scheduler stopped for failing its checks, rather than to replace it.
+fn is_unhealthy(task: &sdk::Task) -> bool {
+    task.stopped_reason()
+        .is_some_and(|reason| reason.contains("health checks"))
+}
+
+fn cause(task: &sdk::Task) -> String {
+    let failed = task.containers().iter().find(|container| {
+        container.exit_code().is_some_and(|code| code != 0) || container.reason().is_some()
+    });
+    let mut parts = Vec::new();
+    if let Some(container) = failed {
+        let mut part = format!("container {}", container.name().unwrap_or_default());
+        if let Some(code) = container.exit_code() {
+            part = format!("{part} exited with code {code}");
+        }
+        if let Some(reason) = container
+            .reason()
+            .filter(|reason| task.stopped_reason() != Some(*reason))
+        {
+            part = format!("{part} ({reason})");
+        }
+        parts.push(part);
+    }
+    if let Some(reason) = task.stopped_reason() {
+        parts.push(reason.to_owned());
+    }
+    parts.join(": ")
+}
+
+fn live_service(service: &sdk::Service) -> LiveService {
+    let mut definition = generated::service_from_sdk(service);
+    let primary = service
+        .deployments()
+        .iter()
+        .find(|deployment| deployment.status() == Some("PRIMARY"));
+    if let Some(primary) = primary {
+        let members = generated::service_members_of_deployment(primary);
+        definition.service_connect_configuration = members.service_connect_configuration;
+        definition.volume_configurations = members.volume_configurations;
+        definition.vpc_lattice_configurations = members.vpc_lattice_configurations;
+    }
+    LiveService {
+        arn: service.service_arn().unwrap_or_default().to_owned(),
+        status: service.status().unwrap_or_default().to_owned(),
+        definition: to_json(&definition),
+        tags: tags(service.tags()),
+        task_definition: service.task_definition().unwrap_or_default().to_owned(),
+        controller: service
+            .deployment_controller()
+            .map(|controller| controller.r#type().as_str().to_owned())
+            .unwrap_or_default(),
+        managed_by_ecs: service
+            .resource_management_type()
+            .is_some_and(|kind| kind.as_str() == "ECS"),
+        desired: service.desired_count().into(),
+        running: service.running_count().into(),
+        pending: service.pending_count().into(),
+        deployments: service.deployments().iter().map(live_deployment).collect(),
+        current_deployment: service.current_service_deployment().map(str::to_owned),
+        events: service
+            .events()
+            .iter()
+            .take(20)
+            .filter_map(|event| event.message().map(str::to_owned))
+            .collect(),
+    }
+}
+
+fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
+    LiveDeployment {
+        id: deployment.id().unwrap_or_default().to_owned(),
+        status: deployment.status().unwrap_or_default().to_owned(),
+        rollout: deployment
+            .rollout_state()
+            .map(|state| state.as_str().to_owned())
+            .unwrap_or_default(),
+        reason: deployment
+            .rollout_state_reason()
+            .unwrap_or_default()
+            .to_owned(),
+        task_definition: deployment.task_definition().unwrap_or_default().to_owned(),
+        desired: deployment.desired_count().into(),
+        running: deployment.running_count().into(),
+        pending: deployment.pending_count().into(),
+        failed: deployment.failed_tasks().into(),
+    }
+}
+
+fn revision(definition: &sdk::TaskDefinition, tag_list: &[sdk::Tag]) -> Revision {
+    Revision {
+        arn: definition
+            .task_definition_arn()
+            .unwrap_or_default()
+            .to_owned(),
+        definition: to_json(&generated::task_definition_from_sdk(definition)),
+        tags: tags(tag_list),
+        active: definition
+            .status()
+            .is_none_or(|status| *status == sdk::TaskDefinitionStatus::Active),
+    }
+}
+
+fn tags(tags: &[sdk::Tag]) -> Tags {
+    tags.iter()
+        .filter_map(|tag| {
+            Some((
+                tag.key()?.to_owned(),
+                tag.value().unwrap_or_default().to_owned(),
+            ))
+        })
+        .collect()
+}
+
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}

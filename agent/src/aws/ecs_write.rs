@@ -1,0 +1,135 @@
+//! Writes to ECS. They carry out orders; every decision was taken before.
+
+use super::{AwsError, Clients, generated, pace::Group};
+use aws_sdk_ecs::types as sdk;
+use lockstep_core::observed::Tags;
+use lockstep_manifests::ecs::types as ecs;
+use serde_json::Value;
+
+/// What an update or a creation left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The service's ARN.
+    pub arn: String,
+    /// The service deployment that ECS names after the write.
+    pub deployment: Option<String>,
+}
+
+impl Clients {
+    /// RegisterTaskDefinition. Answers the new revision's ARN.
+    ///
+    /// # Errors
+    /// As the call fails; a definition that the SDK cannot express.
+    pub async fn register(&self, definition: &Value, tags: &Tags) -> Result<String, AwsError> {
+        const OPERATION: &str = "ecs:RegisterTaskDefinition";
+        let definition: ecs::TaskDefinition = typed(OPERATION, definition)?;
+        let request =
+            generated::register_task_definition(self.ecs.register_task_definition(), &definition)
+                .map_err(|error| AwsError::build(OPERATION, &error))?;
+        self.pace.acquire(Group::TaskDefinitionModify).await;
+        let answer = request
+            .set_tags(some_tags(tags))
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, &error))?;
+        answer
+            .task_definition()
+            .and_then(|definition| definition.task_definition_arn())
+            .map(str::to_owned)
+            .ok_or_else(|| AwsError::build(OPERATION, &"the answer names no revision"))
+    }
+
+    /// CreateService, with a client token so that a repetition creates nothing twice.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn create_service(
+        &self,
+        cluster: &str,
+        service: &Value,
+        revision: &str,
+        tags: &Tags,
+        token: &str,
+    ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "ecs:CreateService";
+        let service: ecs::Service = typed(OPERATION, service)?;
+        let request = generated::create_service(self.ecs.create_service(), &service)
+            .map_err(|error| AwsError::build(OPERATION, &error))?;
+        self.pace.acquire(Group::ServiceModify).await;
+        let answer = request
+            .cluster(cluster)
+            .task_definition(revision)
+            .client_token(token)
+            .set_tags(some_tags(tags))
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, &error))?;
+        Ok(written(answer.service()))
+    }
+
+    /// UpdateService with the changed members.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn update_service(
+        &self,
+        cluster: &str,
+        name: &str,
+        members: &Value,
+        revision: Option<&str>,
+        force: bool,
+    ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "ecs:UpdateService";
+        let members: ecs::Service = typed(OPERATION, members)?;
+        let request = generated::update_service(self.ecs.update_service(), &members)
+            .map_err(|error| AwsError::build(OPERATION, &error))?;
+        self.pace.acquire(Group::ServiceModify).await;
+        let answer = request
+            .cluster(cluster)
+            .service(name)
+            .set_task_definition(revision.map(str::to_owned))
+            .set_force_new_deployment(force.then_some(true))
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, &error))?;
+        Ok(written(answer.service()))
+    }
+
+    /// TagResource.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), AwsError> {
+        self.pace.acquire(Group::TagModify).await;
+        self.ecs
+            .tag_resource()
+            .resource_arn(arn)
+            .set_tags(some_tags(tags))
+            .send()
+            .await
+            .map_err(|error| AwsError::new("ecs:TagResource", &error))?;
+        Ok(())
+    }
+}
+
+fn written(service: Option<&sdk::Service>) -> Written {
+    service.map_or_else(Written::default, |service| Written {
+        arn: service.service_arn().unwrap_or_default().to_owned(),
+        deployment: service.current_service_deployment().map(str::to_owned),
+    })
+}
+
+fn typed<T: serde::de::DeserializeOwned>(
+    operation: &'static str,
+    value: &Value,
+) -> Result<T, AwsError> {
+    serde_json::from_value(value.clone()).map_err(|error| AwsError::build(operation, &error))
+}
+
+fn some_tags(tags: &Tags) -> Option<Vec<sdk::Tag>> {
+    let list: Vec<sdk::Tag> = tags
+        .iter()
+        .map(|(key, value)| sdk::Tag::builder().key(key).value(value).build())
+        .collect();
+    (!list.is_empty()).then_some(list)
+}

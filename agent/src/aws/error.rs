@@ -1,0 +1,164 @@
+//! Errors of AWS calls, by what helps.
+
+use aws_sdk_ecs::{
+    config::http::HttpResponse,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+};
+
+/// What helps against an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Slower, later.
+    Throttled,
+    /// A permission.
+    Denied,
+    /// The credentials: expired, wrong, or none.
+    Credentials,
+    /// Something that does not exist: a cluster, a service, a parameter.
+    NotFound,
+    /// ECS refuses the request as it is.
+    Refused,
+    /// The endpoint does not have the operation.
+    Unsupported,
+    /// The network, or AWS itself: later.
+    Unreachable,
+}
+
+/// An AWS call that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to call {operation}: {text}")]
+pub struct AwsError {
+    /// `ecs:DescribeServices`, as policies name it.
+    pub operation: &'static str,
+    /// What helps.
+    pub remedy: Remedy,
+    /// AWS's words.
+    pub text: String,
+}
+
+impl AwsError {
+    /// Classifies an SDK error.
+    pub(crate) fn new<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let (remedy, text) = match error {
+            SdkError::ServiceError(service) => {
+                let code = service.err().code().unwrap_or_default();
+                let message = service.err().message().unwrap_or_default();
+                let status = service.raw().status().as_u16();
+                let remedy = if status >= 500 && !is_json(service.raw()) {
+                    Remedy::Unsupported
+                } else {
+                    by_code(code, status)
+                };
+                let text = match (code, message) {
+                    ("", "") => format!("HTTP {status}"),
+                    (code, "") => code.to_owned(),
+                    ("", message) => message.to_owned(),
+                    (code, message) => format!("{code}: {message}"),
+                };
+                (remedy, text)
+            }
+            SdkError::ResponseError(response) => {
+                let status = response.raw().status().as_u16();
+                let remedy = if is_json(response.raw()) {
+                    Remedy::Unreachable
+                } else {
+                    Remedy::Unsupported
+                };
+                (
+                    remedy,
+                    format!("HTTP {status} with an answer that is not AWS's"),
+                )
+            }
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => (
+                Remedy::Unreachable,
+                one_line(&DisplayErrorContext(error).to_string()),
+            ),
+            other => {
+                let text = one_line(&DisplayErrorContext(other).to_string());
+                let lower = text.to_lowercase();
+                let remedy = if lower.contains("credential") {
+                    Remedy::Credentials
+                } else {
+                    Remedy::Refused
+                };
+                (remedy, text)
+            }
+        };
+        let remedy = match remedy {
+            Remedy::Unreachable if text.to_lowercase().contains("credentials") => {
+                Remedy::Credentials
+            }
+            remedy => remedy,
+        };
+        Self {
+            operation,
+            remedy,
+            text,
+        }
+    }
+
+    /// A request that could not be built.
+    pub(crate) fn build(operation: &'static str, error: &impl std::fmt::Display) -> Self {
+        Self {
+            operation,
+            remedy: Remedy::Refused,
+            text: error.to_string(),
+        }
+    }
+}
+
+/// An answer that is not JSON comes from something that is not AWS, or from an emulator without the operation.
+fn is_json(response: &HttpResponse) -> bool {
+    response
+        .body()
+        .bytes()
+        .is_none_or(|body| matches!(body.first(), Some(b'{') | None))
+}
+
+fn by_code(code: &str, status: u16) -> Remedy {
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded" => Remedy::Throttled,
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Remedy::Denied,
+        "ExpiredTokenException"
+        | "ExpiredToken"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignature" => Remedy::Credentials,
+        "ClusterNotFoundException"
+        | "ServiceNotFoundException"
+        | "ServiceNotActiveException"
+        | "ParameterNotFound"
+        | "ResourceNotFoundException"
+        | "NamespaceNotFoundException" => Remedy::NotFound,
+        "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => {
+            Remedy::Unsupported
+        }
+        _ if status >= 500 => Remedy::Unreachable,
+        _ => Remedy::Refused,
+    }
+}
+
+/// The innermost causes without the debug dump that the SDK appends.
+fn one_line(text: &str) -> String {
+    let text = text.split(" (").next().unwrap_or(text);
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() > 400 {
+        let mut end = 400;
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}

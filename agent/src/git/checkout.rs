@@ -1,0 +1,161 @@
+//! A checkout as people edit it: the files on disk, with the ids that Git would give them.
+
+use super::{GitError, chain};
+use lockstep_manifests::tree::{FileEntry, Tree};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The files of a directory.
+pub struct Checkout {
+    root: PathBuf,
+    files: Vec<FileEntry>,
+}
+
+impl Checkout {
+    /// Lists a directory. Hidden files and directories are left out.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn read(root: &Path) -> Result<Self, GitError> {
+        let fail = |error: std::io::Error| GitError::Unreadable {
+            repository: root.display().to_string(),
+            reason: error.to_string(),
+        };
+        let mut files = Vec::new();
+        list(root, "", 0, &mut files).map_err(fail)?;
+        files.sort_by(|a: &FileEntry, b: &FileEntry| a.path.cmp(&b.path));
+        Ok(Self {
+            root: root.to_owned(),
+            files,
+        })
+    }
+
+    /// The commit that is checked out, and the paths that differ from it; none where there is no repository.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn compare_to_head(&self) -> Result<Option<(String, Vec<String>)>, GitError> {
+        let name = self.root.display().to_string();
+        let fail = |reason: String| GitError::Unreadable {
+            repository: name.clone(),
+            reason,
+        };
+        if !self.root.join(".git").exists() {
+            return Ok(None);
+        }
+        let repository =
+            gix::ThreadSafeRepository::open_opts(self.root.clone(), gix::open::Options::isolated())
+                .map_err(|error| fail(chain(&error)))?;
+        let local = repository.to_thread_local();
+        let Ok(id) = local.head_id() else {
+            return Ok(Some((String::new(), self.paths())));
+        };
+        let tip = super::objects::tip_of(&local, &name, id.detach())?;
+        let committed = super::ObjectTree::read_commit(
+            &repository,
+            &name,
+            &tip,
+            &super::objects::Listings::default(),
+        )?;
+        let ids = |files: &[FileEntry]| -> BTreeMap<String, String> {
+            files
+                .iter()
+                .filter(|file| matters(&file.path))
+                .map(|file| (file.path.clone(), file.id.clone()))
+                .collect()
+        };
+        let (mine, theirs) = (ids(&self.files), ids(committed.files()));
+        let changed = mine
+            .iter()
+            .filter(|(path, id)| theirs.get(*path) != Some(id))
+            .map(|(path, _)| path.clone())
+            .chain(
+                theirs
+                    .keys()
+                    .filter(|path| !mine.contains_key(*path))
+                    .cloned(),
+            )
+            .collect();
+        Ok(Some((tip.commit, changed)))
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.path.clone()).collect()
+    }
+}
+
+/// Whether a file can take part in rendering.
+fn matters(path: &str) -> bool {
+    path == lockstep_manifests::repository::CONFIG
+        || path.starts_with("components/")
+        || path.starts_with("services/")
+        || lockstep_manifests::parse::is_manifest(path)
+}
+
+fn list(
+    directory: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut Vec<FileEntry>,
+) -> std::io::Result<()> {
+    if depth > 32 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.')
+            || (depth == 0 && matches!(name.as_str(), "target" | "node_modules"))
+        {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            list(&entry.path(), &format!("{path}/"), depth + 1, files)?;
+        } else if matters(&path) {
+            let id = if kind.is_file() {
+                blob_id(&entry.path())
+            } else {
+                String::new()
+            };
+            files.push(FileEntry {
+                path,
+                id,
+                regular: kind.is_file(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The id that Git gives the content. A file that cannot be read now says so when it is parsed.
+fn blob_id(path: &Path) -> String {
+    let Ok(content) = std::fs::read(path) else {
+        return String::new();
+    };
+    gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, &content)
+        .map(|id| id.to_string())
+        .unwrap_or_default()
+}
+
+impl Tree for Checkout {
+    fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
+        let path = self.root.join(&file.path);
+        let size = std::fs::metadata(&path)
+            .map_err(|error| error.to_string())?
+            .len();
+        if size > lockstep_manifests::parse::MAX_FILE as u64 {
+            return Err(format!("it has {size} bytes, more than the limit"));
+        }
+        std::fs::read(&path).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,173 @@
+//! The config repository: where it is, its tip, and its files. By gix alone; no `git` program runs. Everything here
+//! blocks, so callers run it on a blocking thread.
+
+mod checkout;
+mod local;
+mod mirror;
+mod objects;
+
+pub use checkout::Checkout;
+pub use local::Local;
+pub use mirror::{Credentials, Mirror};
+pub use objects::ObjectTree;
+
+use std::path::{Path, PathBuf};
+
+/// Why the repository could not be read, by what helps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitError {
+    /// The remote cannot be reached, or did not answer in time: later may be better.
+    #[error("the repository {repository} cannot be reached: {reason}")]
+    Unreachable {
+        /// The repository, without credentials.
+        repository: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The remote refuses the credentials.
+    #[error("the repository {repository} refuses the credentials: {reason}")]
+    Refused {
+        /// The repository, without credentials.
+        repository: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// There is no such branch.
+    #[error("the repository {repository} has no branch {branch}")]
+    NoBranch {
+        /// The repository.
+        repository: String,
+        /// The branch.
+        branch: String,
+    },
+    /// The repository, its mirror or a checkout cannot be read.
+    #[error("failed to read the repository {repository}: {reason}")]
+    Unreadable {
+        /// The repository.
+        repository: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// The commit at the tip of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// The commit's id, in hex.
+    pub commit: String,
+    /// Its tree's id, in hex.
+    pub tree: String,
+    /// The first line of its message.
+    pub summary: String,
+}
+
+/// Where a repository is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// `https://` (or `http://`, without credentials).
+    Http(String),
+    /// A path, or a `file://` URL: opened directly as an object database.
+    Path(PathBuf),
+}
+
+impl Location {
+    /// Reads a URL or a path.
+    ///
+    /// # Errors
+    /// A sentence: credentials in the URL, or a scheme that is not supported.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(Self::Path(PathBuf::from(path)));
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Ok(Self::Path(PathBuf::from(text)));
+        };
+        if !matches!(scheme, "https" | "http") {
+            return Err(format!(
+                "`{scheme}://` is not supported; use https:// or a path"
+            ));
+        }
+        if rest
+            .split('/')
+            .next()
+            .is_some_and(|authority| authority.contains('@'))
+        {
+            return Err("credentials do not belong into the URL; use `token`".to_owned());
+        }
+        Ok(Self::Http(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// A branch of a repository that is followed.
+pub enum Remote {
+    /// Over HTTP, through a bare mirror with full history.
+    Mirror(Box<Mirror>),
+    /// A repository on disk.
+    Local(Local),
+}
+
+impl Remote {
+    /// Opens a branch. A mirror is kept below `state`.
+    ///
+    /// # Errors
+    /// When the mirror cannot be made, or the repository on disk cannot be opened.
+    pub fn open(
+        location: &Location,
+        branch: &str,
+        state: &Path,
+        credentials: Option<Credentials>,
+        authority: Option<&Path>,
+    ) -> Result<Self, GitError> {
+        Ok(match location {
+            Location::Http(url) => Self::Mirror(Box::new(Mirror::open(
+                url,
+                branch,
+                state,
+                credentials,
+                authority,
+            )?)),
+            Location::Path(path) => Self::Local(Local::open(path, branch)?),
+        })
+    }
+
+    /// Asks for the branch's tip, and fetches what is new. While nothing moved this is one ls-refs exchange.
+    ///
+    /// # Errors
+    /// As the variants of [`GitError`] say.
+    pub fn tip(&mut self) -> Result<Tip, GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.tip(),
+            Self::Local(local) => local.tip(),
+        }
+    }
+
+    /// The files of a commit that [`Remote::tip`] answered.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn tree(&self, tip: &Tip) -> Result<ObjectTree, GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.tree(tip),
+            Self::Local(local) => local.tree(tip),
+        }
+    }
+}
+
+/// An error of gix with its causes, in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error
+            .to_string()
+            .lines()
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(" ");
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}

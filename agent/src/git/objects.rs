@@ -1,0 +1,167 @@
+//! The files of a commit, straight from the object database: no work tree.
+
+use super::{GitError, Tip, chain};
+use gix::objs::tree::EntryKind;
+use lockstep_manifests::tree::{FileEntry, Tree};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Most files that a repository may have.
+const MAX_FILES: usize = 200_000;
+/// Deepest directory.
+const MAX_DEPTH: usize = 64;
+
+/// Listings of trees by object id: an unchanged directory is read once.
+#[derive(Default, Clone)]
+pub(super) struct Listings(Arc<Mutex<HashMap<gix::ObjectId, Arc<Listing>>>>);
+
+type Listing = Vec<(String, gix::ObjectId, EntryKind)>;
+
+/// The files of one commit.
+pub struct ObjectTree {
+    repository: gix::ThreadSafeRepository,
+    name: String,
+    files: Vec<FileEntry>,
+}
+
+impl ObjectTree {
+    pub(super) fn read_commit(
+        repository: &gix::ThreadSafeRepository,
+        name: &str,
+        tip: &Tip,
+        listings: &Listings,
+    ) -> Result<Self, GitError> {
+        let fail = |reason: String| GitError::Unreadable {
+            repository: name.to_owned(),
+            reason,
+        };
+        let local = repository.to_thread_local();
+        let root = gix::ObjectId::from_hex(tip.tree.as_bytes())
+            .map_err(|error| fail(error.to_string()))?;
+        let mut files = Vec::new();
+        let known = std::mem::take(&mut *listings.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut walk = Walk {
+            local: &local,
+            files: &mut files,
+            known,
+            used: HashMap::new(),
+        };
+        let result = walk.directory(root, "", 0);
+        let used = std::mem::take(&mut walk.used);
+        result.map_err(fail)?;
+        *listings.0.lock().unwrap_or_else(PoisonError::into_inner) = used;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self {
+            repository: repository.clone(),
+            name: name.to_owned(),
+            files,
+        })
+    }
+
+    /// The repository's name in messages.
+    pub fn repository(&self) -> &str {
+        &self.name
+    }
+}
+
+struct Walk<'a> {
+    local: &'a gix::Repository,
+    files: &'a mut Vec<FileEntry>,
+    known: HashMap<gix::ObjectId, Arc<Listing>>,
+    used: HashMap<gix::ObjectId, Arc<Listing>>,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, id: gix::ObjectId, prefix: &str, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!(
+                "directories nest more than {MAX_DEPTH} levels deep at {prefix}"
+            ));
+        }
+        let listing = match self.used.get(&id).or_else(|| self.known.get(&id)) {
+            Some(listing) => listing.clone(),
+            None => Arc::new(self.list(id)?),
+        };
+        self.used.insert(id, listing.clone());
+        for (name, id, kind) in listing.iter() {
+            let path = format!("{prefix}{name}");
+            match kind {
+                EntryKind::Tree => self.directory(*id, &format!("{path}/"), depth + 1)?,
+                _ => {
+                    if self.files.len() >= MAX_FILES {
+                        return Err(format!("it has more than {MAX_FILES} files"));
+                    }
+                    let regular = matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable);
+                    self.files.push(FileEntry {
+                        path,
+                        id: id.to_string(),
+                        regular,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, id: gix::ObjectId) -> Result<Listing, String> {
+        let tree = self.local.find_tree(id).map_err(|error| chain(&error))?;
+        let mut listing = Vec::new();
+        for entry in tree.iter() {
+            let entry = entry.map_err(|error| chain(&error))?;
+            // Names that are not UTF-8 cannot be named by a manifest either.
+            let Ok(name) = std::str::from_utf8(entry.filename()) else {
+                continue;
+            };
+            listing.push((name.to_owned(), entry.object_id(), entry.mode().kind()));
+        }
+        Ok(listing)
+    }
+}
+
+impl Tree for ObjectTree {
+    fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
+        let id = gix::ObjectId::from_hex(file.id.as_bytes()).map_err(|error| error.to_string())?;
+        let local = self.repository.to_thread_local();
+        let header = local.find_header(id).map_err(|error| chain(&error))?;
+        if header.size() > lockstep_manifests::parse::MAX_FILE as u64 {
+            return Err(format!(
+                "it has {} bytes, more than the limit",
+                header.size()
+            ));
+        }
+        let object = local.find_object(id).map_err(|error| chain(&error))?;
+        Ok(object.detach().data)
+    }
+}
+
+/// The tip of a commit id.
+pub(super) fn tip_of(
+    local: &gix::Repository,
+    name: &str,
+    id: gix::ObjectId,
+) -> Result<Tip, GitError> {
+    let fail = |reason: String| GitError::Unreadable {
+        repository: name.to_owned(),
+        reason,
+    };
+    let commit = local.find_commit(id).map_err(|error| fail(chain(&error)))?;
+    let tree = commit
+        .tree_id()
+        .map_err(|error| fail(chain(&error)))?
+        .to_string();
+    let summary = commit
+        .message()
+        .map(|message| message.summary().to_string())
+        .unwrap_or_default();
+    Ok(Tip {
+        commit: id.to_string(),
+        tree,
+        summary,
+    })
+}
