@@ -2,3 +2,7 @@
 
 pub mod aws;
 pub mod git;
+pub mod cache;
+pub mod config;
+pub mod execute;
+pub mod reconcile;

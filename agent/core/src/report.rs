@@ -63,6 +63,8 @@ pub enum Reason {
     NoHistory,
     /// The account is not the one that the environment names.
     WrongAccount,
+    /// A write failed; it is tried again.
+    Failed,
 }
 
 /// One thing that is not done, and why.

@@ -102,6 +102,38 @@ impl Accounts {
         caller(&aws_sdk_sts::Client::new(&config)).await
     }
 
+    /// A parameter's decrypted value, with the process's own credentials: the agent's own secrets only.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn own_parameter(&self, name: &str) -> Result<String, AwsError> {
+        const OPERATION: &str = "ssm:GetParameter";
+        let answer = aws_sdk_ssm::Client::new(&self.base)
+            .get_parameter()
+            .name(name)
+            .with_decryption(true)
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, &error))?;
+        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+        Ok(value.to_owned())
+    }
+
+    /// A secret's value, with the process's own credentials: the agent's own secrets only.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn own_secret(&self, name: &str) -> Result<String, AwsError> {
+        const OPERATION: &str = "secretsmanager:GetSecretValue";
+        let answer = aws_sdk_secretsmanager::Client::new(&self.base)
+            .get_secret_value()
+            .secret_id(name)
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, &error))?;
+        Ok(answer.secret_string().unwrap_or_default().to_owned())
+    }
+
     async fn make(&self, account: &str, region: &str) -> Clients {
         let mut config = self
             .base

@@ -1,0 +1,318 @@
+//! The agent's own file (trusted), with flags and environment variables over it. Every value knows where it comes from.
+
+mod allow;
+mod file;
+mod secret;
+
+pub use allow::Allow;
+pub use secret::{SecretRef, resolve_secret};
+
+use crate::{aws::AccountRole, git::Location};
+use lockstep_manifests::{Diagnostic, Severity};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The agent's file, at this line.
+    File(String, usize),
+    /// A command-line flag.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => formatter.write_str("default"),
+            Origin::File(path, line) => write!(formatter, "{path}:{line}"),
+            Origin::Flag(flag) => write!(formatter, "flag {flag}"),
+            Origin::Environment(name) => write!(formatter, "environment variable {name}"),
+        }
+    }
+}
+
+/// A value with its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    fn default_value(value: T) -> Self {
+        Self { value, origin: Origin::Default }
+    }
+}
+
+/// One (repository, branch) that the agent follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// The stable id that ownership tags carry.
+    pub id: String,
+    /// Where it is declared.
+    pub origin: Origin,
+    /// The repository.
+    pub location: Location,
+    /// The branch.
+    pub branch: Setting<String>,
+    /// The user's name for the token.
+    pub username: String,
+    /// Where the token is.
+    pub token: Option<SecretRef>,
+    /// A private certificate authority for the repository's server.
+    pub authority: Option<PathBuf>,
+    /// The environments of the repository that this source brings; all where none are named.
+    pub environments: Option<Vec<String>>,
+    /// What it may reach.
+    pub allow: Allow,
+}
+
+/// The agent's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentConfig {
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
+    /// What to follow.
+    pub sources: Vec<SourceConfig>,
+    /// Roles by account.
+    pub accounts: BTreeMap<String, AccountRole>,
+    /// Where the mirror and the cache are.
+    pub state_directory: Setting<PathBuf>,
+    /// Where the API listens.
+    pub listen: Setting<SocketAddr>,
+    /// Longest time between two observations.
+    pub interval: Setting<Duration>,
+    /// The share of AWS's documented rates that the agent uses.
+    pub api_share: Setting<f64>,
+}
+
+/// Values from flags; what is absent may come from the environment or the file.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--state-directory`.
+    pub state_directory: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--interval`.
+    pub interval: Option<String>,
+    /// `--api-share`.
+    pub api_share: Option<String>,
+}
+
+/// Why a configuration is not usable.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConfigError {
+    /// The file's problems, for the diagnostics' renderer.
+    #[error("{} has errors", .0.display())]
+    File(PathBuf, Vec<Diagnostic>),
+    /// A flag, a variable, or the file itself.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl AgentConfig {
+    /// Defaults without a file.
+    pub fn built_in() -> Self {
+        Self {
+            file: None,
+            sources: Vec::new(),
+            accounts: BTreeMap::new(),
+            state_directory: Setting::default_value(PathBuf::from("/var/lib/lockstep")),
+            listen: Setting::default_value(SocketAddr::from(([127, 0, 0, 1], 7700))),
+            interval: Setting::default_value(Duration::from_secs(30)),
+            api_share: Setting::default_value(0.5),
+        }
+    }
+
+    /// Reads the file, then lays the environment and the flags over it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or the first flag or variable that is wrong.
+    pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut config = match path {
+            Some(path) => file::read(path)?,
+            None => Self::built_in(),
+        };
+        config.overlay(flags, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        Ok(config)
+    }
+
+    fn overlay(
+        &mut self,
+        flags: &Flags,
+        environment: &dyn Fn(&'static str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        let pick = |flag: Option<String>, name: &'static str, variable: &'static str| {
+            flag.map(|value| (value, Origin::Flag(name)))
+                .or_else(|| environment(variable).map(|value| (value, Origin::Environment(variable))))
+        };
+        let directory = flags.state_directory.as_ref().map(|path| path.display().to_string());
+        if let Some((value, origin)) = pick(directory, "--state-directory", "LOCKSTEP_STATE_DIRECTORY") {
+            self.state_directory = Setting { value: PathBuf::from(value), origin };
+        }
+        if let Some((value, origin)) = pick(flags.listen.clone(), "--listen", "LOCKSTEP_LISTEN") {
+            let value = parse_listen(&value).map_err(|reason| wrong(&origin, &reason))?;
+            self.listen = Setting { value, origin };
+        }
+        if let Some((value, origin)) = pick(flags.interval.clone(), "--interval", "LOCKSTEP_INTERVAL") {
+            let value = parse_duration(&value).map_err(|reason| wrong(&origin, &reason))?;
+            self.interval = Setting { value, origin };
+        }
+        if let Some((value, origin)) = pick(flags.api_share.clone(), "--api-share", "LOCKSTEP_API_SHARE") {
+            let value = parse_share(&value).map_err(|reason| wrong(&origin, &reason))?;
+            self.api_share = Setting { value, origin };
+        }
+        Ok(())
+    }
+
+    /// What `--show-config` prints: one line a value, with its origin. Secrets are shown as where they are.
+    pub fn describe(&self) -> String {
+        let mut lines = Vec::new();
+        let mut line = |name: String, value: String, origin: &Origin| lines.push(format!("{name} = {value}  # {origin}"));
+        line("stateDirectory".into(), self.state_directory.value.display().to_string(), &self.state_directory.origin);
+        line("listen".into(), self.listen.value.to_string(), &self.listen.origin);
+        line("interval".into(), format_duration(self.interval.value), &self.interval.origin);
+        line("apiShare".into(), self.api_share.value.to_string(), &self.api_share.origin);
+        for source in &self.sources {
+            let name = |member: &str| format!("sources[{}].{member}", source.id);
+            let location = match &source.location {
+                Location::Http(url) => url.clone(),
+                Location::Path(path) => path.display().to_string(),
+            };
+            line(name("repository"), location, &source.origin);
+            line(name("branch"), source.branch.value.clone(), &source.branch.origin);
+            if let Some(token) = &source.token {
+                line(name("token"), token.to_string(), &source.origin);
+            }
+            let environments = source.environments.as_ref().map_or("all".to_owned(), |names| names.join(", "));
+            line(name("environments"), environments, &source.origin);
+            line(name("allow"), source.allow.to_string(), &source.origin);
+        }
+        let file = self.file.as_ref().map_or(String::new(), |path| path.display().to_string());
+        for (account, role) in &self.accounts {
+            lines.push(format!("accounts[{account}].role = {}  # {file}", role.role));
+        }
+        lines.join("\n")
+    }
+}
+
+fn wrong(origin: &Origin, reason: &str) -> ConfigError {
+    ConfigError::Value(format!("{origin}: {reason}"))
+}
+
+/// A socket address on loopback. Any other address would need authentication, which this version does not have.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| format!("`{text}` is not an address like 127.0.0.1:7700"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(format!("`{text}` is not a loopback address; other addresses need authentication, which is not implemented yet"))
+    }
+}
+
+/// `500ms`, `30s`, `5m`, `2h`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is not a duration like 30s, 5m or 2h");
+    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).ok_or_else(bad)?;
+    let amount: f64 = text[..split].parse().map_err(|_| bad())?;
+    let seconds = match &text[split..] {
+        "ms" => amount / 1000.0,
+        "s" => amount,
+        "m" => amount * 60.0,
+        "h" => amount * 3600.0,
+        _ => return Err(bad()),
+    };
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
+    if duration < Duration::from_millis(50) { Err(format!("`{text}` is too short")) } else { Ok(duration) }
+}
+
+fn format_duration(duration: Duration) -> String {
+    if duration.subsec_millis() > 0 { format!("{}ms", duration.as_millis()) } else { format!("{}s", duration.as_secs()) }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(format!("`{text}` is not a share between 0 and 1")),
+    }
+}
+
+/// Whether any of a file's problems is an error.
+fn is_error(problem: &Diagnostic) -> bool {
+    problem.severity == Severity::Error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<AgentConfig, Vec<String>> {
+        file::parse(Path::new("agent.yaml"), text).map_err(|error| match error {
+            ConfigError::File(_, problems) => problems
+                .iter()
+                .map(|problem| {
+                    let (_, line, column) = problem.place().unwrap();
+                    format!("{line}:{column} {}", problem.message)
+                })
+                .collect(),
+            ConfigError::Value(text) => vec![text],
+        })
+    }
+
+    #[test]
+    fn the_environment_is_over_the_file_and_flags_are_over_both() {
+        let mut config = load("interval: 10s\nlisten: 127.0.0.1:9000\napiShare: 0.25\n").unwrap();
+        let flags = Flags { listen: Some("127.0.0.1:9002".into()), ..Flags::default() };
+        config
+            .overlay(&flags, &|name| match name {
+                "LOCKSTEP_LISTEN" => Some("127.0.0.1:9001".into()),
+                "LOCKSTEP_INTERVAL" => Some("5m".into()),
+                _ => None,
+            })
+            .unwrap();
+        assert_eq!(
+            config.describe(),
+            "stateDirectory = /var/lib/lockstep  # default\n\
+             listen = 127.0.0.1:9002  # flag --listen\n\
+             interval = 300s  # environment variable LOCKSTEP_INTERVAL\n\
+             apiShare = 0.25  # agent.yaml:3"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_at_its_line() {
+        let text = "sources:\n  - id: a\n    repository: https://u:p@git.example/x.git\n  - id: a\n    repositry: x\ninterval: fast\nlisten: 0.0.0.0:80\n";
+        assert_eq!(
+            load(text).unwrap_err(),
+            vec![
+                "3:17 credentials do not belong into the URL; use `token`",
+                "4:5 a source needs `repository`",
+                "4:9 the source `a` stands twice",
+                "5:5 a source has no key `repositry`",
+                "6:11 `fast` is not a duration like 30s, 5m or 2h",
+                "7:9 `0.0.0.0:80` is not a loopback address; other addresses need authentication, which is not implemented yet",
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+        for bad in ["", "30", "s", "-1s", "1d", "0s", "1e400s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Carrying out a plan's orders, in their order. No decisions: the guard is asked once more, and that is all.
+
+use crate::aws::{AwsError, Clients};
+use lockstep_core::report::{ActionKind, Order, RevisionRef, ServicePlan};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The actions that took effect.
+    pub actions: Vec<ActionKind>,
+    /// The revision that was registered.
+    pub registered: Option<String>,
+    /// The service deployment that ECS names after the write.
+    pub deployment: Option<String>,
+    /// Whether a service was created or updated.
+    pub wrote_service: bool,
+}
+
+/// An order that failed. What was done before stays done; the next round sees it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failed {
+    /// The action.
+    pub action: ActionKind,
+    /// Why.
+    pub error: AwsError,
+    /// What was done before.
+    pub done: Done,
+}
+
+/// Where the orders go.
+pub struct Place<'a> {
+    /// The clients of the account and region.
+    pub clients: &'a Clients,
+    /// The cluster.
+    pub cluster: &'a str,
+    /// The ECS service's name.
+    pub service: &'a str,
+    /// The service's ARN, where it exists.
+    pub arn: Option<&'a str>,
+}
+
+/// Carries out the orders of a plan.
+///
+/// # Errors
+/// The first order that failed.
+pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<Failed>> {
+    let mut done = Done::default();
+    for action in &plan.actions {
+        let Some(order) = &action.order else { continue };
+        tracing::info!(service = place.service, cluster = place.cluster, action = ?action.kind, "writing");
+        match carry_out(order, plan, place, &mut done).await {
+            Ok(()) => done.actions.push(action.kind),
+            Err(error) => return Err(Box::new(Failed { action: action.kind, error, done })),
+        }
+    }
+    Ok(done)
+}
+
+async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &mut Done) -> Result<(), AwsError> {
+    match order {
+        Order::Register { definition, tags } => {
+            done.registered = Some(place.clients.register(definition, tags).await?);
+        }
+        Order::Create { service, revision, tags } => {
+            let revision = resolve(revision, done)?;
+            let token = token(&plan.desired);
+            let written = place.clients.create_service(place.cluster, service, &revision, tags, &token).await?;
+            done.deployment = written.deployment;
+            done.wrote_service = true;
+        }
+        Order::Update { members, revision, force } => {
+            let revision = match revision {
+                Some(revision) => Some(resolve(revision, done)?),
+                None => None,
+            };
+            let written = place
+                .clients
+                .update_service(place.cluster, place.service, members, revision.as_deref(), *force)
+                .await?;
+            done.deployment = written.deployment;
+            done.wrote_service = true;
+        }
+        Order::TagService { tags } => {
+            let arn = place.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
+            place.clients.tag(arn, tags).await?;
+        }
+        Order::TagRevision { arn, tags } => place.clients.tag(arn, tags).await?,
+    }
+    Ok(())
+}
+
+fn resolve(revision: &RevisionRef, done: &Done) -> Result<String, AwsError> {
+    match (revision, &done.registered) {
+        (RevisionRef::Known(arn), _) => Ok(arn.clone()),
+        (RevisionRef::Registered, Some(arn)) => Ok(arn.clone()),
+        (RevisionRef::Registered, None) => {
+            Err(AwsError::build("ecs:RegisterTaskDefinition", &"the plan uses a revision that it does not register"))
+        }
+    }
+}
+
+/// A client token: the same for the SDK's repetitions of one call, another one for the next attempt.
+fn token(desired: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let hash: String = desired.chars().filter(char::is_ascii_hexdigit).take(20).collect();
+    format!("{hash}-{now:x}").chars().take(36).collect()
+}

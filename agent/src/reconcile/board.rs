@@ -1,0 +1,155 @@
+//! What the agent knows, for whoever asks: the API, `status`, the other environments. Values only.
+
+use lockstep_core::report::{EnvironmentPlan, FORMAT, Plan, Problem, ServicePlan};
+use lockstep_manifests::{Diagnostic, Mode, Severity};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
+};
+
+/// The name of the state's format.
+pub const STATE_FORMAT: &str = "lockstep.state/1";
+
+/// Everything, as `/api/v1/state` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// [`STATE_FORMAT`].
+    pub format: String,
+    /// The version of Lockstep.
+    pub version: String,
+    /// The sources, in the order of the agent's file.
+    pub sources: Vec<SourceState>,
+}
+
+/// One source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceState {
+    /// Its id.
+    pub id: String,
+    /// The commit that is followed; empty before the first one was read.
+    pub commit: String,
+    /// The first line of its message.
+    pub summary: String,
+    /// Why the repository cannot be read now, where it cannot. The state below is then the last good one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What is wrong with its files.
+    pub problems: Vec<Problem>,
+    /// Its environments.
+    pub environments: Vec<EnvironmentState>,
+}
+
+/// One environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentState {
+    /// Its name.
+    pub name: String,
+    /// AWS account.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// ECS cluster.
+    pub cluster: String,
+    /// Whether the agent writes.
+    pub mode: Mode,
+    /// Its services, by name.
+    pub services: Vec<ServiceState>,
+    /// What is not done in the environment as a whole.
+    #[serde(default)]
+    pub withheld: Vec<lockstep_core::report::Withheld>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceState {
+    /// The plan of the latest round.
+    pub plan: ServicePlan,
+    /// The task definition revision in use, `family:revision`.
+    pub revision: String,
+    /// Tasks that run.
+    pub running: i64,
+    /// Tasks that should run.
+    pub desired_count: i64,
+    /// When it was last observed, RFC 3339; empty before.
+    pub observed_at: String,
+    /// The commit that it was planned for.
+    pub commit: String,
+    /// What the agent is doing or did last, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// Where rounds leave what they found.
+#[derive(Default)]
+pub struct Board {
+    sources: RwLock<BTreeMap<usize, SourceState>>,
+}
+
+impl Board {
+    /// Changes a source's entry.
+    pub fn update<T>(&self, index: usize, change: impl FnOnce(&mut SourceState) -> T) -> T {
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        change(sources.entry(index).or_default())
+    }
+
+    /// Everything.
+    pub fn state(&self) -> State {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        State {
+            format: STATE_FORMAT.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sources: sources.values().cloned().collect(),
+        }
+    }
+
+    /// A service of a source.
+    pub fn service(&self, index: usize, environment: &str, service: &str) -> Option<ServiceState> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        let environment = sources.get(&index)?.environments.iter().find(|other| other.name == environment)?;
+        environment.services.iter().find(|other| other.plan.name == service).cloned()
+    }
+}
+
+impl SourceState {
+    /// The plan of the source.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            format: FORMAT.to_owned(),
+            commit: self.commit.clone(),
+            environments: self
+                .environments
+                .iter()
+                .map(|environment| EnvironmentPlan {
+                    name: environment.name.clone(),
+                    services: environment.services.iter().map(|service| service.plan.clone()).collect(),
+                    withheld: environment.withheld.clone(),
+                })
+                .collect(),
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+/// A diagnostic as data.
+pub fn problem(diagnostic: &Diagnostic) -> Problem {
+    let place = diagnostic.place();
+    Problem {
+        code: diagnostic.code.id.to_owned(),
+        severity: match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+        .to_owned(),
+        message: diagnostic.message.clone(),
+        file: place.map(|(file, _, _)| file.to_owned()),
+        line: place.map(|(_, line, _)| line),
+        column: place.map(|(_, _, column)| column),
+        hint: diagnostic.hint.clone(),
+    }
+}

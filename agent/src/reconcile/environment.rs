@@ -1,0 +1,420 @@
+//! One environment's rounds: bind, observe what is due, plan, act, report. A rollout is followed by later rounds and
+//! never occupies the environment.
+
+use super::{
+    Context, Orders,
+    board::{EnvironmentState, ServiceState},
+    event::{Event, Trigger},
+    load::Snapshot,
+    service::{Round, Track},
+};
+use crate::{
+    aws::{AwsError, Clients, Remedy},
+    config::Allow,
+};
+use futures_util::{StreamExt, stream};
+use lockstep_core::{
+    identity::desired_hash,
+    observed::{LiveService, Reading},
+    report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+};
+use lockstep_manifests::{
+    Desired, Diagnostic, Environment, Mode, Rendered,
+    render::bind,
+    substitute::{Parameters, Reference, Resolved},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long values of parameters are used before they are read again.
+const PARAMETERS_AGE: Duration = Duration::from_secs(300);
+/// Services that are written at the same time.
+const CONCURRENT: usize = 8;
+
+/// The worker of one environment.
+pub struct Worker {
+    source: usize,
+    source_id: String,
+    allow: Allow,
+    tracks: HashMap<String, Track>,
+    parameters: Option<(Instant, Parameters)>,
+    bound: HashMap<String, Bound>,
+}
+
+struct Bound {
+    rendered: Arc<Rendered>,
+    parameters: Parameters,
+    result: Result<(Arc<Desired>, String), Vec<Diagnostic>>,
+}
+
+/// What a round left.
+pub struct Report {
+    /// Whether something is under way, so that the next round should come soon.
+    pub in_flight: bool,
+}
+
+impl Worker {
+    /// A worker that knows nothing yet.
+    pub fn new(source: usize, source_id: &str, allow: Allow) -> Self {
+        Self {
+            source,
+            source_id: source_id.to_owned(),
+            allow,
+            tracks: HashMap::new(),
+            parameters: None,
+            bound: HashMap::new(),
+        }
+    }
+
+    /// One round.
+    pub async fn round(
+        &mut self,
+        context: &Context,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        orders: &Orders,
+    ) -> Report {
+        let entries: Vec<(String, Result<Arc<Rendered>, Vec<Diagnostic>>)> = snapshot
+            .services
+            .iter()
+            .filter(|service| orders.covers(&service.directory.name))
+            .filter_map(|service| {
+                Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
+            })
+            .collect();
+        self.tracks.retain(|name, _| entries.iter().any(|(other, _)| other == name));
+        let mut withheld = Vec::new();
+        if environment.mode == Mode::Observe {
+            let text = "the environment is observed only (sync.mode: observe)".to_owned();
+            withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
+        }
+        if !snapshot.valid {
+            let text = "lockstep.yaml or a component has errors; nothing is written".to_owned();
+            withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
+        }
+        let clients = match self.gate(context, environment).await {
+            Ok(clients) => clients,
+            Err((reason, text)) => {
+                let plans = entries.iter().map(|(name, _)| self.unknown(name, reason, &text)).collect();
+                self.publish(context, snapshot, environment, plans, withheld);
+                return Report { in_flight: false };
+            }
+        };
+        let parameters = match self.read_parameters(&clients, &entries).await {
+            Ok(parameters) => parameters,
+            Err(error) => {
+                let text = error.to_string();
+                let plans = entries.iter().map(|(name, _)| self.unknown(name, Reason::Unread, &text)).collect();
+                self.publish(context, snapshot, environment, plans, withheld);
+                return Report { in_flight: false };
+            }
+        };
+        let mut plans: Vec<ServiceState> = Vec::new();
+        let mut wanted: BTreeMap<String, (Arc<Desired>, String)> = BTreeMap::new();
+        for (name, rendered) in &entries {
+            match self.bind(name, rendered, environment, &parameters) {
+                Ok(desired) => {
+                    wanted.insert(name.clone(), desired);
+                }
+                Err(problems) => plans.push(self.invalid(name, &problems)),
+            }
+        }
+        let due = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
+        let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
+        let live = clients.services(&environment.cluster, &names).await;
+        let may_write = orders.write && snapshot.valid && (environment.mode == Mode::Converge || orders.by_hand);
+        let source = self.source_id.clone();
+        let round = Round {
+            context,
+            clients: &clients,
+            environment,
+            source: &source,
+            commit: &snapshot.commit,
+            may_adopt: self.allow.adopt,
+            orders,
+            may_write,
+        };
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &live).await;
+        plans.extend(states);
+        let in_flight = plans.iter().any(|state| {
+            matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending)) && !state.plan.is_withheld_for(Reason::Observe)
+        });
+        self.publish(context, snapshot, environment, plans, withheld);
+        Report { in_flight }
+    }
+
+    /// What must hold before anything is read: the allow-list, and the account.
+    async fn gate(&self, context: &Context, environment: &Environment) -> Result<Arc<Clients>, (Reason, String)> {
+        if let Some(text) = self.allow.refuses_cluster(&environment.cluster) {
+            return Err((Reason::NotAllowed, text));
+        }
+        let clients = context.accounts.clients(&environment.account, &environment.region).await;
+        clients.check_account().await.map_err(|error| {
+            let reason = if error.remedy == Remedy::Credentials { Reason::WrongAccount } else { Reason::Unread };
+            (reason, error.to_string())
+        })?;
+        Ok(clients)
+    }
+
+    async fn read_parameters(
+        &mut self,
+        clients: &Clients,
+        entries: &[(String, Result<Arc<Rendered>, Vec<Diagnostic>>)],
+    ) -> Result<Parameters, AwsError> {
+        let mut wanted: Vec<Reference> = entries
+            .iter()
+            .filter_map(|(_, rendered)| rendered.as_ref().ok())
+            .flat_map(|rendered| rendered.references.iter().map(|(reference, _)| reference.clone()))
+            .collect();
+        wanted.sort();
+        wanted.dedup();
+        if let Some((at, known)) = &self.parameters
+            && at.elapsed() < PARAMETERS_AGE
+            && wanted.iter().all(|reference| known.contains_key(reference))
+        {
+            return Ok(known.clone());
+        }
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|reference| self.allow.reference(reference));
+        let mut parameters = clients.parameters(&allowed).await?;
+        for reference in refused {
+            let list = if matches!(reference, Reference::Ssm { .. }) { "allow.ssm" } else { "allow.secrets" };
+            let text = format!("the agent's file does not allow the source {} to read it ({list})", self.source_id);
+            parameters.insert(reference, Resolved::Refused(text));
+        }
+        self.parameters = Some((Instant::now(), parameters.clone()));
+        Ok(parameters)
+    }
+
+    /// The desired state, bound again only when its files or its parameters changed.
+    fn bind(
+        &mut self,
+        name: &str,
+        rendered: &Result<Arc<Rendered>, Vec<Diagnostic>>,
+        environment: &Environment,
+        parameters: &Parameters,
+    ) -> Result<(Arc<Desired>, String), Vec<Diagnostic>> {
+        let rendered = rendered.as_ref().map_err(Clone::clone)?;
+        let used: Parameters = rendered
+            .references
+            .iter()
+            .filter_map(|(reference, _)| Some((reference.clone(), parameters.get(reference)?.clone())))
+            .collect();
+        if let Some(bound) = self.bound.get(name)
+            && Arc::ptr_eq(&bound.rendered, rendered)
+            && bound.parameters == used
+        {
+            return bound.result.clone();
+        }
+        let result = bind(rendered, environment, &used).map(|desired| {
+            let hash = desired_hash(&desired);
+            (Arc::new(desired), hash)
+        });
+        let bound = Bound { rendered: rendered.clone(), parameters: used, result: result.clone() };
+        self.bound.insert(name.to_owned(), bound);
+        result
+    }
+
+    /// The services to observe now: new or changed ones, those under way, and those not looked at for an interval.
+    fn due(
+        &self,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        interval: Duration,
+        follow: Duration,
+        orders: &Orders,
+    ) -> Vec<String> {
+        let is_due = |name: &String, hash: &String| {
+            let Some(track) = self.tracks.get(name) else { return true };
+            let Some(at) = track.observed_at else { return true };
+            let limit = if track.is_open() { follow } else { interval };
+            orders.everything || track.hash != *hash || at.elapsed() + Duration::from_millis(20) >= limit
+        };
+        wanted.iter().filter(|(name, (_, hash))| is_due(name, hash)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Plans and acts in the order of `after`: a wave holds what waits for nothing of a later one.
+    async fn run_waves(
+        &mut self,
+        round: &Round<'_>,
+        snapshot: &Snapshot,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &[String],
+        live: &BTreeMap<String, Reading<LiveService>>,
+    ) -> Vec<ServiceState> {
+        let mut done: BTreeMap<String, ServiceState> = BTreeMap::new();
+        let mut rest: Vec<&String> = wanted.keys().collect();
+        while !rest.is_empty() {
+            let is_ready = |name: &String| {
+                wanted[name].0.after.iter().all(|other| !wanted.contains_key(other) || done.contains_key(other))
+            };
+            let (ready, later): (Vec<&String>, Vec<&String>) = rest.iter().partition(|name| is_ready(name));
+            // A circle is an error of the manifests and never gets here; if it did, nobody would wait for ever.
+            let (wave, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
+            let mut jobs = Vec::new();
+            for name in wave {
+                let (desired, hash) = &wanted[name];
+                let mut track = self.tracks.remove(name).unwrap_or_default();
+                if !due.contains(name)
+                    && let Some(state) = &track.state
+                {
+                    let state = ServiceState { commit: snapshot.commit.clone(), ..state.clone() };
+                    track.state = Some(state.clone());
+                    done.insert(name.clone(), state);
+                    self.tracks.insert(name.clone(), track);
+                    continue;
+                }
+                let waiting = self.waiting_for(round, snapshot, desired, &done);
+                let reading = live.get(&desired.service_name).cloned().unwrap_or_default();
+                jobs.push(async move {
+                    let state = round.service(desired, hash, reading, waiting, &mut track).await;
+                    (name.clone(), state, track)
+                });
+            }
+            let results: Vec<_> = stream::iter(jobs).buffer_unordered(CONCURRENT).collect().await;
+            for (name, state, track) in results {
+                done.insert(name.clone(), state);
+                self.tracks.insert(name, track);
+            }
+            rest = later;
+        }
+        done.into_values().collect()
+    }
+
+    /// What a service has to wait for, in words.
+    fn waiting_for(
+        &self,
+        round: &Round<'_>,
+        snapshot: &Snapshot,
+        desired: &Desired,
+        done: &BTreeMap<String, ServiceState>,
+    ) -> Option<String> {
+        for other in &desired.after {
+            if let Some(state) = done.get(other)
+                && let Some(why) = unfinished(&state.plan)
+            {
+                return Some(format!("waiting for {other}, which {why}"));
+            }
+        }
+        for (other, _) in &round.environment.after {
+            let is_in = snapshot
+                .services
+                .iter()
+                .any(|service| service.directory.name == desired.name && service.environments.contains_key(other));
+            if !is_in || !snapshot.repository.environments.contains_key(other) {
+                continue;
+            }
+            let Some(state) = round.context.board.service(self.source, other, &desired.name) else {
+                return Some(format!("waiting for {other}, where {} was not looked at yet", desired.name));
+            };
+            if state.commit != snapshot.commit {
+                return Some(format!("waiting for {other}, where this commit was not looked at yet"));
+            }
+            if let Some(why) = unfinished(&state.plan) {
+                return Some(format!("waiting for {other}, where {} {why}", desired.name));
+            }
+        }
+        None
+    }
+
+    /// A plan that concludes nothing; the last verdict stays.
+    fn unknown(&self, name: &str, reason: Reason, text: &str) -> ServiceState {
+        let last = self.tracks.get(name).and_then(|track| track.state.clone());
+        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
+        plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
+        match last {
+            Some(state) => ServiceState { plan, ..state },
+            None => ServiceState {
+                plan,
+                revision: String::new(),
+                running: 0,
+                desired_count: 0,
+                observed_at: String::new(),
+                commit: String::new(),
+                note: String::new(),
+            },
+        }
+    }
+
+    fn invalid(&self, name: &str, problems: &[Diagnostic]) -> ServiceState {
+        let text = match problems.first() {
+            Some(problem) => format!("the manifest has errors: {}", problem.message),
+            None => "the manifest has errors".to_owned(),
+        };
+        self.unknown(name, Reason::Invalid, &text)
+    }
+
+    fn publish(
+        &self,
+        context: &Context,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        mut services: Vec<ServiceState>,
+        withheld: Vec<Withheld>,
+    ) {
+        services.sort_by(|a, b| a.plan.name.cmp(&b.plan.name));
+        let state = EnvironmentState {
+            name: environment.name.clone(),
+            account: environment.account.clone(),
+            region: environment.region.clone(),
+            cluster: environment.cluster.clone(),
+            mode: environment.mode,
+            services,
+            withheld,
+        };
+        let order: Vec<&String> = snapshot.repository.environments.keys().collect();
+        context.board.update(self.source, |source| {
+            source.environments.retain(|other| other.name != state.name);
+            source.environments.push(state);
+            source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
+        });
+    }
+}
+
+/// Why a service's own change is not done; none where it is, or where it has none.
+fn unfinished(plan: &ServicePlan) -> Option<String> {
+    match plan.verdict {
+        Some(Verdict::Pending) => Some("is not deployed yet".to_owned()),
+        Some(Verdict::Progressing) => Some("is being deployed".to_owned()),
+        Some(Verdict::Stalled) => Some("is stalled".to_owned()),
+        Some(Verdict::Rejected) => Some("was rejected by ECS".to_owned()),
+        _ if plan.sync == SyncStatus::Unknown => Some("is unknown".to_owned()),
+        _ => None,
+    }
+}
+
+/// Tells the watchers; nobody watching is fine.
+pub(super) fn tell(context: &Context, event: Event) {
+    match &event {
+        Event::Wrote { environment, service, trigger, actions, .. } => {
+            tracing::info!(environment, service, ?trigger, ?actions, "wrote");
+        }
+        Event::Failed { environment, service, reason } => {
+            tracing::warn!(environment, service, reason, "a write failed");
+        }
+        Event::Verdict { environment, service, verdict, text } => {
+            if *verdict == Verdict::Rejected {
+                tracing::warn!(environment, service, ?verdict, text, "verdict");
+            } else {
+                tracing::info!(environment, service, ?verdict, text, "verdict");
+            }
+        }
+        Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
+        Event::Unreadable { source, reason } => tracing::warn!(source, reason, "the repository cannot be read"),
+    }
+    let _ = context.events.send(event);
+}
+
+/// Why a service is written.
+pub(super) fn trigger(exists: bool, track: &Track, hash: &str) -> Trigger {
+    if !exists {
+        Trigger::Create
+    } else if track.deployed.as_deref() == Some(hash) {
+        Trigger::Drift
+    } else {
+        Trigger::Change
+    }
+}

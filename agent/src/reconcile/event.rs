@@ -1,0 +1,74 @@
+//! What happens in rounds, for those who watch: the log, `sync`'s progress, the demo. Values only.
+
+use lockstep_core::{
+    diff::Change,
+    report::{ActionKind, Verdict},
+};
+use serde::Serialize;
+
+/// Why a service is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// The service does not exist yet.
+    Create,
+    /// Its desired state changed.
+    Change,
+    /// What runs was changed by somebody else.
+    Drift,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "event")]
+pub enum Event {
+    /// Another commit is followed.
+    Commit {
+        /// The source.
+        source: String,
+        /// Its id.
+        commit: String,
+        /// The first line of its message.
+        summary: String,
+    },
+    /// A service was written.
+    Wrote {
+        /// The environment.
+        environment: String,
+        /// The service.
+        service: String,
+        /// Why.
+        trigger: Trigger,
+        /// What was done.
+        actions: Vec<ActionKind>,
+        /// What changed by it.
+        changes: Vec<Change>,
+    },
+    /// A write failed.
+    Failed {
+        /// The environment.
+        environment: String,
+        /// The service.
+        service: String,
+        /// Why.
+        reason: String,
+    },
+    /// The verdict on a service is another one.
+    Verdict {
+        /// The environment.
+        environment: String,
+        /// The service.
+        service: String,
+        /// The verdict.
+        verdict: Verdict,
+        /// In words.
+        text: String,
+    },
+    /// The repository cannot be read.
+    Unreadable {
+        /// The source.
+        source: String,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,94 @@
+//! Rounds: what is declared is read again, what runs is read again, and the difference is planned, acted on and
+//! reported. Level-triggered: a round takes no input but what it reads.
+
+pub mod board;
+mod environment;
+pub mod event;
+mod load;
+mod service;
+mod source;
+
+pub use load::{Loader, Snapshot};
+pub use service::short;
+pub use source::{Content, SourceRunner};
+
+use crate::{aws::Accounts, cache::Cache};
+use board::Board;
+use event::Event;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::broadcast;
+
+/// How often things are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Longest time between two observations of a service, and between two looks at the repository.
+    pub interval: Duration,
+    /// The same while a rollout is under way.
+    pub follow: Duration,
+}
+
+impl Timing {
+    /// For an interval: rollouts are followed at a sixth of it, every second at most.
+    pub fn new(interval: Duration) -> Self {
+        let follow = (interval / 6).max(Duration::from_secs(1)).min(interval);
+        Self { interval, follow }
+    }
+}
+
+/// The parts that rounds share.
+pub struct Context {
+    /// AWS.
+    pub accounts: Accounts,
+    /// What was read before.
+    pub cache: Arc<Cache>,
+    /// Where rounds leave what they found.
+    pub board: Board,
+    /// Who watches.
+    pub events: broadcast::Sender<Event>,
+    /// How often.
+    pub timing: Timing,
+}
+
+impl Context {
+    /// A context of these parts.
+    pub fn new(accounts: Accounts, cache: Cache, timing: Timing) -> Self {
+        let (events, _) = broadcast::channel(4096);
+        Self { accounts, cache: Arc::new(cache), board: Board::default(), events, timing }
+    }
+}
+
+/// What a round is to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Orders {
+    /// Whether anything may be written.
+    pub write: bool,
+    /// Whether a person ordered it: then observed environments are written too.
+    pub by_hand: bool,
+    /// Whether services that are not ours yet are adopted.
+    pub adopt: bool,
+    /// Whether a state that ECS rejected is tried once more.
+    pub retry: bool,
+    /// Whether everything is observed, however young the last observation is.
+    pub everything: bool,
+    /// The environments; all where none are named.
+    pub environments: BTreeSet<String>,
+    /// The services; all where none are named.
+    pub services: BTreeSet<String>,
+}
+
+impl Orders {
+    /// What the agent's own rounds do.
+    pub fn agent() -> Self {
+        Self { write: true, ..Self::default() }
+    }
+
+    /// Whether a service is meant.
+    pub fn covers(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.contains(service)
+    }
+
+    /// Whether an environment is meant.
+    pub fn covers_environment(&self, environment: &str) -> bool {
+        self.environments.is_empty() || self.environments.contains(environment)
+    }
+}

@@ -1,0 +1,172 @@
+//! One source: follows its branch, and runs the rounds of its environments.
+
+use super::{
+    Context, Orders,
+    board::problem,
+    environment::{Worker, tell},
+    event::Event,
+    load::{Loader, Snapshot},
+};
+use crate::{
+    config::Allow,
+    git::{Checkout, GitError, Remote},
+};
+use futures_util::future::join_all;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// Where a source's files come from.
+pub enum Content {
+    /// A branch of a repository.
+    Remote(Arc<std::sync::Mutex<Remote>>),
+    /// A checkout, with whatever is in it now.
+    Checkout(PathBuf),
+}
+
+/// A source at work.
+pub struct SourceRunner {
+    index: usize,
+    id: String,
+    allow: Allow,
+    environments: Option<Vec<String>>,
+    content: Content,
+    loader: Loader,
+    snapshot: Option<Arc<Snapshot>>,
+    workers: BTreeMap<String, Worker>,
+}
+
+impl SourceRunner {
+    /// A source that has read nothing yet. `index` is its place on the board.
+    pub fn new(index: usize, id: &str, allow: Allow, environments: Option<Vec<String>>, content: Content) -> Self {
+        Self {
+            index,
+            id: id.to_owned(),
+            allow,
+            environments,
+            content,
+            loader: Loader::default(),
+            snapshot: None,
+            workers: BTreeMap::new(),
+        }
+    }
+
+    /// What was read last.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+
+    /// Looks at the repository, and reads it when it moved. On an error the last good state stays.
+    ///
+    /// # Errors
+    /// When the repository cannot be read now.
+    pub async fn refresh(&mut self, context: &Context) -> Result<(), GitError> {
+        let result = self.read(context).await;
+        let error = result.as_ref().err().map(ToString::to_string);
+        let news = context.board.update(self.index, |source| {
+            source.id.clone_from(&self.id);
+            let news = source.error != error;
+            source.error.clone_from(&error);
+            news
+        });
+        if let (Some(reason), true) = (error, news) {
+            tell(context, Event::Unreadable { source: self.id.clone(), reason });
+        }
+        result
+    }
+
+    async fn read(&mut self, context: &Context) -> Result<(), GitError> {
+        let snapshot = match &self.content {
+            Content::Checkout(path) => {
+                let checkout = Checkout::read(path)?;
+                let commit = match checkout.compare_to_head()? {
+                    Some((commit, changed)) if changed.is_empty() => commit,
+                    _ => String::new(),
+                };
+                self.loader.load(&checkout, &commit, "")
+            }
+            Content::Remote(remote) => {
+                let remote = remote.clone();
+                let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let tip = remote.tip()?;
+                    if known.as_deref() == Some(tip.commit.as_str()) {
+                        return Ok(None);
+                    }
+                    let tree = remote.tree(&tip)?;
+                    Ok(Some((tip, tree)))
+                });
+                let read: Result<_, GitError> = read.await.unwrap_or_else(|error| {
+                    Err(GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() })
+                });
+                let Some((tip, tree)) = read? else { return Ok(()) };
+                let snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
+                tell(
+                    context,
+                    Event::Commit {
+                        source: self.id.clone(),
+                        commit: tip.commit.clone(),
+                        summary: tip.summary.clone(),
+                    },
+                );
+                snapshot
+            }
+        };
+        context.board.update(self.index, |source| {
+            source.commit.clone_from(&snapshot.commit);
+            source.summary.clone_from(&snapshot.summary);
+            source.problems = snapshot.problems.iter().map(problem).collect();
+            if snapshot.valid {
+                source.environments.retain(|environment| {
+                    snapshot.repository.environments.contains_key(&environment.name)
+                });
+            }
+        });
+        self.snapshot = Some(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// One round of every environment that is meant. Answers whether something is under way.
+    pub async fn round(&mut self, context: &Context, orders: &Orders) -> bool {
+        let Some(snapshot) = self.snapshot.clone() else { return false };
+        let repository = &snapshot.repository;
+        let mine = |name: &String| self.environments.as_ref().is_none_or(|names| names.contains(name));
+        let names: Vec<String> = repository
+            .environments
+            .keys()
+            .filter(|name| mine(name) && orders.covers_environment(name))
+            .cloned()
+            .collect();
+        let mut jobs = Vec::new();
+        for name in &names {
+            let worker =
+                self.workers.remove(name).unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
+            jobs.push((name.clone(), worker));
+        }
+        let mut in_flight = false;
+        // Environments that wait for others come after them, so that they see what became of them in this round.
+        while !jobs.is_empty() {
+            let waiting: Vec<String> = jobs.iter().map(|(name, _)| name.clone()).collect();
+            let is_ready = |name: &String| {
+                let after = &repository.environments[name].after;
+                !after.iter().any(|(other, _)| waiting.contains(other))
+            };
+            let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, _)| is_ready(name));
+            let (ready, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
+            let rounds = ready.into_iter().map(|(name, mut worker)| {
+                let snapshot = snapshot.clone();
+                async move {
+                    let environment = &snapshot.repository.environments[&name];
+                    let report = worker.round(context, &snapshot, environment, orders).await;
+                    (name, worker, report.in_flight)
+                }
+            });
+            for (name, worker, open) in join_all(rounds).await {
+                in_flight |= open;
+                self.workers.insert(name, worker);
+            }
+            jobs = later;
+        }
+        context.cache.flush();
+        in_flight
+    }
+}
