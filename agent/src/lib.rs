@@ -1,8 +1,14 @@
-//! Lockstep: GitOps for Amazon ECS and Fargate, without Kubernetes.
+//! Lockstep: GitOps for Amazon ECS and Fargate, without Kubernetes. The program as a library: the command line, the
+//! agent, and what they are made of.
 
+pub mod agent;
 pub mod aws;
-pub mod git;
 pub mod cache;
 pub mod config;
 pub mod execute;
+pub mod exit;
+pub mod git;
+pub mod output;
 pub mod reconcile;
+pub mod server;
+pub mod cli;

@@ -67,14 +67,22 @@ impl Accounts {
         }
     }
 
-    /// The same, with everything given: for the demo and for tests.
-    pub fn fixed(base: SdkConfig, roles: BTreeMap<String, AccountRole>, share: f64) -> Self {
-        Self {
-            base,
-            roles,
-            share,
-            made: Mutex::new(HashMap::new()),
-        }
+    /// The same against one endpoint with one pair of keys: for the sandbox.
+    pub async fn at_endpoint(
+        endpoint: &str,
+        access_key: &str,
+        region: &str,
+        roles: BTreeMap<String, AccountRole>,
+        share: f64,
+    ) -> Self {
+        let credentials = aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
+        let base = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(credentials)
+            .load()
+            .await;
+        Self { base, roles, share, made: Mutex::new(HashMap::new()) }
     }
 
     /// The clients for an account and region.
@@ -114,7 +122,7 @@ impl Accounts {
             .with_decryption(true)
             .send()
             .await
-            .map_err(|error| AwsError::new(OPERATION, &error))?;
+            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
         Ok(value.to_owned())
     }
@@ -130,7 +138,7 @@ impl Accounts {
             .secret_id(name)
             .send()
             .await
-            .map_err(|error| AwsError::new(OPERATION, &error))?;
+            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         Ok(answer.secret_string().unwrap_or_default().to_owned())
     }
 
@@ -211,7 +219,7 @@ async fn caller(sts: &aws_sdk_sts::Client) -> Result<String, AwsError> {
         .get_caller_identity()
         .send()
         .await
-        .map_err(|error| AwsError::new(OPERATION, &error))?;
+        .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
     answer
         .account()
         .map(str::to_owned)

@@ -23,14 +23,12 @@ impl Clients {
         cluster: &str,
         names: &[String],
     ) -> BTreeMap<String, Reading<LiveService>> {
-        let batches = names
-            .chunks(BATCH)
-            .map(|batch| self.services_batch(cluster, batch));
-        stream::iter(batches)
-            .buffer_unordered(CONCURRENT)
-            .flat_map(stream::iter)
-            .collect()
-            .await
+        let mut batches = Vec::new();
+        for batch in names.chunks(BATCH) {
+            batches.push(self.services_batch(cluster, batch));
+        }
+        let answers: Vec<_> = stream::iter(batches).buffer_unordered(CONCURRENT).collect().await;
+        answers.into_iter().flatten().collect()
     }
 
     async fn services_batch(
@@ -51,7 +49,7 @@ impl Clients {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let error = AwsError::new(OPERATION, &error);
+                let error = AwsError::from_sdk(OPERATION, &error);
                 let text = match error.remedy {
                     Remedy::NotFound => {
                         format!(
@@ -115,7 +113,7 @@ impl Clients {
                 None => Reading::Missing,
             },
             Err(error) => {
-                let error = AwsError::new(OPERATION, &error);
+                let error = AwsError::from_sdk(OPERATION, &error);
                 // A family without an ACTIVE revision is a client error, like a family that never was.
                 if error.remedy == Remedy::Refused {
                     Reading::Missing
@@ -162,7 +160,7 @@ impl Clients {
             .max_results(HISTORY)
             .send()
             .await
-            .map_err(|error| AwsError::new("ecs:ListServiceDeployments", &error))?;
+            .map_err(|error| AwsError::from_sdk("ecs:ListServiceDeployments", &error))?;
         let mut briefs: Vec<&sdk::ServiceDeploymentBrief> =
             listed.service_deployments().iter().collect();
         briefs.sort_by_key(|brief| std::cmp::Reverse(brief.created_at().map(|at| at.as_nanos())));
@@ -180,7 +178,7 @@ impl Clients {
             .set_service_revision_arns(Some(targets))
             .send()
             .await
-            .map_err(|error| AwsError::new("ecs:DescribeServiceRevisions", &error))?;
+            .map_err(|error| AwsError::from_sdk("ecs:DescribeServiceRevisions", &error))?;
         let mut past = Vec::new();
         for brief in briefs {
             let target = brief.target_service_revision_arn();
@@ -242,7 +240,7 @@ impl Clients {
                 .set_service_deployment_arns(Some(batch.to_vec()))
                 .send()
                 .await
-                .map_err(|error| AwsError::new(OPERATION, &error))?;
+                .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
             for deployment in answer.service_deployments() {
                 let status = deployment
                     .status()
@@ -273,7 +271,7 @@ impl Clients {
         match answer {
             Ok(answer) if answer.scalable_targets().is_empty() => Reading::Missing,
             Ok(_) => Reading::Found(()),
-            Err(error) => Reading::Failed(AwsError::new(OPERATION, &error).to_string()),
+            Err(error) => Reading::Failed(AwsError::from_sdk(OPERATION, &error).to_string()),
         }
     }
 

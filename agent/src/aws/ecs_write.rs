@@ -31,7 +31,7 @@ impl Clients {
             .set_tags(some_tags(tags))
             .send()
             .await
-            .map_err(|error| AwsError::new(OPERATION, &error))?;
+            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         answer
             .task_definition()
             .and_then(|definition| definition.task_definition_arn())
@@ -63,7 +63,7 @@ impl Clients {
             .set_tags(some_tags(tags))
             .send()
             .await
-            .map_err(|error| AwsError::new(OPERATION, &error))?;
+            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         Ok(written(answer.service()))
     }
 
@@ -91,7 +91,7 @@ impl Clients {
             .set_force_new_deployment(force.then_some(true))
             .send()
             .await
-            .map_err(|error| AwsError::new(OPERATION, &error))?;
+            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         Ok(written(answer.service()))
     }
 
@@ -107,7 +107,7 @@ impl Clients {
             .set_tags(some_tags(tags))
             .send()
             .await
-            .map_err(|error| AwsError::new("ecs:TagResource", &error))?;
+            .map_err(|error| AwsError::from_sdk("ecs:TagResource", &error))?;
         Ok(())
     }
 }

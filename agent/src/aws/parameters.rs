@@ -47,7 +47,7 @@ impl Clients {
         {
             Ok(answer) => answer,
             Err(error) => {
-                let error = AwsError::new(OPERATION, &error);
+                let error = AwsError::from_sdk(OPERATION, &error);
                 if matches!(error.remedy, Remedy::Denied | Remedy::Refused) {
                     for reference in batch {
                         result.insert((*reference).clone(), Resolved::Refused(error.text.clone()));
@@ -100,7 +100,7 @@ impl Clients {
                 _ => Resolved::Refused("it is scheduled for deletion".to_owned()),
             }),
             Err(error) => {
-                let error = AwsError::new(OPERATION, &error);
+                let error = AwsError::from_sdk(OPERATION, &error);
                 match error.remedy {
                     Remedy::NotFound => Ok(Resolved::Refused("there is no such secret".to_owned())),
                     Remedy::Denied | Remedy::Refused => Ok(Resolved::Refused(error.text)),

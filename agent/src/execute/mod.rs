@@ -1,7 +1,11 @@
 //! Carrying out a plan's orders, in their order. No decisions: the guard is asked once more, and that is all.
 
-use crate::aws::{AwsError, Clients};
+use crate::{
+    aws::{AwsError, Clients},
+    config::Allow,
+};
 use lockstep_core::report::{ActionKind, Order, RevisionRef, ServicePlan};
+use lockstep_manifests::Environment;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What was done.
@@ -33,8 +37,10 @@ pub struct Failed {
 pub struct Place<'a> {
     /// The clients of the account and region.
     pub clients: &'a Clients,
-    /// The cluster.
-    pub cluster: &'a str,
+    /// What the source may reach; asked once more before anything is written.
+    pub allow: &'a Allow,
+    /// The environment.
+    pub environment: &'a Environment,
     /// The ECS service's name.
     pub service: &'a str,
     /// The service's ARN, where it exists.
@@ -47,15 +53,30 @@ pub struct Place<'a> {
 /// The first order that failed.
 pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<Failed>> {
     let mut done = Done::default();
+    if let Err(error) = guard(place) {
+        let action = plan.actions.first().map_or(ActionKind::UpdateService, |action| action.kind);
+        return Err(Box::new(Failed { action, error, done }));
+    }
     for action in &plan.actions {
         let Some(order) = &action.order else { continue };
-        tracing::info!(service = place.service, cluster = place.cluster, action = ?action.kind, "writing");
+        tracing::info!(service = place.service, cluster = place.environment.cluster, action = ?action.kind, "writing");
         match carry_out(order, plan, place, &mut done).await {
             Ok(()) => done.actions.push(action.kind),
             Err(error) => return Err(Box::new(Failed { action: action.kind, error, done })),
         }
     }
     Ok(done)
+}
+
+/// The allow-list and the account, again: what is written must be what was planned.
+fn guard(place: &Place<'_>) -> Result<(), AwsError> {
+    if let Some(reason) = place.allow.refuses_cluster(&place.environment.cluster) {
+        return Err(AwsError::build("ecs:UpdateService", &reason));
+    }
+    if place.clients.account != place.environment.account || place.clients.region != place.environment.region {
+        return Err(AwsError::build("ecs:UpdateService", &"the clients are for another account or region"));
+    }
+    Ok(())
 }
 
 async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &mut Done) -> Result<(), AwsError> {
@@ -66,7 +87,7 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
         Order::Create { service, revision, tags } => {
             let revision = resolve(revision, done)?;
             let token = token(&plan.desired);
-            let written = place.clients.create_service(place.cluster, service, &revision, tags, &token).await?;
+            let written = place.clients.create_service(&place.environment.cluster, service, &revision, tags, &token).await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
@@ -77,7 +98,7 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
             };
             let written = place
                 .clients
-                .update_service(place.cluster, place.service, members, revision.as_deref(), *force)
+                .update_service(&place.environment.cluster, place.service, members, revision.as_deref(), *force)
                 .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;

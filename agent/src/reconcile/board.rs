@@ -97,6 +97,11 @@ impl Board {
         change(sources.entry(index).or_default())
     }
 
+    /// Forgets everything, when the sources themselves changed.
+    pub fn clear(&self) {
+        self.sources.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Everything.
     pub fn state(&self) -> State {
         let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);

@@ -36,7 +36,7 @@ const PARAMETERS_AGE: Duration = Duration::from_secs(300);
 const CONCURRENT: usize = 8;
 
 /// The worker of one environment.
-pub struct Worker {
+pub(super) struct Worker {
     source: usize,
     source_id: String,
     allow: Allow,
@@ -52,14 +52,14 @@ struct Bound {
 }
 
 /// What a round left.
-pub struct Report {
+pub(super) struct Report {
     /// Whether something is under way, so that the next round should come soon.
     pub in_flight: bool,
 }
 
 impl Worker {
     /// A worker that knows nothing yet.
-    pub fn new(source: usize, source_id: &str, allow: Allow) -> Self {
+    pub(super) fn new(source: usize, source_id: &str, allow: Allow) -> Self {
         Self {
             source,
             source_id: source_id.to_owned(),
@@ -71,7 +71,7 @@ impl Worker {
     }
 
     /// One round.
-    pub async fn round(
+    pub(super) async fn round(
         &mut self,
         context: &Context,
         snapshot: &Snapshot,
@@ -127,14 +127,14 @@ impl Worker {
         let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
         let live = clients.services(&environment.cluster, &names).await;
         let may_write = orders.write && snapshot.valid && (environment.mode == Mode::Converge || orders.by_hand);
-        let source = self.source_id.clone();
+        let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let round = Round {
             context,
             clients: &clients,
             environment,
             source: &source,
             commit: &snapshot.commit,
-            may_adopt: self.allow.adopt,
+            allow: &allow,
             orders,
             may_write,
         };

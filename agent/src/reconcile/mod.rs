@@ -15,8 +15,12 @@ pub use source::{Content, SourceRunner};
 use crate::{aws::Accounts, cache::Cache};
 use board::Board;
 use event::Event;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::broadcast;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+use tokio::sync::{Notify, broadcast};
 
 /// How often things are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +51,22 @@ pub struct Context {
     pub events: broadcast::Sender<Event>,
     /// How often.
     pub timing: Timing,
+    /// Set when the agent ends: nothing new is written.
+    pub stopping: AtomicBool,
+    /// Wakes the sources before their time.
+    pub wake: Notify,
 }
 
 impl Context {
     /// A context of these parts.
     pub fn new(accounts: Accounts, cache: Cache, timing: Timing) -> Self {
         let (events, _) = broadcast::channel(4096);
-        Self { accounts, cache: Arc::new(cache), board: Board::default(), events, timing }
+        Self { accounts, cache: Arc::new(cache), board: Board::default(),
+            events,
+            timing,
+            stopping: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
     }
 }
 

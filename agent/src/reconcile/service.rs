@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     aws::{Clients, Remedy},
+    config::Allow,
     execute::{Place, execute},
 };
 use lockstep_core::{
@@ -30,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// What a worker remembers of a service between rounds. Everything in it can be found out again.
 #[derive(Default)]
-pub struct Track {
+pub(super) struct Track {
     /// The hash of the desired state that was planned last.
     pub hash: String,
     /// When it was observed.
@@ -54,7 +55,7 @@ struct Started {
 
 impl Track {
     /// Whether something is under way that should be looked at soon.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.started.is_some()
             || self.state.as_ref().is_some_and(|state| {
                 matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending))
@@ -63,7 +64,7 @@ impl Track {
 }
 
 /// What is common to the services of a round.
-pub struct Round<'a> {
+pub(super) struct Round<'a> {
     /// The agent's parts.
     pub context: &'a Context,
     /// The clients of the environment's account and region.
@@ -74,8 +75,8 @@ pub struct Round<'a> {
     pub source: &'a str,
     /// The commit.
     pub commit: &'a str,
-    /// Whether `adopt: true` is obeyed.
-    pub may_adopt: bool,
+    /// What the source may reach.
+    pub allow: &'a Allow,
     /// What was ordered.
     pub orders: &'a Orders,
     /// Whether anything may be written.
@@ -84,7 +85,7 @@ pub struct Round<'a> {
 
 impl Round<'_> {
     /// Plans one service, acts, and reports.
-    pub async fn service(
+    pub(super) async fn service(
         &self,
         desired: &Desired,
         hash: &str,
@@ -106,6 +107,9 @@ impl Round<'_> {
         if plan.verdict == Some(Verdict::Deployed) && track.started.is_some() {
             self.confirm(&mut plan, live.found()).await;
         }
+        if self.orders.adopt {
+            plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
+        }
         let breaches = lint(&plan);
         if let Some(breach) = breaches.first() {
             tracing::error!(service = desired.name, number = breach.number, breach.text, "a plan breaks an invariant; it is not carried out");
@@ -114,7 +118,8 @@ impl Round<'_> {
             plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
         }
         let waits = track.not_before.is_some_and(|at| Instant::now() < at) && !self.orders.by_hand;
-        if self.may_write && !plan.actions.is_empty() && !waits {
+        let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
+        if self.may_write && !plan.actions.is_empty() && !waits && !stopping {
             note = self.act(desired, hash, &live, &mut plan, track).await;
         } else if waits && let Some(state) = &track.state {
             note.clone_from(&state.note);
@@ -169,7 +174,7 @@ impl Round<'_> {
         let around = Surroundings {
             source: self.source,
             commit: self.commit,
-            may_adopt: self.may_adopt || self.orders.by_hand,
+            may_adopt: self.allow.adopt || self.orders.by_hand,
             adopt_now: self.orders.adopt,
             waiting_for,
             retry: self.orders.retry,
@@ -291,8 +296,9 @@ impl Round<'_> {
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
         let existing = live.found().filter(|live| live.status != "INACTIVE");
         let place = Place {
+            allow: self.allow,
+            environment: self.environment,
             clients: self.clients,
-            cluster: &self.environment.cluster,
             service: &desired.service_name,
             arn: existing.map(|live| live.arn.as_str()),
         };

@@ -1,0 +1,305 @@
+//! The agent: one task a source, the API, the agent's file watched, and an orderly end.
+
+mod lock;
+
+pub use lock::StateLock;
+
+use crate::{
+    aws::Accounts,
+    cache::Cache,
+    config::{AgentConfig, Flags, SourceConfig, resolve_secret},
+    git::{Credentials, GitError, Location, Remote},
+    reconcile::{Content, Context, Orders, SourceRunner, Timing},
+    server::Server,
+};
+use notify::{RecursiveMode, Watcher};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+/// Longest time between the order to stop and the end.
+const STOP: Duration = Duration::from_secs(9);
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be used.
+    #[error("{0}")]
+    State(String),
+    /// The API's address cannot be used.
+    #[error("failed to listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The configuration has no source.
+    #[error("the agent's file names no source to follow")]
+    NoSource,
+}
+
+/// A running agent.
+pub struct Agent {
+    /// What its rounds share.
+    pub context: Arc<Context>,
+    /// Where the API answers.
+    pub address: std::net::SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    sources: Vec<JoinHandle<()>>,
+    config: AgentConfig,
+    _lock: StateLock,
+}
+
+impl Agent {
+    /// Starts an agent.
+    ///
+    /// # Errors
+    /// As [`StartError`] says.
+    pub async fn start(config: AgentConfig, accounts: Accounts) -> Result<Self, StartError> {
+        if config.sources.is_empty() {
+            return Err(StartError::NoSource);
+        }
+        let lock = StateLock::take(&config.state_directory.value).map_err(StartError::State)?;
+        let address = config.listen.value;
+        let server = Server::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        let address = server.address().map_err(|error| StartError::Listen { address, error })?;
+        let cache = Cache::open(&config.state_directory.value);
+        let context = Arc::new(Context::new(accounts, cache, Timing::new(config.interval.value)));
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped.clone())));
+        let sources = spawn_sources(&config, &context, &stopped);
+        tracing::info!(%address, sources = config.sources.len(), "started");
+        Ok(Self { context, address, stop, server, sources, config, _lock: lock })
+    }
+
+    /// Runs until a signal; follows changes of the agent's file.
+    pub async fn run(mut self, flags: Flags) {
+        let (changes, mut changed) = tokio::sync::mpsc::channel(4);
+        let _watcher = self.config.file.as_ref().and_then(|file| watch_file(file, changes));
+        loop {
+            tokio::select! {
+                () = signal() => break,
+                Some(()) = changed.recv() => {
+                    // Editors write in several steps.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    while changed.try_recv().is_ok() {}
+                    self.reload(&flags).await;
+                }
+            }
+        }
+        self.shutdown().await;
+    }
+
+    /// Reads the file again. One that is broken changes nothing.
+    async fn reload(&mut self, flags: &Flags) {
+        let Some(file) = self.config.file.clone() else { return };
+        match AgentConfig::load(Some(&file), flags) {
+            Err(error) => tracing::error!(%error, "the agent's file was changed and is not usable; going on as before"),
+            Ok(config) if config == self.config => {}
+            Ok(config) => {
+                let fixed = config.listen.value != self.config.listen.value
+                    || config.state_directory.value != self.config.state_directory.value
+                    || config.api_share.value.to_bits() != self.config.api_share.value.to_bits()
+                    || config.interval.value != self.config.interval.value
+                    || config.accounts != self.config.accounts;
+                if fixed {
+                    tracing::warn!("listen, stateDirectory, interval, apiShare and accounts take effect after a restart");
+                }
+                tracing::info!("the agent's file was read again");
+                self.stop_sources().await;
+                let (stop, stopped) = watch::channel(false);
+                // The server keeps its own end; only the sources are replaced.
+                let old = std::mem::replace(&mut self.stop, stop);
+                self.sources = spawn_sources(&config, &self.context, &stopped);
+                let server = std::mem::replace(&mut self.server, tokio::spawn(async {}));
+                let mut followed = stopped;
+                self.server = tokio::spawn(async move {
+                    let _ = followed.wait_for(|stop| *stop).await;
+                    let _ = old.send(true);
+                    let _ = server.await;
+                });
+                self.config = config;
+            }
+        }
+    }
+
+    async fn stop_sources(&mut self) {
+        self.context.stopping.store(true, Ordering::Relaxed);
+        self.context.wake.notify_waiters();
+        for source in self.sources.drain(..) {
+            let _ = timeout(STOP, source).await;
+        }
+        self.context.stopping.store(false, Ordering::Relaxed);
+    }
+
+    /// Finishes the writes in hand, then ends.
+    pub async fn shutdown(mut self) {
+        tracing::info!("stopping");
+        self.context.stopping.store(true, Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        self.context.wake.notify_waiters();
+        let sources = std::mem::take(&mut self.sources);
+        let ended = timeout(STOP, async {
+            for source in sources {
+                let _ = source.await;
+            }
+            let _ = timeout(Duration::from_secs(1), &mut self.server).await;
+        });
+        if ended.await.is_err() {
+            tracing::warn!("something did not end in time");
+        }
+        self.context.cache.flush();
+        tracing::info!("stopped");
+    }
+}
+
+fn spawn_sources(
+    config: &AgentConfig,
+    context: &Arc<Context>,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    context.board.clear();
+    config
+        .sources
+        .iter()
+        .enumerate()
+        .map(|(index, source)| {
+            context.board.update(index, |state| state.id.clone_from(&source.id));
+            let state = config.state_directory.value.join("git");
+            tokio::spawn(follow(index, source.clone(), state, context.clone(), stopped.clone()))
+        })
+        .collect()
+}
+
+/// One source, until the end.
+async fn follow(
+    index: usize,
+    source: SourceConfig,
+    state: PathBuf,
+    context: Arc<Context>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut runner: Option<SourceRunner> = None;
+    let mut looked_at: Option<tokio::time::Instant> = None;
+    while !*stopped.borrow() && !context.stopping.load(Ordering::Relaxed) {
+        if runner.is_none() {
+            match open(&source, &state, &context).await {
+                Ok(remote) => {
+                    let content = Content::Remote(Arc::new(Mutex::new(remote)));
+                    let allow = source.allow.clone();
+                    runner = Some(SourceRunner::new(index, &source.id, allow, source.environments.clone(), content));
+                }
+                Err(reason) => {
+                    let news = context.board.update(index, |state| state.error.replace(reason.clone()) != Some(reason.clone()));
+                    if news {
+                        tracing::warn!(source = source.id, reason, "the repository cannot be opened");
+                    }
+                }
+            }
+        }
+        let mut pause = context.timing.interval;
+        if let Some(running) = &mut runner {
+            let due = looked_at.is_none_or(|at| at.elapsed() + Duration::from_millis(20) >= context.timing.interval);
+            let mut result = Ok(());
+            if due {
+                looked_at = Some(tokio::time::Instant::now());
+                result = running.refresh(&context).await;
+            }
+            if running.round(&context, &Orders::agent()).await {
+                pause = context.timing.follow;
+            }
+            if matches!(result, Err(GitError::Refused { .. })) {
+                // The token may have been rotated: it is read again next time.
+                looked_at = None;
+                runner = reopened(&source, &state, &context, index).await.or(runner);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = context.wake.notified() => {}
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+async fn reopened(source: &SourceConfig, state: &Path, context: &Context, index: usize) -> Option<SourceRunner> {
+    source.token.as_ref()?;
+    let remote = open(source, state, context).await.ok()?;
+    let content = Content::Remote(Arc::new(Mutex::new(remote)));
+    Some(SourceRunner::new(index, &source.id, source.allow.clone(), source.environments.clone(), content))
+}
+
+/// Opens a source's repository with its token.
+///
+/// # Errors
+/// A sentence without the token.
+pub async fn open(source: &SourceConfig, state: &Path, context: &Context) -> Result<Remote, String> {
+    let credentials = match &source.token {
+        None => None,
+        Some(token) => {
+            if matches!(&source.location, Location::Http(url) if url.starts_with("http://")) {
+                return Err("a token is never sent over http://; use https://".to_owned());
+            }
+            let token = resolve_secret(token, &context.accounts).await?;
+            Some(Credentials { username: source.username.clone(), token })
+        }
+    };
+    let (location, branch) = (source.location.clone(), source.branch.value.clone());
+    let (state, authority) = (state.to_owned(), source.authority.clone());
+    tokio::task::spawn_blocking(move || {
+        Remote::open(&location, &branch, &state, credentials, authority.as_deref())
+    })
+    .await
+    .map_err(|error| error.to_string())?
+    .map_err(|error| error.to_string())
+}
+
+async fn wait_for(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Watches the file's directory: editors and deployments replace files rather than write them.
+fn watch_file(file: &Path, changes: tokio::sync::mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let file = std::fs::canonicalize(file).ok()?;
+    let name = file.file_name()?.to_owned();
+    let handler = move |event: notify::Result<notify::Event>| {
+        if let Ok(event) = event
+            && !matches!(event.kind, notify::EventKind::Access(_))
+            && event.paths.iter().any(|path| path.file_name() == Some(&name))
+        {
+            let _ = changes.try_send(());
+        }
+    };
+    let started = notify::recommended_watcher(handler).and_then(|mut watcher| {
+        watcher.watch(file.parent().unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    match started {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "changes of the agent's file are not seen until a restart");
+            None
+        }
+    }
+}
+
+/// Resolves on SIGTERM or Ctrl-C.
+pub async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

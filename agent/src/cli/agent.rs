@@ -1,0 +1,55 @@
+//! `lockstep agent`.
+
+use super::Failure;
+use crate::{
+    agent::{Agent, StartError},
+    aws::Accounts,
+    config::{AgentConfig, Flags},
+    exit::Exit,
+    output,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(super) struct AgentArgs {
+    /// The agent's own file.
+    #[arg(long, value_name = "FILE", env = "LOCKSTEP_CONFIG")]
+    config: PathBuf,
+    /// Where the mirror and the cache are kept [env: LOCKSTEP_STATE_DIRECTORY]
+    #[arg(long, value_name = "DIRECTORY")]
+    state_directory: Option<PathBuf>,
+    /// Where the API answers, on loopback [env: LOCKSTEP_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Longest time between two looks at the repository and at a service [env: LOCKSTEP_INTERVAL]
+    #[arg(long, value_name = "DURATION")]
+    interval: Option<String>,
+    /// The share of AWS's documented rates that the agent uses, 0 to 1 [env: LOCKSTEP_API_SHARE]
+    #[arg(long, value_name = "SHARE")]
+    api_share: Option<String>,
+    /// Print the configuration with the origin of each value, and end.
+    #[arg(long)]
+    show_config: bool,
+}
+
+pub(super) async fn run(args: AgentArgs) -> Result<Exit, Failure> {
+    let flags = Flags {
+        state_directory: args.state_directory,
+        listen: args.listen,
+        interval: args.interval,
+        api_share: args.api_share,
+    };
+    let config = AgentConfig::load(Some(&args.config), &flags)?;
+    if args.show_config {
+        output::data(&config.describe());
+        return Ok(Exit::Done);
+    }
+    let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
+    let agent = Agent::start(config, accounts).await.map_err(|error| {
+        let exit = if matches!(error, StartError::NoSource) { Exit::Usage } else { Exit::Failed };
+        Failure::new(exit, error.to_string())
+    })?;
+    agent.run(flags).await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,172 @@
+//! The command line. stdout is data, stderr is conversation.
+
+mod adopt;
+mod agent;
+mod explain;
+mod plan;
+mod render;
+mod status;
+mod sync;
+mod target;
+mod validate;
+
+use crate::{
+    config::ConfigError,
+    exit::Exit,
+    output::{self, Format, diagnostics},
+};
+use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeSet;
+
+/// GitOps for Amazon ECS and Fargate, without Kubernetes.
+#[derive(Parser)]
+#[command(name = "lockstep", version, disable_help_subcommand = true)]
+struct Cli {
+    /// The form of the data on stdout.
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    output: Format,
+    /// What to log to stderr: error, warn, info, debug, or a filter like lockstep=debug.
+    #[arg(long, global = true, env = "LOCKSTEP_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Follow config repositories and keep ECS services as they state.
+    Agent(agent::AgentArgs),
+    /// Check the files of a config repository.
+    Validate(validate::ValidateArgs),
+    /// Print what would be sent to ECS.
+    Render(render::RenderArgs),
+    /// Show what differs, what would be done, and what not and why.
+    Plan(plan::PlanArgs),
+    /// Make what runs equal to what is declared, now and by hand.
+    Sync(sync::SyncArgs),
+    /// Show services, their sync status and health.
+    Status(status::StatusArgs),
+    /// Take ownership of services that exist already.
+    Adopt(adopt::AdoptArgs),
+    /// Explain the code of a diagnostic.
+    Explain(explain::ExplainArgs),
+}
+
+/// Environments and services that are meant; all where none are named.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// An environment; may be repeated.
+    #[arg(long = "environment", short = 'e', value_name = "NAME")]
+    environments: Vec<String>,
+    /// Services.
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+impl Selection {
+    fn environments(&self) -> BTreeSet<String> {
+        self.environments.iter().cloned().collect()
+    }
+
+    fn services(&self) -> BTreeSet<String> {
+        self.services.iter().cloned().collect()
+    }
+}
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a sentence.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        if let ConfigError::File(_, problems) = &error {
+            for problem in problems {
+                output::say(&diagnostics::render(problem));
+            }
+        }
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let default = if matches!(cli.command, Command::Agent(_)) { "info" } else { "warn" };
+    if let Err(message) = start_log(cli.log.as_deref(), default) {
+        output::say(&format!("error: {message}"));
+        return Exit::Usage;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::say(&format!("error: failed to start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let result = runtime.block_on(run(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output::say(&format!("{}: {}", output::paint::bad("error"), failure.message));
+            if let Some(hint) = failure.hint {
+                output::hint(&hint);
+            }
+            failure.exit
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let format = cli.output;
+    match cli.command {
+        Command::Agent(args) => agent::run(args).await,
+        Command::Validate(args) => validate::run(args, format).await,
+        Command::Render(args) => render::run(args, format).await,
+        Command::Plan(args) => plan::run(args, format).await,
+        Command::Sync(args) => sync::run(args, format).await,
+        Command::Status(args) => status::run(args, format).await,
+        Command::Adopt(args) => adopt::run(args, format).await,
+        Command::Explain(args) => explain::run(&args, format),
+    }
+}
+
+fn start_log(filter: Option<&str>, default: &str) -> Result<(), String> {
+    use tracing_subscriber::EnvFilter;
+    let filter = match filter {
+        None | Some("") => {
+            EnvFilter::new(format!("{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error"))
+        }
+        Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("the log filter is wrong: {error}"))?,
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .try_init()
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,83 @@
+//! `lockstep status`, and asking a running agent.
+
+use super::{Failure, Selection, target::Target};
+use crate::{
+    exit::Exit,
+    output::{self, Format},
+    reconcile::{Orders, board::State},
+};
+use clap::Args;
+use std::time::Duration;
+
+/// The agent to ask.
+#[derive(Args, Clone, Debug)]
+pub(super) struct AgentUrl {
+    /// Ask a running agent at this address.
+    #[arg(
+        long = "agent",
+        value_name = "URL",
+        num_args = 0..=1,
+        default_missing_value = "http://127.0.0.1:7700",
+        env = "LOCKSTEP_AGENT"
+    )]
+    url: Option<String>,
+}
+
+impl AgentUrl {
+    /// Whether the command is about a running agent.
+    pub(super) fn is_asked(&self, target: &Target) -> bool {
+        self.url.is_some() && !target.is_named()
+    }
+
+    /// The agent's state.
+    pub(super) async fn state(&self) -> Result<State, Failure> {
+        let base = self.url.as_deref().unwrap_or("http://127.0.0.1:7700").trim_end_matches('/');
+        let fail = |error: reqwest::Error| {
+            let mut reason = error.to_string();
+            if let Some(source) = std::error::Error::source(&error) {
+                reason = format!("{reason}: {source}");
+            }
+            Failure::new(Exit::Failed, format!("failed to ask the agent at {base}: {reason}"))
+                .hint("name it with --agent URL or LOCKSTEP_AGENT, or look yourself with -C PATH or --config FILE")
+        };
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
+        let answer = client.get(format!("{base}/api/v1/state")).send().await.map_err(fail)?;
+        answer.error_for_status().map_err(fail)?.json().await.map_err(fail)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    agent: AgentUrl,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    let mut state = if args.target.is_named() {
+        let mut opened = args.target.open().await?;
+        opened.check_names(&args.selection)?;
+        exit = opened.show_problems();
+        let orders = Orders { everything: true, environments: args.selection.environments(), ..Orders::default() };
+        opened.runner.round(&opened.context, &orders).await;
+        opened.context.board.state()
+    } else {
+        args.agent.state().await?
+    };
+    let (environments, services) = (args.selection.environments(), args.selection.services());
+    for source in &mut state.sources {
+        source.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));
+        for environment in &mut source.environments {
+            environment.services.retain(|service| services.is_empty() || services.contains(&service.plan.name));
+        }
+    }
+    match format {
+        Format::Json => output::data(&output::json(&state)),
+        Format::Text => output::data(&output::status::render(&state)),
+    }
+    Ok(exit)
+}

@@ -1,0 +1,220 @@
+//! `lockstep sync`: a person's order. It shows the plan, asks, acts, and follows what it started to its end.
+
+use super::{
+    Failure, Selection,
+    target::{Opened, Target},
+};
+use crate::{
+    config::parse_duration,
+    exit::Exit,
+    git::Checkout,
+    output::{self, Format, paint},
+    reconcile::{Orders, event::Event},
+};
+use clap::Args;
+use lockstep_core::report::{Plan, Reason, SyncStatus, Verdict};
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+#[derive(Args)]
+pub(super) struct SyncArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Return once the writes are made; do not follow the deployments.
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to follow before giving up.
+    #[arg(long, value_name = "DURATION", default_value = "20m")]
+    timeout: String,
+    /// Sync files that are not committed.
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Try a state that ECS rejected once more.
+    #[arg(long)]
+    retry: bool,
+}
+
+pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure> {
+    let limit = parse_duration(&args.timeout).map_err(|reason| Failure::new(Exit::Usage, reason))?;
+    let mut opened = args.target.open().await?;
+    opened.check_names(&args.selection)?;
+    require_source(&opened, "sync")?;
+    refuse_dirty(&opened, args.allow_dirty)?;
+    let invalid = opened.show_problems();
+    let looking = Orders {
+        everything: true,
+        by_hand: true,
+        retry: args.retry,
+        environments: args.selection.environments(),
+        services: args.selection.services(),
+        ..Orders::default()
+    };
+    opened.runner.round(&opened.context, &looking).await;
+    let plan = opened.context.board.update(0, |source| source.plan());
+    if format == Format::Text {
+        output::say(&output::plan::render(&plan, false));
+    }
+    let to_do = plan.environments.iter().flat_map(|environment| &environment.services).any(|service| {
+        !service.actions.is_empty() || service.verdict == Some(Verdict::Progressing) || service.is_withheld_for(Reason::Waiting)
+    });
+    if !to_do {
+        finish(&plan, format);
+        return Ok(invalid.or(end_of(&plan)));
+    }
+    if !args.yes && !confirm()? {
+        return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
+    }
+    let writing = Orders { write: true, ..looking };
+    let exit = follow(&mut opened, writing, args.no_wait, limit, format).await;
+    let plan = opened.context.board.update(0, |source| source.plan());
+    finish(&plan, format);
+    Ok(invalid.or(exit).or(end_of(&plan)))
+}
+
+/// Writes, and looks again until nothing is under way.
+async fn follow(opened: &mut Opened, orders: Orders, no_wait: bool, limit: Duration, format: Format) -> Exit {
+    let mut events = opened.context.events.subscribe();
+    let started = Instant::now();
+    let mut orders = orders;
+    loop {
+        opened.runner.round(&opened.context, &orders).await;
+        // A rejected state is tried once more, not again and again.
+        orders.retry = false;
+        while let Ok(event) = events.try_recv() {
+            if format == Format::Text {
+                tell(&event);
+            }
+        }
+        let open = opened.context.board.update(0, |source| {
+            source.environments.iter().flat_map(|environment| &environment.services).any(|service| {
+                let waits = service.plan.is_withheld_for(Reason::Waiting) || service.plan.is_withheld_for(Reason::RollingBack);
+                matches!(service.plan.verdict, Some(Verdict::Progressing))
+                    || (service.plan.verdict == Some(Verdict::Pending) && waits)
+                    || !service.plan.actions.is_empty()
+            })
+        });
+        let blocked = opened.context.board.update(0, |source| {
+            source.environments.iter().flat_map(|environment| &environment.services).all(|service| {
+                service.plan.verdict != Some(Verdict::Progressing)
+                    && (service.plan.actions.is_empty() || service.plan.is_withheld_for(Reason::Failed))
+                    && !service.plan.is_withheld_for(Reason::RollingBack)
+            })
+        });
+        if !open || no_wait {
+            return Exit::Done;
+        }
+        if blocked {
+            // What is left waits for something that failed or was rejected.
+            return Exit::Failed;
+        }
+        if started.elapsed() > limit {
+            output::say("timed out; what was started goes on without us");
+            return Exit::TimedOut;
+        }
+        tokio::time::sleep(opened.context.timing.follow).await;
+    }
+}
+
+/// An event in one line.
+fn tell(event: &Event) {
+    match event {
+        Event::Wrote { environment, service, actions, .. } => {
+            output::say(&format!("{environment}/{service}: {} written", actions.len()));
+        }
+        Event::Failed { environment, service, reason } => {
+            output::say(&format!("{environment}/{service}: {}", paint::bad(reason)));
+        }
+        Event::Verdict { environment, service, verdict, text } => {
+            let word = format!("{verdict:?}");
+            let word = match verdict {
+                Verdict::Deployed => paint::good(&word),
+                Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
+                _ => word,
+            };
+            output::say(&format!("{environment}/{service}: {word} {text}"));
+        }
+        Event::Commit { .. } | Event::Unreadable { .. } => {}
+    }
+}
+
+fn finish(plan: &Plan, format: Format) {
+    match format {
+        Format::Json => output::data(&output::json(plan)),
+        Format::Text => {
+            let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
+            let count = |status: SyncStatus| services.iter().filter(|service| service.sync == status).count();
+            output::data(&format!(
+                "{} synced, {} out of sync, {} unknown",
+                count(SyncStatus::Synced),
+                count(SyncStatus::OutOfSync),
+                count(SyncStatus::Unknown)
+            ));
+        }
+    }
+}
+
+fn end_of(plan: &Plan) -> Exit {
+    let mut exit = Exit::Done;
+    for service in plan.environments.iter().flat_map(|environment| &environment.services) {
+        let failed = [Reason::Failed, Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
+        if failed.iter().any(|reason| service.is_withheld_for(*reason)) {
+            exit = exit.or(Exit::Failed);
+        }
+        if service.is_withheld_for(Reason::Invalid) {
+            exit = exit.or(Exit::Invalid);
+        }
+        match service.verdict {
+            Some(Verdict::Rejected) => exit = exit.or(Exit::Rejected),
+            Some(Verdict::Stalled) => exit = exit.or(Exit::TimedOut),
+            _ => {}
+        }
+    }
+    exit
+}
+
+/// Ownership tags carry the source's id, so writing needs one.
+pub(super) fn require_source(opened: &Opened, command: &str) -> Result<(), Failure> {
+    if opened.source.as_deref().is_some_and(lockstep_manifests::repository::is_name) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, format!("`{command}` needs the id of the source, which the tags of ownership carry"))
+        .hint("give --source ID, or the agent's file with --config FILE"))
+}
+
+/// What is not committed is not what everybody sees.
+pub(super) fn refuse_dirty(opened: &Opened, allow: bool) -> Result<(), Failure> {
+    let Some(path) = opened.checkout.as_ref().filter(|_| !allow) else { return Ok(()) };
+    let compared = Checkout::read(path)
+        .and_then(|checkout| checkout.compare_to_head())
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let message = match compared {
+        None => "the files are not in a Git repository".to_owned(),
+        Some((_, changed)) if changed.is_empty() => return Ok(()),
+        Some((_, changed)) => {
+            let shown: Vec<&str> = changed.iter().take(5).map(String::as_str).collect();
+            format!("{} files differ from the commit: {}", changed.len(), shown.join(", "))
+        }
+    };
+    Err(Failure::new(Exit::Usage, message).hint("commit them, or sync them all the same with --allow-dirty"))
+}
+
+/// Asks on the terminal; without one, `--yes` must have been given.
+pub(super) fn confirm() -> Result<bool, Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::new(Exit::Usage, "there is no terminal to ask on").hint("give --yes to write without asking"));
+    }
+    let mut err = anstream::stderr();
+    let _ = write!(err, "Write this? [y/N] ");
+    let _ = err.flush();
+    let mut answer = String::new();
+    let _ = stdin.lock().read_line(&mut answer);
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

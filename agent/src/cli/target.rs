@@ -1,0 +1,170 @@
+//! What a command works on: a checkout, a repository with a branch, or a source of the agent's file.
+
+use super::Failure;
+use crate::{
+    aws::Accounts,
+    cache::Cache,
+    config::{AgentConfig, Allow, Flags, SourceConfig},
+    exit::Exit,
+    git::{Location, Remote},
+    output::{self, diagnostics},
+    reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
+};
+use clap::Args;
+use lockstep_manifests::{Severity, diagnostic::has_errors, repository::CONFIG};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Where the files are, and whose rules hold.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Target {
+    /// The config repository: a checkout, a repository on disk, or an https:// URL [default: the current directory]
+    #[arg(long, short = 'C', value_name = "PATH|URL")]
+    repository: Option<String>,
+    /// The branch to read; with a checkout, the committed state instead of the files.
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// The agent's file: its sources, roles and allow-lists hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The id of the source: the owner that tags name.
+    #[arg(long, value_name = "ID")]
+    source: Option<String>,
+}
+
+/// A target that was opened and read.
+pub(crate) struct Opened {
+    /// The rounds' shared parts.
+    pub(crate) context: Arc<Context>,
+    /// The source.
+    pub(crate) runner: SourceRunner,
+    /// What was read.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The source's id, where one was given.
+    pub(crate) source: Option<String>,
+    /// What the source may reach.
+    pub(crate) allow: Allow,
+    /// The checkout's path, where the files are not committed ones.
+    pub(crate) checkout: Option<PathBuf>,
+    _state: TempDir,
+}
+
+impl Target {
+    /// Whether the command line names anything.
+    pub(crate) fn is_named(&self) -> bool {
+        self.repository.is_some() || self.config.is_some() || self.branch.is_some()
+    }
+
+    /// Opens and reads the target.
+    pub(crate) async fn open(&self) -> Result<Opened, Failure> {
+        let config = match &self.config {
+            Some(path) => AgentConfig::load(Some(path), &Flags::default())?,
+            None => AgentConfig::built_in(),
+        };
+        let source = self.choose_source(&config)?;
+        let id = self.source.clone().or_else(|| source.as_ref().map(|source| source.id.clone()));
+        let allow = source.as_ref().map_or_else(Allow::everything, |source| source.allow.clone());
+        let environments = source.as_ref().and_then(|source| source.environments.clone());
+        let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
+        let context = Context::new(accounts, Cache::in_memory(), Timing::new(Duration::from_secs(1)));
+        let state = TempDir::new().map_err(|error| Failure::new(Exit::Failed, format!("failed to make a temporary directory: {error}")))?;
+        let (content, checkout) = self.content(source, &context, state.path()).await?;
+        let mut runner =
+            SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
+        runner.refresh(&context).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
+        Ok(Opened { context: Arc::new(context), runner, snapshot, source: id, allow, checkout, _state: state })
+    }
+
+    fn choose_source(&self, config: &AgentConfig) -> Result<Option<SourceConfig>, Failure> {
+        if self.config.is_none() {
+            return Ok(None);
+        }
+        let names = || config.sources.iter().map(|source| source.id.as_str()).collect::<Vec<_>>().join(", ");
+        match &self.source {
+            Some(id) => match config.sources.iter().find(|source| source.id == *id) {
+                Some(source) => Ok(Some(source.clone())),
+                None => Err(Failure::new(Exit::Usage, format!("the agent's file has no source {id}; it has {}", names()))),
+            },
+            None => match config.sources.as_slice() {
+                [source] => Ok(Some(source.clone())),
+                [] => Err(Failure::new(Exit::Usage, "the agent's file names no source")),
+                _ => Err(Failure::new(Exit::Usage, format!("name one of the sources with --source: {}", names()))),
+            },
+        }
+    }
+
+    async fn content(
+        &self,
+        source: Option<SourceConfig>,
+        context: &Context,
+        state: &Path,
+    ) -> Result<(Content, Option<PathBuf>), Failure> {
+        if let (None, Some(mut source)) = (&self.repository, source) {
+            if let Some(branch) = &self.branch {
+                source.branch.value.clone_from(branch);
+            }
+            let remote = crate::agent::open(&source, state, context).await;
+            let remote = remote.map_err(|reason| Failure::new(Exit::Failed, reason))?;
+            return Ok((Content::Remote(Arc::new(Mutex::new(remote))), None));
+        }
+        let written = self.repository.clone().unwrap_or_else(|| ".".to_owned());
+        let location = Location::parse(&written).map_err(|reason| Failure::new(Exit::Usage, reason))?;
+        if let Location::Path(path) = &location {
+            if !path.exists() {
+                return Err(Failure::new(Exit::Failed, format!("there is no directory {}", path.display())));
+            }
+            let is_bare = path.join("objects").is_dir() && path.join("HEAD").is_file();
+            if self.branch.is_none() && !is_bare {
+                return Ok((Content::Checkout(path.clone()), Some(path.clone())));
+            }
+        }
+        let branch = self.branch.clone().unwrap_or_else(|| "main".to_owned());
+        let state = state.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, None, None)).await;
+        let remote = opened
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        Ok((Content::Remote(Arc::new(Mutex::new(remote))), None))
+    }
+}
+
+impl Opened {
+    /// Shows what is wrong with the files. Answers how that ends the command.
+    pub(crate) fn show_problems(&self) -> Exit {
+        for problem in self.snapshot.problems.iter().filter(|problem| problem.severity != Severity::Note) {
+            output::say(&format!("{}\n", diagnostics::render(problem)));
+        }
+        if has_errors(&self.snapshot.problems) { Exit::Invalid } else { Exit::Done }
+    }
+
+    /// Names that were asked for must exist.
+    pub(crate) fn check_names(&self, selection: &super::Selection) -> Result<(), Failure> {
+        let repository = &self.snapshot.repository;
+        if repository.environments.is_empty() && !self.snapshot.valid {
+            return Ok(());
+        }
+        let unknown = |what: &str, name: &str, names: Vec<&str>| {
+            let failure = Failure::new(Exit::Usage, format!("there is no {what} `{name}` in {CONFIG} and its services"));
+            match lockstep_manifests::diagnostic::nearest(name, names.iter().copied()) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(format!("there are {}", names.join(", "))),
+            }
+        };
+        for name in &selection.environments {
+            if !repository.environments.contains_key(name) {
+                return Err(unknown("environment", name, repository.environments.keys().map(String::as_str).collect()));
+            }
+        }
+        for name in &selection.services {
+            if !repository.services.iter().any(|service| service.name == *name) {
+                return Err(unknown("service", name, repository.services.iter().map(|service| service.name.as_str()).collect()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The story's voice: a few lines for people, or the whole as data.
+
+use super::{repository::DemoRepository, world::World};
+use crate::{
+    agent::Agent,
+    output::{self, Format, paint, plan::render_change},
+    reconcile::event::{Event, Trigger},
+};
+use lockstep_core::report::Verdict;
+use serde::Serialize;
+use std::{path::Path, time::Instant};
+
+/// The name of the story's format.
+const FORMAT: &str = "lockstep.demo/1";
+
+/// What became of one step.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Step {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Whether ECS's own answers say that it happened.
+    pub(super) verified: bool,
+    /// What ECS answered, in words.
+    pub(super) evidence: String,
+    /// How long it took, in seconds.
+    pub(super) seconds: f64,
+    /// What happened in it.
+    pub(super) events: Vec<Event>,
+}
+
+/// Tells the story.
+pub(super) struct Teller {
+    format: Format,
+    started: Instant,
+    steps: Vec<Step>,
+    step: Option<(&'static str, Instant, Vec<Event>)>,
+    agent: String,
+    repository: String,
+    endpoint: String,
+}
+
+impl Teller {
+    pub(super) fn new(format: Format, agent: &Agent, repository: &DemoRepository, world: &World) -> Self {
+        Self {
+            format,
+            started: Instant::now(),
+            steps: Vec::new(),
+            step: None,
+            agent: format!("http://{}", agent.address),
+            repository: repository.path().display().to_string(),
+            endpoint: world.endpoint(),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if self.format == Format::Text {
+            output::data(text);
+        }
+    }
+
+    pub(super) fn opening(&self) {
+        self.say(&format!(
+            "{}\nAn ECS sandbox answers on {}, a Git repository with five services is in\n{}, and the agent follows its branch main.",
+            paint::strong("Lockstep demo"),
+            self.endpoint,
+            self.repository
+        ));
+    }
+
+    /// Begins a step.
+    pub(super) fn begin(&mut self, name: &'static str, text: &str) {
+        self.step = Some((name, Instant::now(), Vec::new()));
+        self.say(&format!("\n{}", paint::strong(text)));
+    }
+
+    /// Something happened.
+    pub(super) fn happened(&mut self, event: Event, remaining: Option<usize>) {
+        let line = match &event {
+            Event::Wrote { environment, service, trigger, changes, .. } => {
+                let what = match trigger {
+                    Trigger::Create => "created, rolling out".to_owned(),
+                    Trigger::Change => "updated, rolling out".to_owned(),
+                    Trigger::Drift => "drift healed".to_owned(),
+                };
+                let mut line = format!("  {environment}/{service}  {}", paint::notable(&what));
+                if *trigger != Trigger::Create {
+                    for change in changes.iter().filter(|change| change.path != "service.taskDefinition") {
+                        line.push_str(&format!("\n      {}", render_change(change)));
+                    }
+                }
+                Some(line)
+            }
+            Event::Verdict { environment, service, verdict, text } => match verdict {
+                Verdict::Deployed => {
+                    let left = remaining.filter(|left| *left > 0).map_or(String::new(), |left| paint::faint(&format!("  ({left} to go)")));
+                    Some(format!("  {environment}/{service}  {}, {text}{left}", paint::good("healthy")))
+                }
+                Verdict::Rejected => Some(format!("  {environment}/{service}  {}", paint::bad(text))),
+                _ => None,
+            },
+            Event::Failed { environment, service, reason } => {
+                Some(format!("  {environment}/{service}  {}", paint::bad(reason)))
+            }
+            Event::Commit { commit, summary, .. } => {
+                Some(format!("  {}", paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))))
+            }
+            Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
+        };
+        if let Some(line) = line {
+            self.say(&line);
+        }
+        if let Some((_, _, events)) = &mut self.step {
+            events.push(event);
+        }
+    }
+
+    /// Ends a step with what ECS answered.
+    pub(super) fn end(&mut self, result: Result<String, String>) -> bool {
+        let Some((name, started, events)) = self.step.take() else { return false };
+        let (verified, evidence) = match result {
+            Ok(evidence) => (true, evidence),
+            Err(evidence) => (false, evidence),
+        };
+        let seconds = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        let line = if verified { paint::good(&format!("✓ {evidence}")) } else { paint::bad(&format!("✗ {evidence}")) };
+        self.say(&format!("  {line} {}", paint::faint(&format!("({seconds} s)"))));
+        self.steps.push(Step { name, verified, evidence, seconds, events });
+        verified
+    }
+
+    /// The end of the story, and how to look around.
+    pub(super) fn ending(&self, all_verified: bool, file: &Path, once: bool) {
+        let seconds = (self.started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        if self.format == Format::Json {
+            output::data(&output::json(&serde_json::json!({
+                "format": FORMAT,
+                "verified": all_verified,
+                "seconds": seconds,
+                "steps": self.steps,
+                "agent": self.agent,
+                "repository": self.repository,
+                "endpoint": self.endpoint,
+            })));
+            return;
+        }
+        if all_verified {
+            self.say(&format!("\n{} {}", paint::strong("All steps verified from ECS's own answers."), paint::faint(&format!("({seconds} s)"))));
+        } else {
+            self.say(&format!("\n{}", paint::bad("Not every step could be verified.")));
+        }
+        if once {
+            return;
+        }
+        self.say(&format!(
+            "\nIt stays up until Ctrl-C. Look around in another terminal:\n\
+             \x20 lockstep status --agent {agent}\n\
+             \x20 lockstep plan --agent {agent}\n\
+             \x20 git clone {repository}   # commit on main and push: the agent follows\n\
+             \x20 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=222222222222 AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1\n\
+             \x20 aws ecs list-services --cluster prod\n\
+             The agent's own file is {file}.",
+            agent = self.agent,
+            repository = self.repository,
+            endpoint = self.endpoint,
+            file = file.display(),
+        ));
+    }
+}

@@ -1,0 +1,57 @@
+//! Exit codes. They are part of the interface.
+
+/// How a command ended. When several apply, the first of `2, 3, 1, 5, 6, 4, 0` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// Invalid manifests.
+    Invalid = 3,
+    /// Differences, where they were asked for.
+    Differences = 4,
+    /// A deployment failed, was rolled back, or was rejected before.
+    Rejected = 5,
+    /// Timed out.
+    TimedOut = 6,
+}
+
+impl Exit {
+    /// The one that counts of two.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        const ORDER: [Exit; 7] = [
+            Exit::Usage,
+            Exit::Invalid,
+            Exit::Failed,
+            Exit::Rejected,
+            Exit::TimedOut,
+            Exit::Differences,
+            Exit::Done,
+        ];
+        let rank = |exit: Exit| ORDER.iter().position(|one| *one == exit).unwrap_or(ORDER.len());
+        if rank(self) <= rank(other) { self } else { other }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit::*;
+
+    #[test]
+    fn the_gravest_counts() {
+        assert_eq!(Done.or(Rejected).or(TimedOut), Rejected);
+        assert_eq!(Rejected.or(Failed).or(Invalid), Invalid);
+        assert_eq!(Invalid.or(Usage), Usage);
+        assert_eq!(Differences.or(TimedOut), TimedOut);
+    }
+}

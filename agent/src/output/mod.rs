@@ -1,0 +1,79 @@
+//! Presenters: terminal and JSON forms of the same values. They never reach in to find out more.
+
+pub mod diagnostics;
+pub mod plan;
+pub mod status;
+
+use std::io::Write;
+
+/// The form of a command's data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Writes data to stdout. A reader that went away is no error.
+pub fn data(text: &str) {
+    let mut out = anstream::stdout();
+    let _ = writeln!(out, "{}", text.trim_end_matches('\n'));
+}
+
+/// Writes conversation to stderr.
+pub fn say(text: &str) {
+    let mut out = anstream::stderr();
+    let _ = writeln!(out, "{text}");
+}
+
+/// A hint, on a line of its own.
+pub fn hint(text: &str) {
+    say(&format!("hint: {text}"));
+}
+
+/// A value as pretty JSON.
+pub fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+/// Colours are decoration: everything reads the same without them.
+pub mod paint {
+    use anstyle::{AnsiColor, Style};
+
+    const GREEN: Style = AnsiColor::Green.on_default();
+    const YELLOW: Style = AnsiColor::Yellow.on_default();
+    const RED: Style = AnsiColor::Red.on_default();
+    const BOLD: Style = Style::new().bold();
+    const FAINT: Style = Style::new().dimmed();
+
+    fn with(style: Style, text: &str) -> String {
+        format!("{}{text}{}", style.render(), style.render_reset())
+    }
+
+    /// Good.
+    pub fn good(text: &str) -> String {
+        with(GREEN, text)
+    }
+
+    /// To look at.
+    pub fn notable(text: &str) -> String {
+        with(YELLOW, text)
+    }
+
+    /// Bad.
+    pub fn bad(text: &str) -> String {
+        with(RED, text)
+    }
+
+    /// A heading.
+    pub fn strong(text: &str) -> String {
+        with(BOLD, text)
+    }
+
+    /// In the background.
+    pub fn faint(text: &str) -> String {
+        with(FAINT, text)
+    }
+}

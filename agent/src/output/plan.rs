@@ -1,0 +1,135 @@
+//! A plan for people.
+
+use super::paint;
+use lockstep_core::{
+    diff::Change,
+    report::{ActionKind, EnvironmentPlan, Plan, ServicePlan, SyncStatus},
+    rules::Effect,
+};
+use serde_json::Value;
+
+/// Longest value that is shown whole.
+const LONGEST: usize = 100;
+
+/// The whole plan. `verbose` shows services without differences too.
+pub fn render(plan: &Plan, verbose: bool) -> String {
+    let mut text = String::new();
+    let commit = if plan.commit.is_empty() { "uncommitted files".to_owned() } else { format!("commit {}", short(&plan.commit)) };
+    text.push_str(&format!("Plan for {commit}\n"));
+    for environment in &plan.environments {
+        text.push_str(&render_environment(environment, verbose));
+    }
+    let services: Vec<&ServicePlan> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
+    let changed = services.iter().filter(|service| !service.actions.is_empty()).count();
+    let withheld = services.iter().filter(|service| service.actions.is_empty() && service.has_differences()).count();
+    let unknown = services.iter().filter(|service| service.sync == SyncStatus::Unknown).count();
+    text.push_str(&format!(
+        "\n{} to change, {withheld} withheld, {unknown} unknown, {} as declared\n",
+        changed,
+        services.len() - changed - withheld - unknown
+    ));
+    text
+}
+
+fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
+    let mut text = format!("\n{}\n", paint::strong(&environment.name));
+    for withheld in &environment.withheld {
+        text.push_str(&format!("  {}\n", paint::notable(&format!("not done: {}", withheld.text))));
+    }
+    let mut quiet = 0;
+    for service in &environment.services {
+        if !verbose && service.actions.is_empty() && service.withheld.is_empty() {
+            quiet += 1;
+            continue;
+        }
+        text.push_str(&render_service(service));
+    }
+    if quiet > 0 {
+        text.push_str(&format!("  {}\n", paint::faint(&format!("{quiet} as declared"))));
+    }
+    text
+}
+
+/// One service.
+pub fn render_service(service: &ServicePlan) -> String {
+    let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
+    for action in &service.actions {
+        let effect = match action.kind {
+            ActionKind::RegisterTaskDefinition => String::new(),
+            _ => format!(" ({})", effect_word(action.effect())),
+        };
+        text.push_str(&format!("    {} {}{effect}\n", mark(action.kind), action_word(action.kind)));
+        // An update repeats what the registration brings; it is shown once.
+        let is_repeated = |change: &&Change| {
+            action.kind == ActionKind::UpdateService
+                && change.path.starts_with("taskDefinition")
+                && service.actions.iter().any(|other| other.kind == ActionKind::RegisterTaskDefinition)
+        };
+        for change in action.changes.iter().filter(|change| !is_repeated(change)) {
+            text.push_str(&format!("        {}\n", render_change(change)));
+        }
+    }
+    for withheld in &service.withheld {
+        text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", withheld.text))));
+        for change in &withheld.changes {
+            text.push_str(&format!("        {}\n", render_change(change)));
+        }
+    }
+    text
+}
+
+/// `path: old → new  (effect)`.
+pub fn render_change(change: &Change) -> String {
+    let effect = match change.effect {
+        Effect::InPlace => String::new(),
+        effect => format!("  {}", paint::faint(&format!("({})", effect_word(effect)))),
+    };
+    if change.masked {
+        return format!("{}: ••• → •••{effect}", change.path);
+    }
+    let show = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), value_text);
+    format!("{}: {} → {}{effect}", change.path, show(&change.old), show(&change.new))
+}
+
+fn value_text(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let start: String = text.chars().take(LONGEST).collect();
+    format!("{start}…")
+}
+
+fn mark(kind: ActionKind) -> String {
+    match kind {
+        ActionKind::CreateService | ActionKind::RegisterTaskDefinition => paint::good("+"),
+        _ => paint::notable("~"),
+    }
+}
+
+fn action_word(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::AdoptService => "adopt the service",
+        ActionKind::RegisterTaskDefinition => "register a task definition revision",
+        ActionKind::CreateService => "create the service",
+        ActionKind::UpdateService => "update the service",
+        ActionKind::TagService => "tag the service",
+        ActionKind::TagTaskDefinition => "tag the task definition revision",
+    }
+}
+
+/// An effect in words.
+pub fn effect_word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::InPlace => "in place",
+        Effect::NewDeployment => "new deployment",
+        Effect::NeedsForce => "forces a new deployment",
+        Effect::Replace => "needs a new service",
+        Effect::Refused => "ECS cannot",
+    }
+}
+
+/// The first letters of a commit's id.
+pub fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}

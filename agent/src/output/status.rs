@@ -1,0 +1,73 @@
+//! The state of an agent for people: one line a service.
+
+use super::{paint, plan::short};
+use crate::reconcile::board::{EnvironmentState, ServiceState, State};
+use lockstep_core::report::{Health, SyncStatus, Verdict};
+
+/// The whole state.
+pub fn render(state: &State) -> String {
+    let mut text = String::new();
+    for source in &state.sources {
+        let commit = if source.commit.is_empty() { "no commit read yet".to_owned() } else { format!("{} {}", short(&source.commit), source.summary) };
+        text.push_str(&format!("{}  {}\n", paint::strong(&source.id), commit.trim()));
+        if let Some(error) = &source.error {
+            text.push_str(&format!("  {}\n", paint::bad(error)));
+        }
+        let errors = source.problems.iter().filter(|problem| problem.severity == "error").count();
+        if errors > 0 {
+            text.push_str(&format!("  {}\n", paint::bad(&format!("{errors} errors in its files; see `lockstep validate`"))));
+        }
+        for environment in &source.environments {
+            text.push_str(&render_environment(environment));
+        }
+    }
+    text
+}
+
+fn render_environment(environment: &EnvironmentState) -> String {
+    let mut text = format!(
+        "\n{}  {} {} cluster {}\n",
+        paint::strong(&environment.name),
+        environment.account,
+        environment.region,
+        environment.cluster
+    );
+    for withheld in &environment.withheld {
+        text.push_str(&format!("  {}\n", paint::notable(&withheld.text)));
+    }
+    let width = environment.services.iter().map(|service| service.plan.name.len()).max().unwrap_or_default();
+    for service in &environment.services {
+        text.push_str(&render_service(service, width));
+    }
+    text
+}
+
+fn render_service(service: &ServiceState, width: usize) -> String {
+    let sync = match service.plan.sync {
+        SyncStatus::Synced => paint::good("Synced   "),
+        SyncStatus::OutOfSync => paint::notable("OutOfSync"),
+        SyncStatus::Unknown => paint::bad("Unknown  "),
+    };
+    let health = match service.plan.health {
+        Health::Healthy => paint::good("Healthy    "),
+        Health::Progressing => paint::notable("Progressing"),
+        Health::Degraded => paint::bad("Degraded   "),
+        Health::Suspended => "Suspended  ".to_owned(),
+        Health::Missing => paint::notable("Missing    "),
+        Health::Unknown => paint::bad("Unknown    "),
+    };
+    let verdict = match service.plan.verdict {
+        Some(Verdict::Rejected) => paint::bad("  Rejected"),
+        Some(Verdict::Stalled) => paint::bad("  Stalled"),
+        Some(Verdict::Pending) => "  Pending".to_owned(),
+        _ => String::new(),
+    };
+    let mut text = format!(
+        "  {:width$}  {sync}  {health}  {}/{}  {}{verdict}\n",
+        service.plan.name, service.running, service.desired_count, service.revision
+    );
+    for withheld in &service.plan.withheld {
+        text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&withheld.text)));
+    }
+    text
+}
