@@ -5,6 +5,7 @@ pub mod agent;
 pub mod aws;
 pub mod cache;
 pub mod config;
+pub mod demo;
 pub mod execute;
 pub mod exit;
 pub mod git;

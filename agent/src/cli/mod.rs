@@ -5,6 +5,7 @@ mod agent;
 mod explain;
 mod plan;
 mod render;
+mod sandbox;
 mod status;
 mod sync;
 mod target;
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watch Lockstep at work on an embedded sandbox: no account, no network.
+    Demo(crate::demo::DemoArgs),
     /// Follow config repositories and keep ECS services as they state.
     Agent(agent::AgentArgs),
     /// Check the files of a config repository.
@@ -48,6 +51,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Take ownership of services that exist already.
     Adopt(adopt::AdoptArgs),
+    /// Run the ECS sandbox on loopback.
+    Sandbox(sandbox::SandboxArgs),
     /// Explain the code of a diagnostic.
     Explain(explain::ExplainArgs),
 }
@@ -143,6 +148,7 @@ pub fn main() -> Exit {
 async fn run(cli: Cli) -> Result<Exit, Failure> {
     let format = cli.output;
     match cli.command {
+        Command::Demo(args) => crate::demo::run(args, format).await,
         Command::Agent(args) => agent::run(args).await,
         Command::Validate(args) => validate::run(args, format).await,
         Command::Render(args) => render::run(args, format).await,
@@ -150,6 +156,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Sync(args) => sync::run(args, format).await,
         Command::Status(args) => status::run(args, format).await,
         Command::Adopt(args) => adopt::run(args, format).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
         Command::Explain(args) => explain::run(&args, format),
     }
 }

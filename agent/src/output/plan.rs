@@ -3,7 +3,7 @@
 use super::paint;
 use lockstep_core::{
     diff::Change,
-    report::{ActionKind, EnvironmentPlan, Plan, ServicePlan, SyncStatus},
+    report::{ActionKind, EnvironmentPlan, Health, Plan, ServicePlan, SyncStatus},
     rules::Effect,
 };
 use serde_json::Value;
@@ -66,16 +66,32 @@ pub fn render_service(service: &ServicePlan) -> String {
                 && service.actions.iter().any(|other| other.kind == ActionKind::RegisterTaskDefinition)
         };
         for change in action.changes.iter().filter(|change| !is_repeated(change)) {
-            text.push_str(&format!("        {}\n", render_change(change)));
+            let first = action.kind == ActionKind::RegisterTaskDefinition && service.health == Health::Missing;
+            let shown = if first || is_new(action.kind) { render_addition(change) } else { render_change(change) };
+            text.push_str(&format!("        {shown}\n"));
         }
     }
     for withheld in &service.withheld {
         text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", withheld.text))));
+        let missing = service.health == Health::Missing;
         for change in &withheld.changes {
-            text.push_str(&format!("        {}\n", render_change(change)));
+            let shown = if missing { render_addition(change) } else { render_change(change) };
+            text.push_str(&format!("        {shown}\n"));
         }
     }
     text
+}
+
+/// Something new needs no "nothing →".
+fn is_new(kind: ActionKind) -> bool {
+    matches!(kind, ActionKind::CreateService)
+}
+
+fn render_addition(change: &Change) -> String {
+    match &change.new {
+        Some(new) if change.old.is_none() && !change.masked => format!("{}: {}", change.path, value_text(new)),
+        _ => render_change(change),
+    }
 }
 
 /// `path: old → new  (effect)`.
