@@ -38,7 +38,11 @@ pub enum Owner {
 /// Reads the owner from a service's tags. An empty `source` stands for any: who only looks need not say who he is.
 pub fn owner(tags: &Tags, source: &str, environment: &str, service: &str) -> Owner {
     let get = |name: &str| tags.get(name).map(String::as_str);
-    let source = if source.is_empty() { get(SOURCE).unwrap_or_default() } else { source };
+    let source = if source.is_empty() {
+        get(SOURCE).unwrap_or_default()
+    } else {
+        source
+    };
     match (get(SOURCE), get(ENVIRONMENT), get(SERVICE)) {
         (Some(a), Some(b), Some(c)) if a == source && b == environment && c == service => Owner::Us,
         (Some(a), _, _) if a != source => Owner::Other(format!("source {a}")),

@@ -419,6 +419,7 @@ impl Planner<'_> {
         self.withhold_impossible(&mut differences, plan);
         if let Some(waiting) = &self.around.waiting_for {
             let changes = differences.all();
+            plan.verdict = Some(Verdict::Pending);
             plan.withheld.push(Withheld {
                 reason: Reason::Waiting,
                 text: waiting.clone(),
