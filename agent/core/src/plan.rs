@@ -520,13 +520,9 @@ impl Planner<'_> {
             .is_some_and(crate::observed::PastDeployment::is_rolling_back)
         {
             let text = "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
-            plan.verdict = Some(
-                if rejection::targets(self.desired, &past[0], self.ignored()) {
-                    Verdict::Rejected
-                } else {
-                    Verdict::Pending
-                },
-            );
+            // Not rejected before it is over: the cause is complete only then.
+            let ours = rejection::targets(self.desired, &past[0], self.ignored());
+            plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
             plan.withheld.push(Withheld {
                 reason: Reason::RollingBack,
                 text,

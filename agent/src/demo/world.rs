@@ -80,7 +80,7 @@ pub(crate) fn seed(control: &Control) {
                 control.push_image(account, region, repository, tag, Behaviour::Ok);
             }
         }
-        let crash = Behaviour::Crash { exit_code: 1, after: Duration::from_secs(2) };
+        let crash = Behaviour::crash(1, Duration::from_secs(2));
         control.push_image(account, region, BROKEN.0, BROKEN.1, crash);
     }
 }

@@ -1,0 +1,220 @@
+//! The hand of the test: behaviour, faults, time, and what was called.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::behaviour::Behaviour;
+use crate::clock::ClockMode;
+use crate::fault::{Armed, Fault};
+use crate::journal::JournalEntry;
+use crate::model::{Cluster, ServiceStatus};
+use crate::outside::images::Reference;
+use crate::outside::scaling::Registration;
+use crate::place::Place;
+use crate::sim::queue::Event;
+use crate::wire::{Handle, lock};
+
+/// Controls a running sandbox from within its process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Control {
+    handle: Handle,
+}
+
+impl Control {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Calls by `service:Operation`, over all accounts and regions.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        lock(&self.handle).journal.totals()
+    }
+
+    /// Calls by `service:Operation` in one account and region.
+    pub fn calls_in(&self, account: &str, region: &str) -> BTreeMap<String, u64> {
+        lock(&self.handle).journal.counts_in(&Place::new(account, region))
+    }
+
+    /// Forgets counters and journal.
+    pub fn reset_calls(&self) {
+        lock(&self.handle).journal.reset();
+    }
+
+    /// The calls after the one with this sequence number.
+    pub fn journal(&self, since: u64) -> Vec<JournalEntry> {
+        lock(&self.handle).journal.since(since)
+    }
+
+    /// The virtual time in epoch seconds. The simulation is run up to it.
+    pub fn now(&self) -> f64 {
+        lock(&self.handle).catch_up().seconds()
+    }
+
+    /// Moves the virtual clock on and runs the simulation.
+    pub fn advance(&self, span: Duration) {
+        let mut state = lock(&self.handle);
+        state.clock.advance(span);
+        state.catch_up();
+    }
+
+    /// Virtual seconds per real second from now on.
+    pub fn set_speed(&self, speed: f64) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        state.clock.set_mode(ClockMode::Speed(speed));
+    }
+
+    /// Stops the clock: it moves only with [`Control::advance`] from now on.
+    pub fn set_manual(&self) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        state.clock.set_mode(ClockMode::Manual);
+    }
+
+    /// Forgets everything but the options and the time.
+    pub fn reset(&self) {
+        lock(&self.handle).reset();
+    }
+
+    /// Makes a cluster with the Fargate capacity providers.
+    pub fn create_cluster(&self, account: &str, region: &str, name: &str) {
+        let mut state = lock(&self.handle);
+        let instances = state.options.container_instances;
+        let world = state.world(&Place::new(account, region));
+        world.clusters.entry(name.to_owned()).or_insert_with(|| Cluster::new(name, instances));
+    }
+
+    /// Sets the number of EC2 instances of a cluster. Daemon services follow.
+    pub fn set_container_instances(&self, account: &str, region: &str, cluster: &str, instances: u32) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let world = state.world(&Place::new(account, region));
+        let Some(found) = world.clusters.get_mut(cluster) else { return };
+        found.instances = instances;
+        for service in world.services.values().filter(|service| service.cluster == cluster && service.status == ServiceStatus::Active) {
+            world.queue.push(now, Event::Pass(service.key));
+        }
+    }
+
+    /// Makes an ECR repository.
+    pub fn create_repository(&self, account: &str, region: &str, repository: &str) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
+        registry.create(repository, "MUTABLE", now);
+    }
+
+    /// Pushes a new image with a behaviour, and makes the repository if need be. The tag moves.
+    /// Returns the digest.
+    pub fn push_image(&self, account: &str, region: &str, repository: &str, tag: &str, behaviour: Behaviour) -> String {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let unique = state.outside.ids.uuid();
+        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
+        registry.push(repository, tag, &unique, behaviour, now)
+    }
+
+    /// Attaches a behaviour to an image reference: to the image that an ECR reference means now,
+    /// else to the text of the reference.
+    pub fn set_behaviour(&self, image: &str, behaviour: Behaviour) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        let reference = Reference::parse(image);
+        if let Some((place, repository)) = reference.ecr()
+            && let Some(registry) = state.outside.registries.get_mut(&place)
+            && registry.set_behaviour(repository, reference.tag, reference.digest, &behaviour)
+        {
+            return;
+        }
+        state.outside.images.set(image, behaviour);
+    }
+
+    /// Writes a parameter; `kind` is `String`, `StringList` or `SecureString`.
+    pub fn put_parameter(&self, account: &str, region: &str, name: &str, kind: &str, value: &str) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        state.outside.parameters.entry(Place::new(account, region)).or_default().put(name, kind, value, now);
+    }
+
+    /// Removes a parameter.
+    pub fn delete_parameter(&self, account: &str, region: &str, name: &str) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        if let Some(parameters) = state.outside.parameters.get_mut(&Place::new(account, region)) {
+            parameters.remove(name);
+        }
+    }
+
+    /// Writes a secret. Returns its ARN.
+    pub fn put_secret(&self, account: &str, region: &str, name: &str, value: &str) -> String {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let place = Place::new(account, region);
+        let outside = &mut state.outside;
+        let secrets = outside.secrets.entry(place.clone()).or_default();
+        secrets.put(&place, name, json!({ "SecretString": value }), now, &mut outside.ids)
+    }
+
+    /// Registers a scalable target for the desired count of a service (`service/CLUSTER/NAME`).
+    pub fn register_scalable_target(&self, account: &str, region: &str, resource: &str, minimum: u32, maximum: u32) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let place = Place::new(account, region);
+        let new = Registration {
+            namespace: "ecs",
+            resource,
+            dimension: "ecs:service:DesiredCount",
+            minimum: Some(minimum),
+            maximum: Some(maximum.max(minimum)),
+            role: None,
+            suspended: None,
+        };
+        let outside = &mut state.outside;
+        let targets = outside.scaling.entry(place.clone()).or_default();
+        // The bounds are in order, so that the registration cannot fail.
+        let _ = targets.register(&place, &new, now, &mut outside.ids);
+    }
+
+    /// Adds a fault. Faults apply in the order in which they were added.
+    pub fn add_fault(&self, fault: Fault) {
+        lock(&self.handle).faults.push(Armed { fault, matched: 0 });
+    }
+
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
+        lock(&self.handle).faults.clear();
+    }
+
+    /// Makes an access key unknown.
+    pub fn invalidate_key(&self, access_key: &str) {
+        lock(&self.handle).identity.invalid_keys.insert(access_key.to_owned());
+    }
+
+    /// Refuses `AssumeRole` for a role.
+    pub fn deny_role(&self, role_arn: &str) {
+        lock(&self.handle).identity.denied_roles.insert(role_arn.to_owned());
+    }
+
+    /// Knows all access keys and allows all roles again.
+    pub fn restore_access(&self) {
+        let mut state = lock(&self.handle);
+        state.identity.invalid_keys.clear();
+        state.identity.denied_roles.clear();
+    }
+
+    /// The clock as the control interface shows it.
+    pub(crate) fn clock(&self) -> Value {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        match state.clock.mode() {
+            ClockMode::Manual => json!({ "now": now.seconds(), "mode": "manual" }),
+            ClockMode::Speed(speed) => json!({ "now": now.seconds(), "mode": "speed", "speed": speed }),
+        }
+    }
+
+    pub(crate) fn default_account(&self) -> String {
+        lock(&self.handle).options.default_account.clone()
+    }
+}

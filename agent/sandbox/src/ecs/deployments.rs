@@ -1,0 +1,192 @@
+//! Service deployments and service revisions: the modern view of a rollout.
+
+use serde_json::{Value, json};
+
+use crate::ecs::show::put_platform;
+use crate::ecs::{Ctx, missing, put, put_some, with_token};
+use crate::error::{Answer, ApiError};
+use crate::model::{Counts, Object, Service, ServiceDeployment, ServiceKey, Status, World};
+use crate::sim::queue::Event;
+use crate::sim::rollout::counts;
+
+impl Ctx<'_> {
+    pub(crate) fn list_service_deployments(&mut self) -> Answer {
+        let key = self.service_named("service")?;
+        let statuses = self.request.texts("status");
+        let window = self.request.get("createdAt");
+        let bound = |name: &str| window.and_then(|window| window[name].as_f64());
+        let (after, before) = (bound("after"), bound("before"));
+        let service = &self.sim.world.services[&key];
+        let all = service
+            .history
+            .iter()
+            .rev()
+            .filter(|record| statuses.is_empty() || statuses.contains(&record.status.wire()))
+            .filter(|record| after.is_none_or(|after| record.created_at.seconds() >= after))
+            .filter(|record| before.is_none_or(|before| record.created_at.seconds() <= before))
+            .map(|record| (record.arn.clone(), brief(self.sim.world, service, record)))
+            .collect();
+        let (items, next) = self.page(all, 20)?;
+        Ok(with_token(json!({ "serviceDeployments": items }), next))
+    }
+
+    pub(crate) fn describe_service_deployments(&mut self) -> Answer {
+        let arns = self.batch("serviceDeploymentArns", 20, "serviceDeploymentArns")?;
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        for arn in &arns {
+            match self.find_record(arn) {
+                Some((key, at)) => found.push(show(self.sim.world, key, at)),
+                None => failures.push(missing(arn)),
+            }
+        }
+        Ok(json!({ "serviceDeployments": found, "failures": failures }))
+    }
+
+    pub(crate) fn describe_service_revisions(&mut self) -> Answer {
+        let arns = self.batch("serviceRevisionArns", 20, "serviceRevisionArns")?;
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        for arn in &arns {
+            let service = self.service_of(arn).map(|key| &self.sim.world.services[&key]);
+            let revision = service.and_then(|service| service.revisions.iter().position(|revision| revision.arn == *arn));
+            match (service, revision) {
+                (Some(service), Some(at)) => found.push(show_revision(self.sim.world, service, at)),
+                _ => failures.push(missing(arn)),
+            }
+        }
+        Ok(json!({ "serviceRevisions": found, "failures": failures }))
+    }
+
+    pub(crate) fn stop_service_deployment(&mut self) -> Answer {
+        let arn = self.request.text("serviceDeploymentArn").unwrap_or_default().to_owned();
+        if self.request.text("stopType") == Some("ABORT") {
+            return Err(ApiError::invalid("The stop type ABORT is not supported."));
+        }
+        let Some((key, at)) = self.find_record(&arn) else {
+            return Err(ApiError::new("ServiceDeploymentNotFoundException", "The service deployment does not exist."));
+        };
+        let now = self.now();
+        let after = self.sim.durations().rollback_stop_pending;
+        let Some(service) = self.sim.service_mut(key) else { return Err(ApiError::service_not_found()) };
+        let record = &mut service.history[at];
+        match record.status {
+            status if status.terminal() => {
+                return Err(ApiError::new("ConflictException", "The service deployment is in a terminal state and cannot be stopped."));
+            }
+            Status::Pending | Status::InProgress => {
+                record.status = Status::RollbackRequested;
+                record.updated_at = now;
+                let deployment = record.deployment;
+                self.sim.world.queue.push(now.plus(after), Event::RollBack(key, deployment));
+            }
+            _ => {}
+        }
+        Ok(json!({ "serviceDeploymentArn": arn }))
+    }
+
+    /// The service that an ARN of the form `…/CLUSTER/SERVICE/ID` belongs to.
+    fn service_of(&self, arn: &str) -> Option<ServiceKey> {
+        let mut parts = arn.rsplit('/');
+        let (_, service, cluster) = (parts.next()?, parts.next()?, parts.next()?);
+        let key = self.find_service(cluster, service)?;
+        let active = self.sim.world.services[&key].status != crate::model::ServiceStatus::Inactive;
+        active.then_some(key)
+    }
+
+    fn find_record(&self, arn: &str) -> Option<(ServiceKey, usize)> {
+        let key = self.service_of(arn)?;
+        let at = self.sim.world.services[&key].history.iter().position(|record| record.arn == arn)?;
+        Some((key, at))
+    }
+}
+
+fn brief(world: &World, service: &Service, record: &ServiceDeployment) -> Value {
+    let mut wire = Object::new();
+    put(&mut wire, "serviceDeploymentArn", record.arn.as_str());
+    put(&mut wire, "serviceArn", service.arn.as_str());
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
+    put_some(&mut wire, "startedAt", record.started_at.map(|moment| moment.wire()));
+    put(&mut wire, "createdAt", record.created_at.wire());
+    put_some(&mut wire, "finishedAt", record.finished_at.map(|moment| moment.wire()));
+    put(&mut wire, "targetServiceRevisionArn", service.revisions[record.target].arn.as_str());
+    put(&mut wire, "status", record.status.wire());
+    put_some(&mut wire, "statusReason", record.reason.as_deref());
+    Value::Object(wire)
+}
+
+fn show(world: &World, key: ServiceKey, at: usize) -> Value {
+    let service = &world.services[&key];
+    let record = &service.history[at];
+    let live = record.frozen.clone().unwrap_or_else(|| counts(world, key));
+    let counted = |revision: usize| {
+        let count = live.get(&revision).copied().unwrap_or_else(Counts::default);
+        json!({
+            "arn": service.revisions[revision].arn, "requestedTaskCount": count.requested,
+            "runningTaskCount": count.running, "pendingTaskCount": count.pending,
+        })
+    };
+    let mut wire = Object::new();
+    put(&mut wire, "serviceDeploymentArn", record.arn.as_str());
+    put(&mut wire, "serviceArn", service.arn.as_str());
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
+    put(&mut wire, "createdAt", record.created_at.wire());
+    put_some(&mut wire, "startedAt", record.started_at.map(|moment| moment.wire()));
+    put_some(&mut wire, "finishedAt", record.finished_at.map(|moment| moment.wire()));
+    put_some(&mut wire, "stoppedAt", record.stopped_at.map(|moment| moment.wire()));
+    put(&mut wire, "updatedAt", record.updated_at.wire());
+    put(&mut wire, "sourceServiceRevisions", record.sources.iter().map(|source| counted(*source)).collect::<Vec<_>>());
+    put(&mut wire, "targetServiceRevision", counted(record.target));
+    put(&mut wire, "status", record.status.wire());
+    put_some(&mut wire, "statusReason", record.reason.as_deref());
+    put(&mut wire, "deploymentConfiguration", record.configuration.clone());
+    if let Some(rollback) = &record.rollback {
+        let mut back = Object::new();
+        put(&mut back, "reason", rollback.reason.as_str());
+        put(&mut back, "startedAt", rollback.at.wire());
+        put_some(&mut back, "serviceRevisionArn", rollback.revision.map(|at| service.revisions[at].arn.clone()));
+        put(&mut wire, "rollback", back);
+    }
+    let breaker = json!({
+        "status": record.breaker.wire(), "failureCount": record.breaker_count, "threshold": record.breaker_threshold,
+    });
+    put(&mut wire, "deploymentCircuitBreaker", breaker);
+    put(&mut wire, "alarms", json!({ "status": "DISABLED" }));
+    Value::Object(wire)
+}
+
+fn show_revision(world: &World, service: &Service, at: usize) -> Value {
+    let revision = &service.revisions[at];
+    let template = &revision.template;
+    let mut wire = Object::new();
+    put(&mut wire, "serviceRevisionArn", revision.arn.as_str());
+    put(&mut wire, "serviceArn", service.arn.as_str());
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
+    put(&mut wire, "taskDefinition", revision.definition.arn.as_str());
+    put_platform(&mut wire, template, &revision.platform);
+    for list in ["loadBalancers", "serviceRegistries"] {
+        put(&mut wire, list, template.get(list).cloned().unwrap_or_else(|| json!([])));
+    }
+    put_some(&mut wire, "networkConfiguration", template.get("networkConfiguration").cloned());
+    let images: Vec<Value> = revision
+        .digests
+        .iter()
+        .flat_map(|digests| {
+            revision.definition.containers.iter().map(|container| {
+                let mut image = json!({ "containerName": container.name, "image": container.image });
+                if let Some(digest) = digests.get(&container.name) {
+                    image["imageDigest"] = json!(digest);
+                }
+                image
+            })
+        })
+        .collect();
+    put(&mut wire, "containerImages", images);
+    put(&mut wire, "guardDutyEnabled", false);
+    let connect = template.get("serviceConnectConfiguration").cloned().unwrap_or_else(|| json!({ "enabled": false }));
+    put(&mut wire, "serviceConnectConfiguration", connect);
+    put(&mut wire, "volumeConfigurations", template.get("volumeConfigurations").cloned().unwrap_or_else(|| json!([])));
+    put(&mut wire, "createdAt", revision.created_at.wire());
+    put(&mut wire, "vpcLatticeConfigurations", template.get("vpcLatticeConfigurations").cloned().unwrap_or_else(|| json!([])));
+    let resolved: Vec<Value> = service.target_groups(at).into_iter().map(|(group, _)| json!({ "targetGroupArn": group })).collect();
+    put(&mut wire, "resolvedConfiguration", json!({ "loadBalancers": resolved }));
+    Value::Object(wire)
+}

@@ -1,0 +1,66 @@
+//! What lives beside ECS: registries, parameters, secrets, scalable targets.
+//!
+//! ECS reads it while tasks start; nothing here depends on the simulation.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Moment;
+use crate::error::ApiError;
+use crate::ids::Ids;
+use crate::place::Place;
+use crate::request::{Paging, Request, page};
+
+pub(crate) mod ecr;
+pub(crate) mod images;
+pub(crate) mod scaling;
+pub(crate) mod secrets;
+pub(crate) mod ssm;
+
+/// All neighbours of all places.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) registries: BTreeMap<Place, ecr::Registry>,
+    pub(crate) parameters: BTreeMap<Place, ssm::Parameters>,
+    pub(crate) secrets: BTreeMap<Place, secrets::Secrets>,
+    pub(crate) scaling: BTreeMap<Place, scaling::Targets>,
+    pub(crate) images: images::Rules,
+    pub(crate) ids: Ids,
+    pub(crate) short_pages: bool,
+}
+
+impl Outside {
+    pub(crate) fn new(seed: u64, auto_create_images: bool, short_pages: bool) -> Self {
+        Self {
+            registries: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            scaling: BTreeMap::new(),
+            images: images::Rules::new(auto_create_images),
+            ids: Ids::new(seed, "outside"),
+            short_pages,
+        }
+    }
+}
+
+/// One call to a neighbour.
+pub(crate) struct Call<'a> {
+    pub(crate) outside: &'a mut Outside,
+    pub(crate) place: &'a Place,
+    pub(crate) now: Moment,
+    pub(crate) request: Request<'a>,
+}
+
+impl Call<'_> {
+    /// One page of a list, with the member names of the service at hand.
+    pub(crate) fn page<T>(
+        &self,
+        items: Vec<(String, T)>,
+        (token, size): (&str, &str),
+        default: usize,
+        error: &str,
+    ) -> Result<(Vec<T>, Option<String>), ApiError> {
+        let size = self.request.count(size).map_or(default, |size| size.max(1) as usize);
+        let paging = Paging { token: self.request.text(token), size, short: self.outside.short_pages };
+        page(items, &paging).map_err(|_| ApiError::new(error, "The specified nextToken is not valid."))
+    }
+}
