@@ -32,8 +32,17 @@ impl Exit {
             Exit::Differences,
             Exit::Done,
         ];
-        let rank = |exit: Exit| ORDER.iter().position(|one| *one == exit).unwrap_or(ORDER.len());
-        if rank(self) <= rank(other) { self } else { other }
+        let rank = |exit: Exit| {
+            ORDER
+                .iter()
+                .position(|one| *one == exit)
+                .unwrap_or(ORDER.len())
+        };
+        if rank(self) <= rank(other) {
+            self
+        } else {
+            other
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod aws;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod execute;
@@ -12,4 +13,3 @@ pub mod git;
 pub mod output;
 pub mod reconcile;
 pub mod server;
-pub mod cli;

@@ -522,7 +522,11 @@ impl Planner<'_> {
             let text = "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
             // Not rejected before it is over: the cause is complete only then.
             let ours = rejection::targets(self.desired, &past[0], self.ignored());
-            plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
+            plan.verdict = Some(if ours {
+                Verdict::Progressing
+            } else {
+                Verdict::Pending
+            });
             plan.withheld.push(Withheld {
                 reason: Reason::RollingBack,
                 text,

@@ -27,7 +27,14 @@ pub struct Fault {
 impl Fault {
     /// A fault on every call of an operation, before it has an effect.
     pub fn new(operation: impl Into<String>, effect: Effect) -> Self {
-        Self { operation: operation.into(), account: None, region: None, when: When::Always, timing: Timing::Before, effect }
+        Self {
+            operation: operation.into(),
+            account: None,
+            region: None,
+            when: When::Always,
+            timing: Timing::Before,
+            effect,
+        }
     }
 
     /// The same fault on chosen calls only.
@@ -118,7 +125,8 @@ impl Armed {
             Some(prefix) => operation.starts_with(prefix),
             None => operation == fault.operation,
         };
-        let here = fault.account.as_deref().is_none_or(|only| only == account) && fault.region.as_deref().is_none_or(|only| only == region);
+        let here = fault.account.as_deref().is_none_or(|only| only == account)
+            && fault.region.as_deref().is_none_or(|only| only == region);
         if !named || !here {
             return false;
         }
@@ -138,8 +146,13 @@ mod tests {
 
     #[test]
     fn occurrences_are_counted_per_fault() {
-        let mut armed = Armed { fault: Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)), matched: 0 };
-        let strikes: Vec<bool> = (0..4).map(|_| armed.strikes("ecs:ListServices", "1", "r")).collect();
+        let mut armed = Armed {
+            fault: Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)),
+            matched: 0,
+        };
+        let strikes: Vec<bool> = (0..4)
+            .map(|_| armed.strikes("ecs:ListServices", "1", "r"))
+            .collect();
         assert_eq!(strikes, [false, true, false, true]);
         assert!(!armed.strikes("ssm:GetParameters", "1", "r"));
     }

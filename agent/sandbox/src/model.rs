@@ -25,8 +25,14 @@ macro_rules! key {
         pub(crate) struct $name(pub(crate) u64);
     };
 }
-key!(ServiceKey, "Identifies a service within its world, also among namesakes.");
-key!(DeploymentKey, "Identifies an entry of the classic deployments list.");
+key!(
+    ServiceKey,
+    "Identifies a service within its world, also among namesakes."
+);
+key!(
+    DeploymentKey,
+    "Identifies an entry of the classic deployments list."
+);
 key!(TaskKey, "Identifies a task; keys grow with time.");
 
 /// ECS in one account and region.
@@ -169,11 +175,15 @@ impl Service {
     }
 
     pub(crate) fn deployment(&self, key: DeploymentKey) -> Option<&Deployment> {
-        self.deployments.iter().find(|deployment| deployment.key == key)
+        self.deployments
+            .iter()
+            .find(|deployment| deployment.key == key)
     }
 
     pub(crate) fn deployment_mut(&mut self, key: DeploymentKey) -> Option<&mut Deployment> {
-        self.deployments.iter_mut().find(|deployment| deployment.key == key)
+        self.deployments
+            .iter_mut()
+            .find(|deployment| deployment.key == key)
     }
 
     /// The revisable members that are in force.
@@ -182,7 +192,9 @@ impl Service {
     }
 
     pub(crate) fn configuration(&self) -> &Value {
-        self.settings.get("deploymentConfiguration").unwrap_or(&Value::Null)
+        self.settings
+            .get("deploymentConfiguration")
+            .unwrap_or(&Value::Null)
     }
 
     fn percent(&self, name: &str, default: u64) -> u64 {
@@ -203,13 +215,21 @@ impl Service {
 
     /// Target groups of the tasks in force at a revision.
     pub(crate) fn target_groups(&self, revision: usize) -> Vec<(String, u64)> {
-        let balancers = self.revisions[revision].template.get("loadBalancers").and_then(Value::as_array);
+        let balancers = self.revisions[revision]
+            .template
+            .get("loadBalancers")
+            .and_then(Value::as_array);
         balancers
             .into_iter()
             .flatten()
             .filter_map(|balancer| {
-                let group = balancer["targetGroupArn"].as_str().or_else(|| balancer["loadBalancerName"].as_str())?;
-                Some((group.to_owned(), balancer["containerPort"].as_u64().unwrap_or_default()))
+                let group = balancer["targetGroupArn"]
+                    .as_str()
+                    .or_else(|| balancer["loadBalancerName"].as_str())?;
+                Some((
+                    group.to_owned(),
+                    balancer["containerPort"].as_u64().unwrap_or_default(),
+                ))
             })
             .collect()
     }
@@ -268,7 +288,6 @@ pub(crate) struct Deployment {
 #[derive(Debug, Clone)]
 pub(crate) struct Rollback {
     pub(crate) at: Moment,
-    pub(crate) failed: DeploymentKey,
     /// Position in the history.
     pub(crate) record: usize,
 }
@@ -326,7 +345,10 @@ impl Status {
     }
 
     pub(crate) fn terminal(self) -> bool {
-        matches!(self, Self::Successful | Self::Stopped | Self::RollbackSuccessful | Self::RollbackFailed)
+        matches!(
+            self,
+            Self::Successful | Self::Stopped | Self::RollbackSuccessful | Self::RollbackFailed
+        )
     }
 }
 

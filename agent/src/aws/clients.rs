@@ -75,14 +75,20 @@ impl Accounts {
         roles: BTreeMap<String, AccountRole>,
         share: f64,
     ) -> Self {
-        let credentials = aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
+        let credentials =
+            aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
         let base = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(endpoint)
             .region(Region::new(region.to_owned()))
             .credentials_provider(credentials)
             .load()
             .await;
-        Self { base, roles, share, made: Mutex::new(HashMap::new()) }
+        Self {
+            base,
+            roles,
+            share,
+            made: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The clients for an account and region.
@@ -123,7 +129,10 @@ impl Accounts {
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+        let value = answer
+            .parameter()
+            .and_then(|parameter| parameter.value())
+            .unwrap_or_default();
         Ok(value.to_owned())
     }
 

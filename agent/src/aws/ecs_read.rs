@@ -27,7 +27,10 @@ impl Clients {
         for batch in names.chunks(BATCH) {
             batches.push(self.services_batch(cluster, batch));
         }
-        let answers: Vec<_> = stream::iter(batches).buffer_unordered(CONCURRENT).collect().await;
+        let answers: Vec<_> = stream::iter(batches)
+            .buffer_unordered(CONCURRENT)
+            .collect()
+            .await;
         answers.into_iter().flatten().collect()
     }
 

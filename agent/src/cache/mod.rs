@@ -34,19 +34,32 @@ impl Cache {
                 match try_open(&directory) {
                     Ok(database) => Some(database),
                     Err(reason) => {
-                        tracing::error!(reason, "there is no usable cache directory; going on without a cache");
+                        tracing::error!(
+                            reason,
+                            "there is no usable cache directory; going on without a cache"
+                        );
                         None
                     }
                 }
             }
         };
-        Self { database, directory }
+        Self {
+            database,
+            directory,
+        }
     }
 
     /// A cache that keeps nothing beyond the process, for commands by hand.
     pub fn in_memory() -> Self {
-        let database = sled::Config::new().temporary(true).cache_capacity(CAPACITY).open().ok();
-        Self { database, directory: PathBuf::new() }
+        let database = sled::Config::new()
+            .temporary(true)
+            .cache_capacity(CAPACITY)
+            .open()
+            .ok();
+        Self {
+            database,
+            directory: PathBuf::new(),
+        }
     }
 
     /// A task definition revision by its ARN.
@@ -119,7 +132,8 @@ impl Cache {
 
     fn get<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Option<T> {
         let database = self.database.as_ref()?;
-        let found = catch_unwind(AssertUnwindSafe(|| database.get(format!("{kind}/{key}")))).ok()?;
+        let found =
+            catch_unwind(AssertUnwindSafe(|| database.get(format!("{kind}/{key}")))).ok()?;
         let bytes = found.ok().flatten()?;
         let (version, json) = bytes.split_first()?;
         if *version != VERSION {
@@ -129,11 +143,17 @@ impl Cache {
     }
 
     fn put<T: Serialize>(&self, kind: &str, key: &str, value: &T) {
-        let Some(database) = &self.database else { return };
-        let Ok(json) = serde_json::to_vec(value) else { return };
+        let Some(database) = &self.database else {
+            return;
+        };
+        let Ok(json) = serde_json::to_vec(value) else {
+            return;
+        };
         let mut bytes = vec![VERSION];
         bytes.extend(json);
-        let stored = catch_unwind(AssertUnwindSafe(|| database.insert(format!("{kind}/{key}"), bytes)));
+        let stored = catch_unwind(AssertUnwindSafe(|| {
+            database.insert(format!("{kind}/{key}"), bytes)
+        }));
         if !matches!(stored, Ok(Ok(_))) {
             tracing::warn!(kind, "failed to write to the cache");
         }
@@ -141,7 +161,9 @@ impl Cache {
 
     fn remove(&self, kind: &str, key: &str) {
         if let Some(database) = &self.database {
-            let _ = catch_unwind(AssertUnwindSafe(|| database.remove(format!("{kind}/{key}"))));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                database.remove(format!("{kind}/{key}"))
+            }));
         }
     }
 }
@@ -149,7 +171,10 @@ impl Cache {
 /// Opens and scans; sled panics on some kinds of damage.
 fn try_open(directory: &Path) -> Result<sled::Db, String> {
     let opened = catch_unwind(AssertUnwindSafe(|| -> Result<sled::Db, sled::Error> {
-        let database = sled::Config::new().path(directory).cache_capacity(CAPACITY).open()?;
+        let database = sled::Config::new()
+            .path(directory)
+            .cache_capacity(CAPACITY)
+            .open()?;
         for entry in database.iter() {
             entry?;
         }
@@ -194,7 +219,10 @@ mod tests {
         }
         {
             let cache = Cache::open(directory.path());
-            assert_eq!(cache.revision_of_content("1/eu", &hash), Some(revision.clone()));
+            assert_eq!(
+                cache.revision_of_content("1/eu", &hash),
+                Some(revision.clone())
+            );
             assert_eq!(cache.revision_of_content("1/us", &hash), None);
         }
         std::fs::remove_dir_all(directory.path().join("cache")).unwrap();

@@ -19,7 +19,12 @@ pub(super) fn run(args: &ExplainArgs, format: Format) -> Result<Exit, Failure> {
         None => codes::ALL.to_vec(),
         Some(id) => match codes::find(id) {
             Some(code) => vec![code],
-            None => return Err(Failure::new(Exit::Usage, format!("there is no code `{id}`"))),
+            None => {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("there is no code `{id}`"),
+                ));
+            }
         },
     };
     match format {
@@ -37,7 +42,12 @@ pub(super) fn run(args: &ExplainArgs, format: Format) -> Result<Exit, Failure> {
         }
         Format::Text => {
             for code in chosen {
-                output::data(&format!("{}  {}\n\n{}", paint::strong(code.id), code.title, code.page));
+                output::data(&format!(
+                    "{}  {}\n\n{}",
+                    paint::strong(code.id),
+                    code.title,
+                    code.page
+                ));
             }
         }
     }

@@ -8,14 +8,31 @@ use lockstep_core::report::{Health, SyncStatus, Verdict};
 pub fn render(state: &State) -> String {
     let mut text = String::new();
     for source in &state.sources {
-        let commit = if source.commit.is_empty() { "no commit read yet".to_owned() } else { format!("{} {}", short(&source.commit), source.summary) };
-        text.push_str(&format!("{}  {}\n", paint::strong(&source.id), commit.trim()));
+        let commit = if source.commit.is_empty() {
+            "no commit read yet".to_owned()
+        } else {
+            format!("{} {}", short(&source.commit), source.summary)
+        };
+        text.push_str(&format!(
+            "{}  {}\n",
+            paint::strong(&source.id),
+            commit.trim()
+        ));
         if let Some(error) = &source.error {
             text.push_str(&format!("  {}\n", paint::bad(error)));
         }
-        let errors = source.problems.iter().filter(|problem| problem.severity == "error").count();
+        let errors = source
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == "error")
+            .count();
         if errors > 0 {
-            text.push_str(&format!("  {}\n", paint::bad(&format!("{errors} errors in its files; see `lockstep validate`"))));
+            text.push_str(&format!(
+                "  {}\n",
+                paint::bad(&format!(
+                    "{errors} errors in its files; see `lockstep validate`"
+                ))
+            ));
         }
         for environment in &source.environments {
             text.push_str(&render_environment(environment));
@@ -35,7 +52,12 @@ fn render_environment(environment: &EnvironmentState) -> String {
     for withheld in &environment.withheld {
         text.push_str(&format!("  {}\n", paint::notable(&withheld.text)));
     }
-    let width = environment.services.iter().map(|service| service.plan.name.len()).max().unwrap_or_default();
+    let width = environment
+        .services
+        .iter()
+        .map(|service| service.plan.name.len())
+        .max()
+        .unwrap_or_default();
     for service in &environment.services {
         text.push_str(&render_service(service, width));
     }
@@ -67,7 +89,11 @@ fn render_service(service: &ServiceState, width: usize) -> String {
         service.plan.name, service.running, service.desired_count, service.revision
     );
     for withheld in &service.plan.withheld {
-        text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&withheld.text)));
+        text.push_str(&format!(
+            "  {:width$}  {}\n",
+            "",
+            paint::faint(&withheld.text)
+        ));
     }
     text
 }

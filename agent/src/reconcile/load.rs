@@ -54,14 +54,21 @@ impl Loader {
         let repository = Repository::load(tree, &mut config_problems);
         let (repository, same) = match &self.repository {
             Some((known, problems))
-                if known.read == repository.read && *problems == config_problems && known.services == repository.services =>
+                if known.read == repository.read
+                    && *problems == config_problems
+                    && known.services == repository.services =>
             {
                 (known.clone(), true)
             }
             _ => (Arc::new(repository), false),
         };
         let mut known = std::mem::take(&mut self.services);
-        if !same && !self.repository.as_ref().is_some_and(|(known, _)| known.read == repository.read) {
+        if !same
+            && !self
+                .repository
+                .as_ref()
+                .is_some_and(|(known, _)| known.read == repository.read)
+        {
             known.clear();
         }
         self.repository = Some((repository.clone(), config_problems.clone()));
@@ -86,7 +93,14 @@ impl Loader {
             }
         }
         diagnostic::in_file_order(&mut problems);
-        Snapshot { commit: commit.to_owned(), summary: summary.to_owned(), repository, valid, services, problems }
+        Snapshot {
+            commit: commit.to_owned(),
+            summary: summary.to_owned(),
+            repository,
+            valid,
+            services,
+            problems,
+        }
     }
 }
 
@@ -95,7 +109,11 @@ impl LoadedService {
         let mut problems = Vec::new();
         let service = Service::load(repository, directory, tree, &mut problems);
         let mut environments = BTreeMap::new();
-        for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
+        for environment in repository
+            .environments
+            .values()
+            .filter(|environment| service.is_in(environment))
+        {
             let result = if diagnostic::has_errors(&problems) {
                 // The files themselves are broken: the problems are the service's, not each environment's.
                 Err(Vec::new())
@@ -112,7 +130,13 @@ impl LoadedService {
             };
             environments.insert(environment.name.clone(), result);
         }
-        Self { directory: directory.clone(), environments, problems, read: service.read, files: files_of(tree, directory) }
+        Self {
+            directory: directory.clone(),
+            environments,
+            problems,
+            read: service.read,
+            files: files_of(tree, directory),
+        }
     }
 
     /// Whether every file that this was read from is the same, and none came or went.
@@ -133,7 +157,14 @@ impl LoadedService {
             .iter()
             .map(|(name, result)| {
                 let hit = only.is_none_or(|only| only == name);
-                (name.clone(), if hit { Err(vec![problem.clone()]) } else { result.clone() })
+                (
+                    name.clone(),
+                    if hit {
+                        Err(vec![problem.clone()])
+                    } else {
+                        result.clone()
+                    },
+                )
             })
             .collect();
         Self {
@@ -147,30 +178,49 @@ impl LoadedService {
 }
 
 fn files_of(tree: &dyn Tree, directory: &ServiceDirectory) -> Vec<(String, String)> {
-    tree.below(&directory.path).iter().map(|file| (file.path.clone(), file.id.clone())).collect()
+    tree.below(&directory.path)
+        .iter()
+        .map(|file| (file.path.clone(), file.id.clone()))
+        .collect()
 }
 
 /// What can only be seen of all services together: identities, and `after`.
-fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], problems: &mut Vec<Diagnostic>) {
+fn check_together(
+    repository: &Repository,
+    services: &mut [Arc<LoadedService>],
+    problems: &mut Vec<Diagnostic>,
+) {
     let mut seen: HashMap<(String, String, String, String), (usize, String)> = HashMap::new();
     let mut broken: Vec<(usize, Diagnostic, Option<String>)> = Vec::new();
     for environment in repository.environments.values() {
         for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
+            let Some(Ok(rendered)) = service.environments.get(&environment.name) else {
+                continue;
+            };
             let name = bind_offline(rendered, environment).service_name;
-            let place = (environment.account.clone(), environment.region.clone(), environment.cluster.clone(), name.clone());
+            let place = (
+                environment.account.clone(),
+                environment.region.clone(),
+                environment.cluster.clone(),
+                name.clone(),
+            );
             if let Some((first, other)) = seen.insert(place, (index, environment.name.clone())) {
                 let message = format!(
                     "the ECS service {name} in cluster {} ({}, {}) is declared twice: by `{}` in `{other}` and by `{}` in `{}`",
-                    environment.cluster, environment.account, environment.region,
-                    services[first].directory.path, service.directory.path, environment.name,
+                    environment.cluster,
+                    environment.account,
+                    environment.region,
+                    services[first].directory.path,
+                    service.directory.path,
+                    environment.name,
                 );
                 for (index, in_environment) in [(first, other), (index, environment.name.clone())] {
                     let place = Span::of_file(&lockstep_manifests::source::SourceFile::new(
                         format!("{}/", services[index].directory.path),
                         "",
                     ));
-                    let problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message.clone());
+                    let problem =
+                        Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message.clone());
                     broken.push((index, problem, Some(in_environment)));
                 }
             }
@@ -191,16 +241,25 @@ fn check_after(
     for environment in repository.environments.values() {
         let mut graph: BTreeMap<&str, Vec<(&str, &Span)>> = BTreeMap::new();
         for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
+            let Some(Ok(rendered)) = service.environments.get(&environment.name) else {
+                continue;
+            };
             for (name, span) in &rendered.after {
                 if !services.iter().any(|other| other.directory.name == *name) {
-                    let message = format!("`after` names `{name}`, which is not a service of this repository");
+                    let message = format!(
+                        "`after` names `{name}`, which is not a service of this repository"
+                    );
                     let names = services.iter().map(|other| other.directory.name.as_str());
-                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message).suggest(name, names);
+                    let problem =
+                        Diagnostic::error(codes::UNKNOWN_NAME, span, message).suggest(name, names);
                     broken.push((index, problem, Some(environment.name.clone())));
                 }
             }
-            let edges = rendered.after.iter().map(|(name, span)| (name.as_str(), span)).collect();
+            let edges = rendered
+                .after
+                .iter()
+                .map(|(name, span)| (name.as_str(), span))
+                .collect();
             graph.insert(&service.directory.name, edges);
         }
         if let Some((cycle, span)) = find_cycle(&graph) {

@@ -61,7 +61,10 @@ impl Context {
     /// A context of these parts.
     pub fn new(accounts: Accounts, cache: Cache, timing: Timing) -> Self {
         let (events, _) = broadcast::channel(4096);
-        Self { accounts, cache: Arc::new(cache), board: Board::default(),
+        Self {
+            accounts,
+            cache: Arc::new(cache),
+            board: Board::default(),
             events,
             timing,
             stopping: AtomicBool::new(false),
@@ -92,7 +95,10 @@ pub struct Orders {
 impl Orders {
     /// What the agent's own rounds do.
     pub fn agent() -> Self {
-        Self { write: true, ..Self::default() }
+        Self {
+            write: true,
+            ..Self::default()
+        }
     }
 
     /// Whether a service is meant.

@@ -58,7 +58,10 @@ impl Track {
     pub(super) fn is_open(&self) -> bool {
         self.started.is_some()
             || self.state.as_ref().is_some_and(|state| {
-                matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending))
+                matches!(
+                    state.plan.verdict,
+                    Some(Verdict::Progressing | Verdict::Pending)
+                )
             })
     }
 }
@@ -108,31 +111,56 @@ impl Round<'_> {
             self.confirm(&mut plan, live.found()).await;
         }
         if self.orders.adopt {
-            plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
+            plan.actions
+                .retain(|action| action.kind == ActionKind::AdoptService);
         }
         let breaches = lint(&plan);
         if let Some(breach) = breaches.first() {
-            tracing::error!(service = desired.name, number = breach.number, breach.text, "a plan breaks an invariant; it is not carried out");
-            let text = format!("the plan breaks invariant {} ({}); this is a bug of Lockstep", breach.number, breach.text);
+            tracing::error!(
+                service = desired.name,
+                number = breach.number,
+                breach.text,
+                "a plan breaks an invariant; it is not carried out"
+            );
+            let text = format!(
+                "the plan breaks invariant {} ({}); this is a bug of Lockstep",
+                breach.number, breach.text
+            );
             plan.actions.clear();
-            plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
+            plan.withheld.push(Withheld {
+                reason: Reason::Invalid,
+                text,
+                changes: Vec::new(),
+            });
         }
         let waits = track.not_before.is_some_and(|at| Instant::now() < at) && !self.orders.by_hand;
-        let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
+        let stopping = self
+            .context
+            .stopping
+            .load(std::sync::atomic::Ordering::Relaxed);
         if self.may_write && !plan.actions.is_empty() && !waits && !stopping {
             note = self.act(desired, hash, &live, &mut plan, track).await;
         } else if waits && let Some(state) = &track.state {
             note.clone_from(&state.note);
             let text = format!("{note}; tried again later");
-            plan.withheld.push(Withheld { reason: Reason::Failed, text, changes: Vec::new() });
+            plan.withheld.push(Withheld {
+                reason: Reason::Failed,
+                text,
+                changes: Vec::new(),
+            });
         }
         self.follow(&mut plan, live.found(), track);
         self.report_verdict(desired, hash, &plan, live.found(), track);
         let state = ServiceState {
-            revision: live.found().map(|live| short(&live.task_definition)).unwrap_or_default(),
+            revision: live
+                .found()
+                .map(|live| short(&live.task_definition))
+                .unwrap_or_default(),
             running: live.found().map_or(0, |live| live.running),
             desired_count: live.found().map_or(0, |live| live.desired),
-            observed_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            observed_at: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
             commit: self.commit.to_owned(),
             note,
             plan,
@@ -142,20 +170,32 @@ impl Round<'_> {
     }
 
     /// Right after a write of ours, reads may show the state before it.
-    fn not_shown_yet(&self, desired: &Desired, live: &Reading<LiveService>, track: &mut Track) -> Option<ServicePlan> {
+    fn not_shown_yet(
+        &self,
+        desired: &Desired,
+        live: &Reading<LiveService>,
+        track: &mut Track,
+    ) -> Option<ServicePlan> {
         let started = track.started.as_ref()?;
         let current = match live {
             Reading::Found(live) => live.current_deployment.clone(),
             Reading::Missing => None,
             _ => return None,
         };
-        let shows_deployments = live.found().is_none_or(|live| live.current_deployment.is_some());
+        let shows_deployments = live
+            .found()
+            .is_none_or(|live| live.current_deployment.is_some());
         if current != started.before || !shows_deployments || started.at.elapsed() > STALE {
             return None;
         }
         let text = "waiting for ECS to show the deployment that was started".to_owned();
-        let mut plan =
-            ServicePlan::withheld(&desired.name, SyncStatus::OutOfSync, Health::Progressing, Reason::Waiting, text);
+        let mut plan = ServicePlan::withheld(
+            &desired.name,
+            SyncStatus::OutOfSync,
+            Health::Progressing,
+            Reason::Waiting,
+            text,
+        );
         plan.verdict = Some(Verdict::Progressing);
         Some(plan)
     }
@@ -169,8 +209,12 @@ impl Round<'_> {
         waiting_for: Option<String>,
     ) -> ServicePlan {
         let cache = &self.context.cache;
-        let mut observed = Observation { service: live.clone(), ..Observation::default() };
-        observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
+        let mut observed = Observation {
+            service: live.clone(),
+            ..Observation::default()
+        };
+        observed.known =
+            cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
         let around = Surroundings {
             source: self.source,
             commit: self.commit,
@@ -186,17 +230,32 @@ impl Round<'_> {
             }
         }
         let text = "the planner asked more than it should; this is a bug of Lockstep";
-        ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, text)
+        ServicePlan::withheld(
+            &desired.name,
+            SyncStatus::Unknown,
+            Health::Unknown,
+            Reason::Unread,
+            text,
+        )
     }
 
-    async fn answer(&self, needs: BTreeSet<Need>, desired: &Desired, hash: &str, observed: &mut Observation) {
+    async fn answer(
+        &self,
+        needs: BTreeSet<Need>,
+        desired: &Desired,
+        hash: &str,
+        observed: &mut Observation,
+    ) {
         let live = observed.service.found().cloned().unwrap_or_default();
         let key = self.key(&live, hash);
         for need in needs {
             match need {
                 Need::Revision => observed.revision = self.revision(&live.task_definition).await,
                 Need::Newest => {
-                    let family = desired.task_definition.get("family").and_then(|family| family.as_str());
+                    let family = desired
+                        .task_definition
+                        .get("family")
+                        .and_then(|family| family.as_str());
                     observed.newest = self.clients.revision(family.unwrap_or_default()).await;
                     if let Reading::Found(revision) = &observed.newest {
                         self.context.cache.keep_revision(&self.place(), revision);
@@ -204,9 +263,14 @@ impl Round<'_> {
                 }
                 Need::History => observed.history = self.history(&key, desired).await,
                 Need::Scalable => {
-                    observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
+                    observed.scalable = self
+                        .clients
+                        .scalable(&self.environment.cluster, &desired.service_name)
+                        .await;
                 }
-                Need::Cause => observed.cause = Some(self.cause(&key, desired, &live, observed).await),
+                Need::Cause => {
+                    observed.cause = Some(self.cause(&key, desired, &live, observed).await)
+                }
             }
         }
     }
@@ -219,7 +283,10 @@ impl Round<'_> {
         let reading = self.clients.revision(arn).await;
         if let Reading::Found(revision) = &reading {
             // Under the name by which it was asked for: some endpoints answer with another form of it.
-            let named = Revision { arn: arn.to_owned(), ..revision.clone() };
+            let named = Revision {
+                arn: arn.to_owned(),
+                ..revision.clone()
+            };
             self.context.cache.keep_revision(&self.place(), &named);
             return Reading::Found(named);
         }
@@ -232,12 +299,17 @@ impl Round<'_> {
         }
         let cache = self.context.cache.clone();
         let known = move |arn: &str| cache.revision(arn);
-        let reading = self.clients.history(&self.environment.cluster, &desired.service_name, &known).await;
+        let reading = self
+            .clients
+            .history(&self.environment.cluster, &desired.service_name, &known)
+            .await;
         if let Reading::Found(history) = &reading
             && let History::Known(past) = history
         {
             for deployment in past {
-                self.context.cache.keep_revision(&self.place(), &deployment.revision);
+                self.context
+                    .cache
+                    .keep_revision(&self.place(), &deployment.revision);
             }
             if past.iter().all(|deployment| !deployment.is_open()) {
                 self.context.cache.keep_history(key, history);
@@ -246,22 +318,38 @@ impl Round<'_> {
         reading
     }
 
-    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> String {
+    async fn cause(
+        &self,
+        key: &str,
+        desired: &Desired,
+        live: &LiveService,
+        observed: &Observation,
+    ) -> String {
         if let Some(known) = self.context.cache.cause(key) {
             return known;
         }
         let failed = match observed.history.found() {
-            Some(History::Known(past)) => {
-                past.iter().find(|deployment| deployment.has_failed()).map(|deployment| deployment.revision.arn.clone())
-            }
+            Some(History::Known(past)) => past
+                .iter()
+                .find(|deployment| deployment.has_failed())
+                .map(|deployment| deployment.revision.arn.clone()),
             _ => None,
         };
         let revision = failed.unwrap_or_else(|| live.task_definition.clone());
         let cluster = &self.environment.cluster;
-        let found = self.clients.failure_cause(cluster, &desired.service_name, &revision).await;
+        let found = self
+            .clients
+            .failure_cause(cluster, &desired.service_name, &revision)
+            .await;
         let cause = found.unwrap_or_else(|| {
-            let telling = |event: &&String| event.contains("unable") || event.contains("unhealthy") || event.contains("failed");
-            live.events.iter().find(telling).cloned().unwrap_or_default()
+            let telling = |event: &&String| {
+                event.contains("unable") || event.contains("unhealthy") || event.contains("failed")
+            };
+            live.events
+                .iter()
+                .find(telling)
+                .cloned()
+                .unwrap_or_default()
         });
         self.context.cache.keep_cause(key, &cause);
         cause
@@ -269,14 +357,27 @@ impl Round<'_> {
 
     /// Success is what ECS says of the deployment that we started, not that counts are equal.
     async fn confirm(&self, plan: &mut ServicePlan, live: Option<&LiveService>) {
-        let Some(current) = live.and_then(|live| live.current_deployment.clone()) else { return };
-        match self.clients.deployments(std::slice::from_ref(&current)).await {
-            Ok(found) => match found.get(&current).map(|(status, reason)| (status.as_str(), reason)) {
+        let Some(current) = live.and_then(|live| live.current_deployment.clone()) else {
+            return;
+        };
+        match self
+            .clients
+            .deployments(std::slice::from_ref(&current))
+            .await
+        {
+            Ok(found) => match found
+                .get(&current)
+                .map(|(status, reason)| (status.as_str(), reason))
+            {
                 Some(("SUCCESSFUL", _)) | None => {}
                 Some(("ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED", reason)) => {
                     plan.verdict = Some(Verdict::Rejected);
                     let text = format!("rejected: {reason}");
-                    plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
+                    plan.withheld.push(Withheld {
+                        reason: Reason::Rejected,
+                        text,
+                        changes: Vec::new(),
+                    });
                 }
                 Some(_) => plan.verdict = Some(Verdict::Progressing),
             },
@@ -310,8 +411,10 @@ impl Round<'_> {
             .flat_map(|action| action.changes.clone())
             .collect();
         let starts = plan.actions.iter().any(|action| {
-            matches!(action.kind, ActionKind::CreateService | ActionKind::UpdateService)
-                && action.effect() != lockstep_core::rules::Effect::InPlace
+            matches!(
+                action.kind,
+                ActionKind::CreateService | ActionKind::UpdateService
+            ) && action.effect() != lockstep_core::rules::Effect::InPlace
         });
         match execute(plan, &place).await {
             Ok(done) => {
@@ -320,7 +423,10 @@ impl Round<'_> {
                 track.not_before = None;
                 if starts {
                     let before = existing.and_then(|live| live.current_deployment.clone());
-                    track.started = Some(Started { before, at: Instant::now() });
+                    track.started = Some(Started {
+                        before,
+                        at: Instant::now(),
+                    });
                     plan.verdict = Some(Verdict::Progressing);
                 } else if done.wrote_service || !done.actions.is_empty() {
                     // A change that starts no deployment is done when a fresh read is equal.
@@ -328,22 +434,50 @@ impl Round<'_> {
                 }
                 let words: Vec<&str> = done.actions.iter().map(|kind| action_word(*kind)).collect();
                 let actions = done.actions.clone();
-                if !actions.iter().all(|kind| matches!(kind, ActionKind::TagTaskDefinition)) {
-                    tell(self.context, Event::Wrote { environment, service, trigger, actions, changes });
+                // Recording a verdict in tags is bookkeeping, told with the verdict itself.
+                if plan.verdict != Some(Verdict::Rejected) {
+                    tell(
+                        self.context,
+                        Event::Wrote {
+                            environment,
+                            service,
+                            trigger,
+                            actions,
+                            changes,
+                        },
+                    );
                 }
                 plan.actions.clear();
                 words.join(", ")
             }
             Err(failed) => {
                 if failed.error.remedy == Remedy::Refused {
-                    self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
+                    self.context
+                        .cache
+                        .forget_content(&self.place(), &content_hash(&desired.task_definition));
                 }
                 track.failures += 1;
-                let pause = self.context.timing.interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
+                let pause = self
+                    .context
+                    .timing
+                    .interval
+                    .saturating_mul(1 << track.failures.min(8))
+                    .min(LONGEST_PAUSE);
                 track.not_before = Some(Instant::now() + pause);
                 let reason = failed.to_string();
-                plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
-                tell(self.context, Event::Failed { environment, service, reason: reason.clone() });
+                plan.withheld.push(Withheld {
+                    reason: Reason::Failed,
+                    text: reason.clone(),
+                    changes: Vec::new(),
+                });
+                tell(
+                    self.context,
+                    Event::Failed {
+                        environment,
+                        service,
+                        reason: reason.clone(),
+                    },
+                );
                 reason
             }
         }
@@ -366,7 +500,10 @@ impl Round<'_> {
 
     /// Ends the following of a deployment, or calls it stalled.
     fn follow(&self, plan: &mut ServicePlan, live: Option<&LiveService>, track: &mut Track) {
-        if matches!(plan.verdict, Some(Verdict::Deployed | Verdict::Rejected | Verdict::Superseded)) {
+        if matches!(
+            plan.verdict,
+            Some(Verdict::Deployed | Verdict::Rejected | Verdict::Superseded)
+        ) {
             track.started = None;
             track.progress = None;
             return;
@@ -375,7 +512,12 @@ impl Round<'_> {
             return;
         }
         let sign = live.map_or(String::new(), |live| {
-            format!("{:?} {} {}", live.current_deployment, live.running, live.deployments.len())
+            format!(
+                "{:?} {} {}",
+                live.current_deployment,
+                live.running,
+                live.deployments.len()
+            )
         });
         match &track.progress {
             Some((last, since)) if *last == sign => {
@@ -422,10 +564,20 @@ impl Round<'_> {
                 .find(|withheld| withheld.reason == Reason::Rejected)
                 .map(|withheld| withheld.text.clone())
                 .unwrap_or_default(),
-            _ => live.map(|live| format!("{}/{} running", live.running, live.desired)).unwrap_or_default(),
+            _ => live
+                .map(|live| format!("{}/{} running", live.running, live.desired))
+                .unwrap_or_default(),
         };
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        tell(self.context, Event::Verdict { environment, service, verdict, text });
+        tell(
+            self.context,
+            Event::Verdict {
+                environment,
+                service,
+                verdict,
+                text,
+            },
+        );
     }
 
     fn place(&self) -> String {
@@ -433,7 +585,11 @@ impl Round<'_> {
     }
 
     fn key(&self, live: &LiveService, hash: &str) -> String {
-        format!("{}|{hash}|{}", live.arn, live.current_deployment.as_deref().unwrap_or_default())
+        format!(
+            "{}|{hash}|{}",
+            live.arn,
+            live.current_deployment.as_deref().unwrap_or_default()
+        )
     }
 }
 

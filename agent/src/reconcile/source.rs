@@ -36,7 +36,13 @@ pub struct SourceRunner {
 
 impl SourceRunner {
     /// A source that has read nothing yet. `index` is its place on the board.
-    pub fn new(index: usize, id: &str, allow: Allow, environments: Option<Vec<String>>, content: Content) -> Self {
+    pub fn new(
+        index: usize,
+        id: &str,
+        allow: Allow,
+        environments: Option<Vec<String>>,
+        content: Content,
+    ) -> Self {
         Self {
             index,
             id: id.to_owned(),
@@ -68,7 +74,13 @@ impl SourceRunner {
             news
         });
         if let (Some(reason), true) = (error, news) {
-            tell(context, Event::Unreadable { source: self.id.clone(), reason });
+            tell(
+                context,
+                Event::Unreadable {
+                    source: self.id.clone(),
+                    reason,
+                },
+            );
         }
         result
     }
@@ -85,9 +97,14 @@ impl SourceRunner {
             }
             Content::Remote(remote) => {
                 let remote = remote.clone();
-                let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
+                let known = self
+                    .snapshot
+                    .as_ref()
+                    .map(|snapshot| snapshot.commit.clone());
                 let read = tokio::task::spawn_blocking(move || {
-                    let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut remote = remote
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
                     let tip = remote.tip()?;
                     if known.as_deref() == Some(tip.commit.as_str()) {
                         return Ok(None);
@@ -96,9 +113,14 @@ impl SourceRunner {
                     Ok(Some((tip, tree)))
                 });
                 let read: Result<_, GitError> = read.await.unwrap_or_else(|error| {
-                    Err(GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() })
+                    Err(GitError::Unreadable {
+                        repository: self.id.clone(),
+                        reason: error.to_string(),
+                    })
                 });
-                let Some((tip, tree)) = read? else { return Ok(()) };
+                let Some((tip, tree)) = read? else {
+                    return Ok(());
+                };
                 let snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
                 tell(
                     context,
@@ -117,7 +139,10 @@ impl SourceRunner {
             source.problems = snapshot.problems.iter().map(problem).collect();
             if snapshot.valid {
                 source.environments.retain(|environment| {
-                    snapshot.repository.environments.contains_key(&environment.name)
+                    snapshot
+                        .repository
+                        .environments
+                        .contains_key(&environment.name)
                 });
             }
         });
@@ -127,9 +152,15 @@ impl SourceRunner {
 
     /// One round of every environment that is meant. Answers whether something is under way.
     pub async fn round(&mut self, context: &Context, orders: &Orders) -> bool {
-        let Some(snapshot) = self.snapshot.clone() else { return false };
+        let Some(snapshot) = self.snapshot.clone() else {
+            return false;
+        };
         let repository = &snapshot.repository;
-        let mine = |name: &String| self.environments.as_ref().is_none_or(|names| names.contains(name));
+        let mine = |name: &String| {
+            self.environments
+                .as_ref()
+                .is_none_or(|names| names.contains(name))
+        };
         let names: Vec<String> = repository
             .environments
             .keys()
@@ -138,8 +169,10 @@ impl SourceRunner {
             .collect();
         let mut jobs = Vec::new();
         for name in &names {
-            let worker =
-                self.workers.remove(name).unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
+            let worker = self
+                .workers
+                .remove(name)
+                .unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
             jobs.push((name.clone(), worker));
         }
         let mut in_flight = false;
@@ -150,8 +183,13 @@ impl SourceRunner {
                 let after = &repository.environments[name].after;
                 !after.iter().any(|(other, _)| waiting.contains(other))
             };
-            let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, _)| is_ready(name));
-            let (ready, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
+            let (ready, later): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|(name, _)| is_ready(name));
+            let (ready, later) = if ready.is_empty() {
+                (later, Vec::new())
+            } else {
+                (ready, later)
+            };
             let rounds = ready.into_iter().map(|(name, mut worker)| {
                 let snapshot = snapshot.clone();
                 async move {

@@ -27,11 +27,14 @@ struct Parameter {
 
 impl Parameters {
     pub(crate) fn put(&mut self, name: &str, kind: &str, value: &str, now: Moment) -> usize {
-        let parameter = self.by_name.entry(name.to_owned()).or_insert_with(|| Parameter {
-            kind: kind.to_owned(),
-            description: None,
-            versions: Vec::new(),
-        });
+        let parameter = self
+            .by_name
+            .entry(name.to_owned())
+            .or_insert_with(|| Parameter {
+                kind: kind.to_owned(),
+                description: None,
+                versions: Vec::new(),
+            });
         parameter.kind = kind.to_owned();
         parameter.versions.push((value.to_owned(), now));
         parameter.versions.len()
@@ -87,7 +90,10 @@ impl Parameters {
                 let path = reference.strip_prefix(&place.arn("ssm", "parameter"))?;
                 // The ARN of `name` and of `/name` look alike.
                 let bare = path.strip_prefix('/')?.to_owned();
-                let known = |text: &str| self.by_name.contains_key(text.split(':').next().unwrap_or_default());
+                let known = |text: &str| {
+                    self.by_name
+                        .contains_key(text.split(':').next().unwrap_or_default())
+                };
                 if known(&bare) { bare } else { path.to_owned() }
             }
         };
@@ -99,7 +105,10 @@ impl Parameters {
 }
 
 fn arn(place: &Place, name: &str) -> String {
-    place.arn("ssm", format_args!("parameter/{}", name.trim_start_matches('/')))
+    place.arn(
+        "ssm",
+        format_args!("parameter/{}", name.trim_start_matches('/')),
+    )
 }
 
 fn ciphertext(value: &str) -> String {
@@ -111,24 +120,39 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
     let request = call.request;
     let decrypt = request.flag("WithDecryption").unwrap_or(false);
     let name = request.text("Name").unwrap_or_default();
-    let parameters = call.outside.parameters.entry(call.place.clone()).or_default();
+    let parameters = call
+        .outside
+        .parameters
+        .entry(call.place.clone())
+        .or_default();
     match operation {
         "GetParameter" => Ok(json!({ "Parameter": parameters.select(call.place, name, decrypt)? })),
         "GetParameters" => get_parameters(parameters, call.place, &request.texts("Names"), decrypt),
         "PutParameter" => put_parameter(parameters, request, call.now),
         "DeleteParameter" => {
-            if parameters.remove(name) { Ok(json!({})) } else { Err(ApiError::new("ParameterNotFound", "")) }
+            if parameters.remove(name) {
+                Ok(json!({}))
+            } else {
+                Err(ApiError::new("ParameterNotFound", ""))
+            }
         }
         "DescribeParameters" => {
-            let all = parameters.by_name.iter().map(|(name, parameter)| (name.clone(), parameter.describe(call.place, name))).collect();
-            let (items, next) = call.page(all, ("NextToken", "MaxResults"), 10, "InvalidNextToken")?;
+            let all = parameters
+                .by_name
+                .iter()
+                .map(|(name, parameter)| (name.clone(), parameter.describe(call.place, name)))
+                .collect();
+            let (items, next) =
+                call.page(all, ("NextToken", "MaxResults"), 10, "InvalidNextToken")?;
             let mut answer = json!({ "Parameters": items });
             if let Some(token) = next {
                 answer["NextToken"] = json!(token);
             }
             Ok(answer)
         }
-        other => Err(ApiError::unsupported(format!("The sandbox does not know ssm:{other}."))),
+        other => Err(ApiError::unsupported(format!(
+            "The sandbox does not know ssm:{other}."
+        ))),
     }
 }
 
@@ -162,7 +186,9 @@ fn get_parameters(parameters: &Parameters, place: &Place, names: &[&str], decryp
     let mut seen: Vec<&str> = names.to_vec();
     seen.sort_unstable();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(ApiError::validation("Parameter names must be unique: duplicates found in the request."));
+        return Err(ApiError::validation(
+            "Parameter names must be unique: duplicates found in the request.",
+        ));
     }
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for name in names {
@@ -186,10 +212,17 @@ fn put_parameter(parameters: &mut Parameters, request: Request<'_>, now: Moment)
     let kind = match (request.text("Type"), existing) {
         (Some(kind), _) => kind.to_owned(),
         (None, Some(existing)) => existing.kind.clone(),
-        (None, None) => return Err(ApiError::validation("A parameter type is required when you create a parameter.")),
+        (None, None) => {
+            return Err(ApiError::validation(
+                "A parameter type is required when you create a parameter.",
+            ));
+        }
     };
     let version = parameters.put(name, &kind, request.text("Value").unwrap_or_default(), now);
-    if let (Some(text), Some(parameter)) = (request.text("Description"), parameters.by_name.get_mut(name)) {
+    if let (Some(text), Some(parameter)) = (
+        request.text("Description"),
+        parameters.by_name.get_mut(name),
+    ) {
         parameter.description = Some(text.to_owned());
     }
     Ok(json!({ "Version": version, "Tier": "Standard" }))

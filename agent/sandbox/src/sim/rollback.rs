@@ -19,7 +19,9 @@ enum Cause {
 impl Cause {
     fn status_reason(self) -> &'static str {
         match self {
-            Self::Breaker => "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+            Self::Breaker => {
+                "Service deployment rolled back because the circuit breaker threshold was exceeded."
+            }
             Self::Request => "Service deployment rolled back because a rollback was requested.",
         }
     }
@@ -33,7 +35,9 @@ impl Cause {
 
     fn going_back(self, id: &str) -> String {
         match self {
-            Self::Breaker => format!("ECS deployment circuit breaker: rolling back to deploymentId {id}."),
+            Self::Breaker => {
+                format!("ECS deployment circuit breaker: rolling back to deploymentId {id}.")
+            }
             Self::Request => format!("ECS deployment rolling back to deploymentId {id}."),
         }
     }
@@ -63,17 +67,27 @@ impl Sim<'_> {
     /// Plans the verdict of the breaker when enough tasks have failed.
     pub(crate) fn consider_breaker(&mut self, key: ServiceKey, deployment: DeploymentKey) {
         let at = self.now.plus(self.durations().breaker_evaluate_after_start);
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let configuration = service.configuration().clone();
         let desired = service.desired;
-        let Some(entry) = service.deployment_mut(deployment) else { return };
+        let Some(entry) = service.deployment_mut(deployment) else {
+            return;
+        };
         let count = entry.breaker_count;
         if configuration["deploymentCircuitBreaker"]["enable"].as_bool() != Some(true) {
             return;
         }
         let limit = threshold(&configuration, desired);
-        let due = count >= limit && !std::mem::replace(&mut entry.breaker_scheduled, count >= limit);
-        if let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) {
+        let due =
+            count >= limit && !std::mem::replace(&mut entry.breaker_scheduled, count >= limit);
+        if let Some(record) = service
+            .history
+            .iter_mut()
+            .rev()
+            .find(|record| record.deployment == deployment)
+        {
             record.breaker_count = count;
             record.breaker_threshold = limit;
         }
@@ -83,21 +97,34 @@ impl Sim<'_> {
     }
 
     pub(crate) fn judge(&mut self, key: ServiceKey, deployment: DeploymentKey) {
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let breaker = service.configuration()["deploymentCircuitBreaker"].clone();
         let limit = threshold(service.configuration(), service.desired);
         let current = service.primary().key == deployment && service.rollback.is_none();
-        let Some(entry) = service.deployment_mut(deployment) else { return };
+        let Some(entry) = service.deployment_mut(deployment) else {
+            return;
+        };
         entry.breaker_scheduled = false;
         let exceeded = entry.rollout == Rollout::InProgress && entry.breaker_count >= limit;
         if current && exceeded && breaker["enable"].as_bool() == Some(true) {
-            self.fail(key, Cause::Breaker, breaker["rollback"].as_bool().unwrap_or(false));
+            self.fail(
+                key,
+                Cause::Breaker,
+                breaker["rollback"].as_bool().unwrap_or(false),
+            );
         }
     }
 
     pub(crate) fn roll_back_on_request(&mut self, key: ServiceKey, deployment: DeploymentKey) {
-        let Some(service) = self.service(key) else { return };
-        let asked = service.history.last().is_some_and(|record| record.status == Status::RollbackRequested);
+        let Some(service) = self.service(key) else {
+            return;
+        };
+        let asked = service
+            .history
+            .last()
+            .is_some_and(|record| record.status == Status::RollbackRequested);
         if asked && service.primary().key == deployment {
             self.fail(key, Cause::Request, true);
         }
@@ -107,13 +134,29 @@ impl Sim<'_> {
     fn fail(&mut self, key: ServiceKey, cause: Cause, roll_back: bool) {
         let now = self.now;
         let durations = self.durations();
-        let (stop, end) = (durations.rollback_stop_pending, durations.rollback_without_candidate);
-        let Some(service) = self.service_mut(key) else { return };
+        let (stop, end) = (
+            durations.rollback_stop_pending,
+            durations.rollback_without_candidate,
+        );
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let failed = service.primary().key;
         let failed_id = service.primary().id.clone();
-        let candidate = service.deployments[1..].iter().position(|entry| entry.rollout == Rollout::Completed).map(|at| at + 1);
-        let Some(record_at) = service.history.iter().rposition(|record| record.deployment == failed) else { return };
-        let back_to = candidate.filter(|_| roll_back).map(|at| service.deployments[at].revision);
+        let candidate = service.deployments[1..]
+            .iter()
+            .position(|entry| entry.rollout == Rollout::Completed)
+            .map(|at| at + 1);
+        let Some(record_at) = service
+            .history
+            .iter()
+            .rposition(|record| record.deployment == failed)
+        else {
+            return;
+        };
+        let back_to = candidate
+            .filter(|_| roll_back)
+            .map(|at| service.deployments[at].revision);
 
         let entry = &mut service.deployments[0];
         entry.rollout = Rollout::Failed;
@@ -127,10 +170,17 @@ impl Sim<'_> {
         if roll_back {
             record.status = Status::RollbackInProgress;
             record.reason = Some(cause.status_reason().to_owned());
-            record.rollback = Some(RollbackRecord { reason: cause.status_reason().to_owned(), at: now, revision: back_to });
+            record.rollback = Some(RollbackRecord {
+                reason: cause.status_reason().to_owned(),
+                at: now,
+                revision: back_to,
+            });
         } else {
             record.status = Status::StopRequested;
-            record.reason = Some("Service deployment stopped because the circuit breaker threshold was exceeded.".to_owned());
+            record.reason = Some(
+                "Service deployment stopped because the circuit breaker threshold was exceeded."
+                    .to_owned(),
+            );
         }
         let back = candidate.filter(|_| roll_back).map(|at| {
             let mut entry = service.deployments.remove(at);
@@ -144,13 +194,30 @@ impl Sim<'_> {
             entry.desired = service.desired;
             let id = entry.id.clone();
             service.deployments.insert(0, entry);
-            service.rollback = Some(Rollback { at: now, failed, record: record_at });
+            service.rollback = Some(Rollback {
+                at: now,
+                record: record_at,
+            });
             id
         });
-        self.tell(key, now, &format!(") (deployment {failed_id}) deployment failed: {}", cause.event()));
+        self.tell(
+            key,
+            now,
+            &format!(
+                ") (deployment {failed_id}) deployment failed: {}",
+                cause.event()
+            ),
+        );
         match back {
-            Some(id) => self.tell(key, now.plus(Duration::from_millis(1)), &format!(") rolling back to deployment {id}.")),
-            None => self.world.queue.push(now.plus(if roll_back { end } else { stop }), Event::RollbackImpossible(key, failed)),
+            Some(id) => self.tell(
+                key,
+                now.plus(Duration::from_millis(1)),
+                &format!(") rolling back to deployment {id}."),
+            ),
+            None => self.world.queue.push(
+                now.plus(if roll_back { end } else { stop }),
+                Event::RollbackImpossible(key, failed),
+            ),
         }
         self.unsettle(key);
         self.pass_in(key, stop);
@@ -160,12 +227,22 @@ impl Sim<'_> {
     pub(crate) fn give_up(&mut self, key: ServiceKey, deployment: DeploymentKey) {
         let now = self.now;
         let counts = counts(self.world, key);
-        let Some(service) = self.service_mut(key) else { return };
-        let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
+        let Some(record) = service
+            .history
+            .iter_mut()
+            .rev()
+            .find(|record| record.deployment == deployment)
+        else {
+            return;
+        };
         match record.status {
             Status::RollbackInProgress => {
                 record.close(Status::RollbackFailed, now, counts);
-                record.reason = Some("No rollback candidate was found to run the rollback.".to_owned());
+                record.reason =
+                    Some("No rollback candidate was found to run the rollback.".to_owned());
             }
             Status::StopRequested => record.close(Status::Stopped, now, counts),
             _ => {}

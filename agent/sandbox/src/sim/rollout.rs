@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::model::{
-    Counts, Definition, Deployment, DeploymentKey, Monitor, Object, Platform, Revision, Rollout, Service, ServiceDeployment,
-    ServiceKey, Status, World,
+    Counts, Definition, Deployment, DeploymentKey, Monitor, Object, Platform, Revision, Rollout,
+    Service, ServiceDeployment, ServiceKey, Status, World,
 };
 use crate::sim::Sim;
 use crate::sim::queue::Event;
@@ -24,15 +24,26 @@ impl Sim<'_> {
     pub(crate) fn open(&mut self, key: ServiceKey, proposal: Proposal) {
         let now = self.now;
         let durations = self.durations();
-        let (revision_number, slug, classic) =
-            (self.world.ids.digits(19), self.world.ids.slug(21), format!("ecs-svc/{}", self.world.ids.digits(19)));
+        let (revision_number, slug, classic) = (
+            self.world.ids.digits(19),
+            self.world.ids.slug(21),
+            format!("ecs-svc/{}", self.world.ids.digits(19)),
+        );
         let deployment = DeploymentKey(self.world.next_key());
-        let Some(service) = self.service(key) else { return };
+        let Some(service) = self.service(key) else {
+            return;
+        };
         let path = format!("{}/{}", service.cluster, service.name);
-        let revision_arn = self.world.ecs_arn(format_args!("service-revision/{path}/{revision_number}"));
-        let record_arn = self.world.ecs_arn(format_args!("service-deployment/{path}/{slug}"));
+        let revision_arn = self
+            .world
+            .ecs_arn(format_args!("service-revision/{path}/{revision_number}"));
+        let record_arn = self
+            .world
+            .ecs_arn(format_args!("service-deployment/{path}/{slug}"));
         self.give_way(key);
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let sources = running_revisions(service);
         let revision = service.revisions.len();
         service.revisions.push(Revision {
@@ -70,8 +81,14 @@ impl Sim<'_> {
             },
         );
         let configuration = service.configuration().clone();
-        let guarded = configuration["deploymentCircuitBreaker"]["enable"].as_bool().unwrap_or(false);
-        let threshold = if guarded { super::rollback::threshold(&configuration, service.desired) } else { 0 };
+        let guarded = configuration["deploymentCircuitBreaker"]["enable"]
+            .as_bool()
+            .unwrap_or(false);
+        let threshold = if guarded {
+            super::rollback::threshold(&configuration, service.desired)
+        } else {
+            0
+        };
         service.history.push(ServiceDeployment {
             arn: record_arn,
             deployment,
@@ -85,14 +102,21 @@ impl Sim<'_> {
             finished_at: None,
             stopped_at: None,
             configuration,
-            breaker: if guarded { Monitor::Monitoring } else { Monitor::Disabled },
+            breaker: if guarded {
+                Monitor::Monitoring
+            } else {
+                Monitor::Disabled
+            },
             breaker_count: 0,
             breaker_threshold: threshold,
             rollback: None,
             frozen: None,
         });
         self.unsettle(key);
-        self.world.queue.push(now.plus(durations.pending_to_in_progress), Event::Begin(key, deployment));
+        self.world.queue.push(
+            now.plus(durations.pending_to_in_progress),
+            Event::Begin(key, deployment),
+        );
         self.world.queue.push(launch_at, Event::Pass(key));
     }
 
@@ -100,11 +124,19 @@ impl Sim<'_> {
     fn give_way(&mut self, key: ServiceKey) {
         let now = self.now;
         let later = now.plus(self.durations().supersede_stop_pending);
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         service.rollback = None;
         let counts = counts(self.world, key);
-        let Some(service) = self.world.services.get_mut(&key) else { return };
-        if let Some(record) = service.history.last_mut().filter(|record| !record.status.terminal()) {
+        let Some(service) = self.world.services.get_mut(&key) else {
+            return;
+        };
+        if let Some(record) = service
+            .history
+            .last_mut()
+            .filter(|record| !record.status.terminal())
+        {
             record.updated_at = now;
             if record.status == Status::Pending {
                 record.close(Status::Stopped, now, counts);
@@ -112,19 +144,31 @@ impl Sim<'_> {
                 record.status = Status::StopRequested;
             }
         }
-        let Some(primary) = service.deployments.first_mut() else { return };
+        let Some(primary) = service.deployments.first_mut() else {
+            return;
+        };
         if primary.rollout != Rollout::Completed {
             primary.superseded_at = Some(later);
             let deployment = primary.key;
-            self.world.queue.push(later, Event::Superseded(key, deployment));
+            self.world
+                .queue
+                .push(later, Event::Superseded(key, deployment));
         }
     }
 
     pub(crate) fn begin(&mut self, key: ServiceKey, deployment: DeploymentKey) {
         let now = self.now;
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let idle = service.desired == 0 && service.deployments.len() == 1;
-        let Some(record) = service.history.iter_mut().find(|record| record.deployment == deployment) else { return };
+        let Some(record) = service
+            .history
+            .iter_mut()
+            .find(|record| record.deployment == deployment)
+        else {
+            return;
+        };
         if record.status != Status::Pending {
             return;
         }
@@ -140,7 +184,9 @@ impl Sim<'_> {
     pub(crate) fn end_superseded(&mut self, key: ServiceKey, deployment: DeploymentKey) {
         let now = self.now;
         let counts = counts(self.world, key);
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         for record in &mut service.history {
             let ends = record.status == Status::StopRequested;
             if ends && (record.deployment == deployment || record.rollback.is_some()) {
@@ -167,10 +213,16 @@ impl Sim<'_> {
     /// Entries that neither have tasks nor a future leave the list.
     pub(crate) fn drop_empty(&mut self, key: ServiceKey) {
         let now = self.now;
-        let Some(service) = self.world.services.get_mut(&key) else { return };
+        let Some(service) = self.world.services.get_mut(&key) else {
+            return;
+        };
         let tasks = &self.world.tasks;
-        let busy: Vec<DeploymentKey> =
-            service.tasks.iter().filter_map(|task| tasks[task].service).map(|(_, deployment)| deployment).collect();
+        let busy: Vec<DeploymentKey> = service
+            .tasks
+            .iter()
+            .filter_map(|task| tasks[task].service)
+            .map(|(_, deployment)| deployment)
+            .collect();
         let primary = service.primary().key;
         service.deployments.retain(|entry| {
             entry.key == primary
@@ -186,10 +238,21 @@ impl Sim<'_> {
     /// Completes the deployment if all its conditions hold; tells of a steady state that is back.
     pub(crate) fn settle(&mut self, key: ServiceKey) {
         let now = self.now;
-        let Some(service) = self.service(key) else { return };
+        let Some(service) = self.service(key) else {
+            return;
+        };
         let primary = service.primary();
-        let own = |task: &&crate::model::TaskKey| self.world.tasks[*task].service.is_some_and(|(_, owner)| owner == primary.key);
-        let healthy = service.tasks.iter().filter(own).filter(|task| self.world.tasks[*task].healthy).count() as u32;
+        let own = |task: &&crate::model::TaskKey| {
+            self.world.tasks[*task]
+                .service
+                .is_some_and(|(_, owner)| owner == primary.key)
+        };
+        let healthy = service
+            .tasks
+            .iter()
+            .filter(own)
+            .filter(|task| self.world.tasks[*task].healthy)
+            .count() as u32;
         let all = service.tasks.len() as u32;
         let ready = healthy == service.desired && all == healthy;
         if primary.rollout == Rollout::Completed {
@@ -225,7 +288,9 @@ impl Sim<'_> {
         if let Some(rollback) = &service.rollback {
             return rollback.at.plus(durations.rollback_to_completed).max(since);
         }
-        let bake = service.configuration()["bakeTimeInMinutes"].as_u64().unwrap_or(0);
+        let bake = service.configuration()["bakeTimeInMinutes"]
+            .as_u64()
+            .unwrap_or(0);
         let settled = match service.primary().source_stopped_at {
             Some(stopped) => stopped.plus(durations.source_stop_to_complete),
             None if service.desired == 0 => since,
@@ -237,7 +302,9 @@ impl Sim<'_> {
     fn complete(&mut self, key: ServiceKey) {
         let now = self.now;
         let counts = counts(self.world, key);
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         let rollback = service.rollback.take();
         service.deployments.truncate(1);
         let primary = &mut service.deployments[0];
@@ -248,19 +315,32 @@ impl Sim<'_> {
         primary.ready_since = None;
         let (id, deployment) = (primary.id.clone(), primary.key);
         match rollback {
-            Some(rollback) => service.history[rollback.record].close(Status::RollbackSuccessful, now, counts),
+            Some(rollback) => {
+                service.history[rollback.record].close(Status::RollbackSuccessful, now, counts)
+            }
             None => {
-                if let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) {
+                if let Some(record) = service
+                    .history
+                    .iter_mut()
+                    .rev()
+                    .find(|record| record.deployment == deployment)
+                {
                     record.close(Status::Successful, now, counts);
                 }
             }
         }
-        self.tell(key, now, &format!(") (deployment {id}) deployment completed."));
+        self.tell(
+            key,
+            now,
+            &format!(") (deployment {id}) deployment completed."),
+        );
         self.become_steady(key, now.plus(Duration::from_millis(1)));
     }
 
     fn become_steady(&mut self, key: ServiceKey, at: Moment) {
-        let Some(service) = self.service_mut(key) else { return };
+        let Some(service) = self.service_mut(key) else {
+            return;
+        };
         service.steady = true;
         service.steady_round += 1;
         let round = service.steady_round;
@@ -288,18 +368,30 @@ impl ServiceDeployment {
 
 /// The revisions that have tasks, or would have if they were wanted.
 fn running_revisions(service: &Service) -> Vec<usize> {
-    service.deployments.iter().map(|entry| entry.revision).collect()
+    service
+        .deployments
+        .iter()
+        .map(|entry| entry.revision)
+        .collect()
 }
 
 /// Live counts of a service by revision.
 pub(crate) fn counts(world: &World, key: ServiceKey) -> BTreeMap<usize, Counts> {
     let mut counts: BTreeMap<usize, Counts> = BTreeMap::new();
-    let Some(service) = world.services.get(&key) else { return counts };
+    let Some(service) = world.services.get(&key) else {
+        return counts;
+    };
     for entry in &service.deployments {
         counts.entry(entry.revision).or_default().requested += entry.desired;
     }
-    for task in service.tasks.iter().filter_map(|task| world.tasks.get(task)) {
-        let Some(revision) = task.revision else { continue };
+    for task in service
+        .tasks
+        .iter()
+        .filter_map(|task| world.tasks.get(task))
+    {
+        let Some(revision) = task.revision else {
+            continue;
+        };
         let count = counts.entry(revision).or_default();
         count.running += u32::from(task.running());
         count.pending += u32::from(task.pending());

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::behaviour::Behaviour;
 use crate::model::{
-    Definition, DeploymentKey, Health, Interface, Object, Phase, Platform, ServiceKey, Target, Task, TaskContainer, TaskKey, World,
+    Definition, DeploymentKey, Health, Interface, Object, Phase, Platform, ServiceKey, Target,
+    Task, TaskContainer, TaskKey, World,
 };
 use crate::sim::Sim;
 use crate::sim::queue::Step;
@@ -32,11 +33,24 @@ pub(crate) struct NewTask {
 
 impl Sim<'_> {
     /// Starts `count` tasks of a deployment and tells so. Returns whether any could be placed.
-    pub(crate) fn start_tasks(&mut self, key: ServiceKey, deployment: DeploymentKey, count: u32) -> bool {
-        let Some(service) = self.service(key) else { return false };
-        let Some(entry) = service.deployment(deployment) else { return false };
+    pub(crate) fn start_tasks(
+        &mut self,
+        key: ServiceKey,
+        deployment: DeploymentKey,
+        count: u32,
+    ) -> bool {
+        let Some(service) = self.service(key) else {
+            return false;
+        };
+        let Some(entry) = service.deployment(deployment) else {
+            return false;
+        };
         let revision = &service.revisions[entry.revision];
-        let instances = self.world.clusters.get(&service.cluster).map_or(0, |cluster| cluster.instances);
+        let instances = self
+            .world
+            .clusters
+            .get(&service.cluster)
+            .map_or(0, |cluster| cluster.instances);
         if !revision.platform.fargate && revision.platform.provider.is_none() && instances == 0 {
             self.tell(
                 key,
@@ -46,8 +60,18 @@ impl Sim<'_> {
             self.pass_in(key, self.durations().scheduler_pass * 6);
             return false;
         }
-        let setting = |name: &str| service.settings.get(name).and_then(Value::as_bool).unwrap_or(false);
-        let tags = match service.settings.get("propagateTags").and_then(Value::as_str) {
+        let setting = |name: &str| {
+            service
+                .settings
+                .get(name)
+                .and_then(Value::as_bool)
+                .unwrap_or(false)
+        };
+        let tags = match service
+            .settings
+            .get("propagateTags")
+            .and_then(Value::as_str)
+        {
             Some("SERVICE") => service.tags.clone(),
             Some("TASK_DEFINITION") => self
                 .world
@@ -67,7 +91,11 @@ impl Sim<'_> {
             started_by: Some(started_by),
             definition: revision.definition.clone(),
             platform: revision.platform.clone(),
-            network: revision.template.get("networkConfiguration").cloned().unwrap_or_default(),
+            network: revision
+                .template
+                .get("networkConfiguration")
+                .cloned()
+                .unwrap_or_default(),
             execute_command: setting("enableExecuteCommand"),
             overrides: Object::new(),
             tags,
@@ -84,7 +112,11 @@ impl Sim<'_> {
             }
         }
         self.unsettle(key);
-        self.tell(key, self.now, &format!(") has started {count} tasks: {}.", ids.join(" ")));
+        self.tell(
+            key,
+            self.now,
+            &format!(") has started {count} tasks: {}.", ids.join(" ")),
+        );
         true
     }
 
@@ -109,12 +141,25 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
     let id = world.ids.hex(32);
     let interface = (new.definition.awsvpc || new.platform.fargate).then(|| {
         let subnets = new.network["awsvpcConfiguration"]["subnets"].as_array();
-        let subnet = subnets.and_then(|all| all.get(key.0 as usize % all.len().max(1))).and_then(Value::as_str);
+        let subnet = subnets
+            .and_then(|all| all.get(key.0 as usize % all.len().max(1)))
+            .and_then(Value::as_str);
         Interface {
             attachment: world.ids.uuid(),
             id: format!("eni-{}", world.ids.hex(17)),
-            mac: format!("0a:{}:{}:{}:{}:{}", world.ids.hex(2), world.ids.hex(2), world.ids.hex(2), world.ids.hex(2), world.ids.hex(2)),
-            ip: format!("10.0.{}.{}", world.ids.next() % 250, 4 + world.ids.next() % 250),
+            mac: format!(
+                "0a:{}:{}:{}:{}:{}",
+                world.ids.hex(2),
+                world.ids.hex(2),
+                world.ids.hex(2),
+                world.ids.hex(2),
+                world.ids.hex(2)
+            ),
+            ip: format!(
+                "10.0.{}.{}",
+                world.ids.next() % 250,
+                4 + world.ids.next() % 250
+            ),
             subnet: subnet.unwrap_or("subnet-00000000000000000").to_owned(),
         }
     });
@@ -123,7 +168,10 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         .containers
         .iter()
         .map(|container| {
-            let digest = new.digests.as_ref().and_then(|digests| digests.get(&container.name));
+            let digest = new
+                .digests
+                .as_ref()
+                .and_then(|digests| digests.get(&container.name));
             TaskContainer {
                 arn: {
                     let uuid = world.ids.uuid();
@@ -131,7 +179,9 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
                 },
                 name: container.name.clone(),
                 image: match digest {
-                    Some(digest) if !container.image.contains('@') => format!("{}@{digest}", container.image),
+                    Some(digest) if !container.image.contains('@') => {
+                        format!("{}@{digest}", container.image)
+                    }
                     _ => container.image.clone(),
                 },
                 digest: None,
@@ -141,9 +191,18 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
             }
         })
         .collect();
-    let instance = (!new.platform.fargate)
-        .then(|| world.ecs_arn(format_args!("container-instance/{}/{:032x}", new.cluster, key.0 % 2 + 1)));
-    let zone = format!("{}{}", world.place.region, ["a", "b", "c"][key.0 as usize % 3]);
+    let instance = (!new.platform.fargate).then(|| {
+        world.ecs_arn(format_args!(
+            "container-instance/{}/{:032x}",
+            new.cluster,
+            key.0 % 2 + 1
+        ))
+    });
+    let zone = format!(
+        "{}{}",
+        world.place.region,
+        ["a", "b", "c"][key.0 as usize % 3]
+    );
     Task {
         key,
         arn: world.ecs_arn(format_args!("task/{}/{id}", new.cluster)),
@@ -155,7 +214,11 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         started_by: new.started_by.clone(),
         definition: new.definition.clone(),
         platform: new.platform.clone(),
-        phase: if interface.is_some() { Phase::Provisioning } else { Phase::Pending },
+        phase: if interface.is_some() {
+            Phase::Provisioning
+        } else {
+            Phase::Pending
+        },
         interface,
         instance,
         zone,
@@ -165,7 +228,11 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         containers,
         stop: None,
         version: 1,
-        target: if new.balanced { Target::Waiting } else { Target::None },
+        target: if new.balanced {
+            Target::Waiting
+        } else {
+            Target::None
+        },
         health: Health::Unknown,
         healthy: false,
         behaviour: Behaviour::Ok,

@@ -8,17 +8,30 @@ impl Sim<'_> {
     /// Begins to stop a task.
     pub(crate) fn stop_task(&mut self, key: TaskKey, code: &'static str, reason: &str) {
         let now = self.now;
-        let Some(task) = self.world.tasks.get(&key).filter(|task| task.live()) else { return };
+        let Some(task) = self.world.tasks.get(&key).filter(|task| task.live()) else {
+            return;
+        };
         let durations = self.durations();
         let crashed = code == "EssentialContainerExited";
         let balanced = task.target == Target::Registered;
         let (phase, step) = match task.phase {
-            Phase::Running if balanced && !crashed => (Phase::Deactivating, (durations.deactivating, Step::Signal)),
-            Phase::Running if !crashed => (Phase::Stopping, (durations.stopping, Step::Deprovision)),
-            _ => (Phase::Deprovisioning, (durations.deprovisioning, Step::Stopped)),
+            Phase::Running if balanced && !crashed => {
+                (Phase::Deactivating, (durations.deactivating, Step::Signal))
+            }
+            Phase::Running if !crashed => {
+                (Phase::Stopping, (durations.stopping, Step::Deprovision))
+            }
+            _ => (
+                Phase::Deprovisioning,
+                (durations.deprovisioning, Step::Stopped),
+            ),
         };
         self.change(key, |task| {
-            task.stop = Some(Stop { code, reason: reason.to_owned(), at: now });
+            task.stop = Some(Stop {
+                code,
+                reason: reason.to_owned(),
+                at: now,
+            });
             task.phase = phase;
             task.healthy = false;
             if phase == Phase::Deprovisioning {
@@ -34,11 +47,15 @@ impl Sim<'_> {
     /// Deregisters the target of the task and of those that were stopped with it.
     pub(crate) fn deregister(&mut self, key: TaskKey) {
         let task = &self.world.tasks[&key];
-        let (Some((service, deployment)), Some(revision), Target::Registered) = (task.service, task.revision, task.target) else {
+        let (Some((service, deployment)), Some(revision), Target::Registered) =
+            (task.service, task.revision, task.target)
+        else {
             return;
         };
         let stopped_at = task.stop.as_ref().map(|stop| stop.at);
-        let Some(owner) = self.service(service) else { return };
+        let Some(owner) = self.service(service) else {
+            return;
+        };
         let groups = owner.target_groups(revision);
         let due: Vec<TaskKey> = owner
             .tasks
@@ -46,7 +63,9 @@ impl Sim<'_> {
             .copied()
             .filter(|key| {
                 let task = &self.world.tasks[key];
-                task.target == Target::Registered && task.revision == Some(revision) && task.stop.as_ref().map(|stop| stop.at) == stopped_at
+                task.target == Target::Registered
+                    && task.revision == Some(revision)
+                    && task.stop.as_ref().map(|stop| stop.at) == stopped_at
             })
             .collect();
         let id = self.deployment_id(service, deployment);
@@ -55,9 +74,23 @@ impl Sim<'_> {
             self.change(*key, |task| task.target = Target::Gone);
         }
         for (group, _) in groups {
-            self.tell(service, self.now, &format!(") deregistered {} targets in (target-group {group})", due.len()));
+            self.tell(
+                service,
+                self.now,
+                &format!(
+                    ") deregistered {} targets in (target-group {group})",
+                    due.len()
+                ),
+            );
         }
-        self.tell(service, draining, &format!(", taskSet {id}) has begun draining connections on {} tasks.", due.len()));
+        self.tell(
+            service,
+            draining,
+            &format!(
+                ", taskSet {id}) has begun draining connections on {} tasks.",
+                due.len()
+            ),
+        );
     }
 
     pub(crate) fn signal(&mut self, key: TaskKey) {
@@ -85,8 +118,12 @@ impl Sim<'_> {
             }
         });
         self.task_in(key, self.durations().stopped_task_retention, Step::Forget);
-        let Some((service, _)) = self.world.tasks[&key].service else { return };
-        let Some(owner) = self.service_mut(service) else { return };
+        let Some((service, _)) = self.world.tasks[&key].service else {
+            return;
+        };
+        let Some(owner) = self.service_mut(service) else {
+            return;
+        };
         owner.tasks.retain(|task| *task != key);
         if owner.status == ServiceStatus::Draining {
             self.pass_in(service, self.durations().draining);

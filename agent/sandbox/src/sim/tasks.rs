@@ -20,8 +20,13 @@ pub(crate) enum Failure {
 
 impl Sim<'_> {
     pub(crate) fn task_step(&mut self, key: TaskKey, step: Step) {
-        let Some(task) = self.world.tasks.get(&key) else { return };
-        let ending = matches!(step, Step::Deregister | Step::Signal | Step::Deprovision | Step::Stopped | Step::Forget);
+        let Some(task) = self.world.tasks.get(&key) else {
+            return;
+        };
+        let ending = matches!(
+            step,
+            Step::Deregister | Step::Signal | Step::Deprovision | Step::Stopped | Step::Forget
+        );
         if !task.live() && !ending {
             return;
         }
@@ -90,12 +95,23 @@ impl Sim<'_> {
         for (at, container) in task.definition.containers.iter().enumerate() {
             for secret in &container.secrets {
                 if let Some(reason) = missing_secret(outside, place, secret) {
-                    return (Behaviour::StartFailure { reason, after_seconds: 0.0 }, at);
+                    return (
+                        Behaviour::StartFailure {
+                            reason,
+                            after_seconds: 0.0,
+                        },
+                        at,
+                    );
                 }
             }
         }
         let mut fate = (Behaviour::Ok, 0);
-        for (at, (container, defined)) in task.containers.iter().zip(&task.definition.containers).enumerate() {
+        for (at, (container, defined)) in task
+            .containers
+            .iter()
+            .zip(&task.definition.containers)
+            .enumerate()
+        {
             let found = outside.pull(&container.image);
             if found.digest.is_none() {
                 return (Behaviour::Missing, at);
@@ -113,13 +129,22 @@ impl Sim<'_> {
     fn end_pull(&mut self, key: TaskKey) {
         let now = self.now;
         let task = &self.world.tasks[&key];
-        let digests: Vec<Option<String>> =
-            task.containers.iter().map(|container| self.around.outside.pull(&container.image).digest).collect();
-        let runtimes: Vec<String> = task.containers.iter().map(|_| self.world.ids.digits(10)).collect();
+        let digests: Vec<Option<String>> = task
+            .containers
+            .iter()
+            .map(|container| self.around.outside.pull(&container.image).digest)
+            .collect();
+        let runtimes: Vec<String> = task
+            .containers
+            .iter()
+            .map(|_| self.world.ids.digits(10))
+            .collect();
         self.change(key, |task| {
             task.phase = Phase::Activating;
             task.pull_stopped_at = Some(now);
-            for ((container, digest), runtime) in task.containers.iter_mut().zip(digests).zip(runtimes) {
+            for ((container, digest), runtime) in
+                task.containers.iter_mut().zip(digests).zip(runtimes)
+            {
                 container.digest = digest;
                 container.runtime_id = Some(format!("{}-{runtime}", task.id));
             }
@@ -131,7 +156,9 @@ impl Sim<'_> {
     /// The first task of a revision fixes the digests for all later ones.
     fn record_digests(&mut self, key: TaskKey) {
         let task = &self.world.tasks[&key];
-        let (Some((service, _)), Some(revision)) = (task.service, task.revision) else { return };
+        let (Some((service, _)), Some(revision)) = (task.service, task.revision) else {
+            return;
+        };
         let digests: BTreeMap<String, String> = task
             .containers
             .iter()
@@ -139,7 +166,10 @@ impl Sim<'_> {
             .filter(|(_, defined)| defined.consistent)
             .filter_map(|(container, _)| Some((container.name.clone(), container.digest.clone()?)))
             .collect();
-        if let Some(revision) = self.service_mut(service).and_then(|service| service.revisions.get_mut(revision)) {
+        if let Some(revision) = self
+            .service_mut(service)
+            .and_then(|service| service.revisions.get_mut(revision))
+        {
             revision.digests.get_or_insert(digests);
         }
     }
@@ -163,7 +193,11 @@ impl Sim<'_> {
         });
         self.stop_task(key, "TaskFailedToStart", &reason);
         if let Some((service, _)) = service {
-            self.tell(service, self.now, &format!(") was unable to place a task. Reason: {reason}."));
+            self.tell(
+                service,
+                self.now,
+                &format!(") was unable to place a task. Reason: {reason}."),
+            );
         }
         self.task_failed(key, Failure::Start);
     }
@@ -177,30 +211,51 @@ impl Sim<'_> {
         let durations = self.durations();
         let task = self.world.tasks[&key].clone();
         if let Some((service, deployment)) = task.service
-            && let Some(entry) = self.service_mut(service).and_then(|service| service.deployment_mut(deployment))
+            && let Some(entry) = self
+                .service_mut(service)
+                .and_then(|service| service.deployment_mut(deployment))
         {
             entry.seen_running = true;
             entry.round = 0;
         }
         match task.behaviour {
-            Behaviour::Crash { after_running_seconds, .. } | Behaviour::OutOfMemory { after_running_seconds } => {
+            Behaviour::Crash {
+                after_running_seconds,
+                ..
+            }
+            | Behaviour::OutOfMemory {
+                after_running_seconds,
+            } => {
                 self.task_in(key, span(after_running_seconds), Step::Exit);
             }
             _ => {}
         }
         let sick = task.behaviour == Behaviour::Unhealthy;
-        let checks = task.definition.containers.iter().filter(|container| container.essential).filter_map(|container| container.check.as_ref());
+        let checks = task
+            .definition
+            .containers
+            .iter()
+            .filter(|container| container.essential)
+            .filter_map(|container| container.check.as_ref());
         let slowest = checks.max_by_key(|check| check.interval);
         match slowest {
             Some(check) if sick => {
                 let after = check.start_period + check.interval * check.retries;
-                self.task_in(key, after.max(self.grace(task.service)), Step::ContainerUnhealthy);
+                self.task_in(
+                    key,
+                    after.max(self.grace(task.service)),
+                    Step::ContainerUnhealthy,
+                );
             }
             Some(check) => self.task_in(key, check.interval, Step::ContainerHealthy),
             None => {}
         }
         if task.target == Target::Waiting {
-            self.task_at(key, task.created_at.plus(durations.target_register_after_start), Step::Register);
+            self.task_at(
+                key,
+                task.created_at.plus(durations.target_register_after_start),
+                Step::Register,
+            );
         } else if slowest.is_none() {
             self.task_in(key, durations.healthy_without_checks, Step::CountAsHealthy);
         }
@@ -217,10 +272,16 @@ impl Sim<'_> {
     /// Registers the task and those that are due with it.
     fn register(&mut self, key: TaskKey) {
         let task = &self.world.tasks[&key];
-        let (Some((service, _)), Some(revision), Target::Waiting) = (task.service, task.revision, task.target) else { return };
+        let (Some((service, _)), Some(revision), Target::Waiting) =
+            (task.service, task.revision, task.target)
+        else {
+            return;
+        };
         let now = self.now;
         let delay = self.durations().target_register_after_start;
-        let Some(owner) = self.service(service) else { return };
+        let Some(owner) = self.service(service) else {
+            return;
+        };
         let groups = owner.target_groups(revision);
         let due: Vec<TaskKey> = owner
             .tasks
@@ -228,21 +289,38 @@ impl Sim<'_> {
             .copied()
             .filter(|key| {
                 let task = &self.world.tasks[key];
-                task.running() && task.target == Target::Waiting && task.revision == Some(revision) && task.created_at.plus(delay) <= now
+                task.running()
+                    && task.target == Target::Waiting
+                    && task.revision == Some(revision)
+                    && task.created_at.plus(delay) <= now
             })
             .collect();
         for (group, _) in &groups {
-            self.tell(service, now, &format!(") registered {} targets in (target-group {group})", due.len()));
+            self.tell(
+                service,
+                now,
+                &format!(
+                    ") registered {} targets in (target-group {group})",
+                    due.len()
+                ),
+            );
         }
         for key in due {
             self.change(key, |task| task.target = Target::Registered);
             let task = &self.world.tasks[&key];
             if task.behaviour == Behaviour::Unhealthy {
-                let grace = task.started_at.unwrap_or(now).plus(self.grace(task.service));
+                let grace = task
+                    .started_at
+                    .unwrap_or(now)
+                    .plus(self.grace(task.service));
                 let verdict = now.plus(self.durations().target_unhealthy_after_register);
                 self.task_at(key, verdict.max(grace), Step::TargetUnhealthy);
             } else {
-                self.task_in(key, self.durations().target_healthy_after_register, Step::TargetHealthy);
+                self.task_in(
+                    key,
+                    self.durations().target_healthy_after_register,
+                    Step::TargetHealthy,
+                );
             }
         }
     }
@@ -250,21 +328,33 @@ impl Sim<'_> {
     fn change_health(&mut self, key: TaskKey, change: impl FnOnce(&mut Task)) {
         self.change(key, |task| {
             change(task);
-            let checked = task.definition.containers.iter().any(|container| container.essential && container.check.is_some());
+            let checked = task
+                .definition
+                .containers
+                .iter()
+                .any(|container| container.essential && container.check.is_some());
             let target = task.target == Target::None || task.target_healthy;
             task.healthy = task.running() && target && (!checked || task.health == Health::Healthy);
         });
         let task = &self.world.tasks[&key];
-        let (true, Some((service, deployment))) = (task.healthy, task.service) else { return };
+        let (true, Some((service, deployment))) = (task.healthy, task.service) else {
+            return;
+        };
         self.forgive(service, deployment);
         self.pass_in(service, std::time::Duration::ZERO);
     }
 
     /// A healthy task ends a series of failures.
     fn forgive(&mut self, service: ServiceKey, deployment: DeploymentKey) {
-        let Some(owner) = self.service_mut(service) else { return };
-        let reset = owner.configuration()["deploymentCircuitBreaker"]["resetOnHealthyTask"].as_bool().unwrap_or(true);
-        let Some(entry) = owner.deployment_mut(deployment) else { return };
+        let Some(owner) = self.service_mut(service) else {
+            return;
+        };
+        let reset = owner.configuration()["deploymentCircuitBreaker"]["resetOnHealthyTask"]
+            .as_bool()
+            .unwrap_or(true);
+        let Some(entry) = owner.deployment_mut(deployment) else {
+            return;
+        };
         entry.failed_tasks = 0;
         entry.unreported = (0, if reset { 0 } else { entry.unreported.1 });
         if reset {
@@ -279,40 +369,74 @@ impl Sim<'_> {
             match task.behaviour {
                 Behaviour::OutOfMemory { .. } => {
                     container.exit_code = Some(137);
-                    container.reason = Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
+                    container.reason =
+                        Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
                 }
                 Behaviour::Crash { exit_code, .. } => container.exit_code = Some(exit_code),
                 _ => container.exit_code = Some(0),
             }
         });
-        self.stop_task(key, "EssentialContainerExited", "Essential container in task exited");
+        self.stop_task(
+            key,
+            "EssentialContainerExited",
+            "Essential container in task exited",
+        );
         self.task_failed(key, Failure::Run);
     }
 
     fn target_unhealthy(&mut self, key: TaskKey) {
         let task = &self.world.tasks[&key];
-        let (Some((service, _)), Some(revision)) = (task.service, task.revision) else { return };
-        let groups = self.service(service).map(|service| service.target_groups(revision)).unwrap_or_default();
-        let Some((group, port)) = groups.first() else { return };
+        let (Some((service, _)), Some(revision)) = (task.service, task.revision) else {
+            return;
+        };
+        let groups = self
+            .service(service)
+            .map(|service| service.target_groups(revision))
+            .unwrap_or_default();
+        let Some((group, port)) = groups.first() else {
+            return;
+        };
         let id = task.id.clone();
         self.tell(
             service,
             self.now,
             &format!(") (task {id}) (port {port}) is unhealthy in (target-group {group}) due to (reason Health checks failed with these codes: [502])"),
         );
-        self.stop_task(key, "ServiceSchedulerInitiated", &format!("Task failed ELB health checks in (target-group {group})"));
-        self.tell(service, self.now, &format!(") has stopped 1 running tasks: (task {id})."));
+        self.stop_task(
+            key,
+            "ServiceSchedulerInitiated",
+            &format!("Task failed ELB health checks in (target-group {group})"),
+        );
+        self.tell(
+            service,
+            self.now,
+            &format!(") has stopped 1 running tasks: (task {id})."),
+        );
         self.task_failed(key, Failure::Run);
     }
 
     fn container_unhealthy(&mut self, key: TaskKey) {
         self.change(key, |task| task.health = Health::Unhealthy);
         let task = &self.world.tasks[&key];
-        let Some((service, _)) = task.service else { return };
+        let Some((service, _)) = task.service else {
+            return;
+        };
         let id = task.id.clone();
-        self.tell(service, self.now, &format!(") (task {id}) failed container health checks."));
-        self.stop_task(key, "ServiceSchedulerInitiated", "Task failed container health checks");
-        self.tell(service, self.now, &format!(") has stopped 1 running tasks: (task {id})."));
+        self.tell(
+            service,
+            self.now,
+            &format!(") (task {id}) failed container health checks."),
+        );
+        self.stop_task(
+            key,
+            "ServiceSchedulerInitiated",
+            "Task failed container health checks",
+        );
+        self.tell(
+            service,
+            self.now,
+            &format!(") has stopped 1 running tasks: (task {id})."),
+        );
         self.task_failed(key, Failure::Run);
     }
 
@@ -320,10 +444,17 @@ impl Sim<'_> {
     pub(crate) fn task_failed(&mut self, key: TaskKey, failure: Failure) {
         let task = &self.world.tasks[&key];
         let (created_at, round) = (task.created_at, task.round);
-        let Some((service, deployment)) = task.service else { return };
+        let Some((service, deployment)) = task.service else {
+            return;
+        };
         let (now, durations) = (self.now, self.durations());
         let mut impaired = false;
-        let Some(entry) = self.service_mut(service).and_then(|service| service.deployment_mut(deployment)) else { return };
+        let Some(entry) = self
+            .service_mut(service)
+            .and_then(|service| service.deployment_mut(deployment))
+        else {
+            return;
+        };
         entry.unreported.0 += 1;
         if failure == Failure::Run || !entry.seen_running {
             entry.unreported.1 += 1;
@@ -335,32 +466,53 @@ impl Sim<'_> {
                 now.plus(durations.restart_delay(entry.round))
             }
             Failure::Start => entry.not_before.unwrap_or(now),
-            Failure::Run => created_at.plus(durations.crash_loop_restart).max(now.plus(durations.scheduler_pass)),
+            Failure::Run => created_at
+                .plus(durations.crash_loop_restart)
+                .max(now.plus(durations.scheduler_pass)),
         };
-        let restart = entry.not_before.map_or(restart, |planned| planned.max(restart));
+        let restart = entry
+            .not_before
+            .map_or(restart, |planned| planned.max(restart));
         entry.not_before = Some(restart);
         if impaired {
-            self.tell(service, now, ") is unable to consistently start tasks successfully.");
+            self.tell(
+                service,
+                now,
+                ") is unable to consistently start tasks successfully.",
+            );
         }
         self.unsettle(service);
-        self.pass_in(service, std::time::Duration::from_secs_f64((restart.seconds() - now.seconds()).max(0.0)));
+        self.pass_in(
+            service,
+            std::time::Duration::from_secs_f64((restart.seconds() - now.seconds()).max(0.0)),
+        );
     }
 }
 
 /// The reason why a task cannot have a secret, if so.
-fn missing_secret(outside: &crate::outside::Outside, place: &crate::place::Place, value_from: &str) -> Option<String> {
+fn missing_secret(
+    outside: &crate::outside::Outside,
+    place: &crate::place::Place,
+    value_from: &str,
+) -> Option<String> {
     if value_from.contains(":secretsmanager:") {
         let region = value_from.split(':').nth(3).unwrap_or(&place.region);
         let account = value_from.split(':').nth(4).unwrap_or(&place.account);
         let place = crate::place::Place::new(account, region);
-        let known = outside.secrets.get(&place).is_some_and(|secrets| secrets.contains(value_from));
+        let known = outside
+            .secrets
+            .get(&place)
+            .is_some_and(|secrets| secrets.contains(value_from));
         return (!known).then(|| {
             format!(
                 "ResourceInitializationError: unable to pull secrets or registry auth: The task can't retrieve the secret with ARN '{value_from}' from Secrets Manager. Check whether the secret exists in the specified Region"
             )
         });
     }
-    let known = outside.parameters.get(place).is_some_and(|parameters| parameters.contains(value_from));
+    let known = outside
+        .parameters
+        .get(place)
+        .is_some_and(|parameters| parameters.contains(value_from));
     (!known).then(|| {
         let name = value_from.split_once(":parameter/").map_or(value_from, |(_, name)| name);
         format!(

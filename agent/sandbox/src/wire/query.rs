@@ -17,13 +17,24 @@ pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, ApiErr
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         members.insert(decode(name), Value::String(decode(value)));
     }
-    let operation = members.remove("Action").and_then(|action| action.as_str().map(str::to_owned));
+    let operation = members
+        .remove("Action")
+        .and_then(|action| action.as_str().map(str::to_owned));
     members.remove("Version");
     let Some(operation) = operation else {
-        return Err(ApiError::new("MissingAction", "Could not find operation in the request."));
+        return Err(ApiError::new(
+            "MissingAction",
+            "Could not find operation in the request.",
+        ));
     };
     let (access_key, region) = signature::scope(headers);
-    Ok(Incoming { access_key, region, service: "sts", operation, body: members })
+    Ok(Incoming {
+        access_key,
+        region,
+        service: "sts",
+        operation,
+        body: members,
+    })
 }
 
 fn decode(text: &str) -> String {
@@ -31,7 +42,10 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], escaped) {
             (_, Some(byte)) => {
                 out.push(byte);
@@ -61,7 +75,11 @@ pub(super) fn render(operation: &str, outgoing: Outgoing) -> Response {
             (200, body)
         }
         Err(error) => {
-            let kind = if error.status >= 500 { "Receiver" } else { "Sender" };
+            let kind = if error.status >= 500 {
+                "Receiver"
+            } else {
+                "Sender"
+            };
             let body = format!(
                 "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
                 escape(&error.code),
@@ -75,7 +93,10 @@ pub(super) fn render(operation: &str, outgoing: Outgoing) -> Response {
 
 fn element(name: &str, value: &Value) -> String {
     let inner = match value {
-        Value::Object(members) => members.iter().map(|(name, member)| element(name, member)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| element(name, member))
+            .collect(),
         Value::String(text) => escape(text),
         other => other.to_string(),
     };
@@ -83,7 +104,9 @@ fn element(name: &str, value: &Value) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -93,6 +116,9 @@ mod tests {
     #[test]
     fn forms_are_decoded() {
         assert_eq!(decode("arn%3Aaws+x%2"), "arn:aws x%2");
-        assert_eq!(element("A", &serde_json::json!({ "B": "<", "C": 1 })), "<A><B>&lt;</B><C>1</C></A>");
+        assert_eq!(
+            element("A", &serde_json::json!({ "B": "<", "C": 1 })),
+            "<A><B>&lt;</B><C>1</C></A>"
+        );
     }
 }

@@ -1,0 +1,10 @@
+//! The sandbox over the wire, on a manual clock.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
+mod control;
+mod failures;
+mod neighbours;
+mod reads;
+mod rig;
+mod rolling;
+mod updates;

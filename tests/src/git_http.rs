@@ -1,0 +1,252 @@
+//! A Git server over HTTP or TLS: the `git http-backend` program behind a small HTTP server that counts. What the Git
+//! protocol says is decided by Git alone; here are only connections, requests, and who may ask.
+
+mod repository;
+mod tls;
+mod wire;
+
+pub use repository::{Repository, git};
+
+use base64::Engine;
+use std::{
+    io::{BufReader, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+use wire::{Answer, Head};
+
+/// How to serve.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The port; any free one where it is 0.
+    pub port: u16,
+    /// The token that is asked for, with any user name.
+    pub token: Option<String>,
+    /// Whether to speak TLS, with a certificate of an authority of the server's own.
+    pub tls: bool,
+}
+
+/// One request that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The connection that it came over, counted from 1.
+    pub connection: usize,
+    /// Whether it carried an `Authorization` header.
+    pub authorization: bool,
+    /// The status that it was answered with.
+    pub status: u16,
+    /// Bytes of its body.
+    pub received: usize,
+    /// Bytes of the answer's body.
+    pub sent: usize,
+}
+
+/// A running server; it ends when it is dropped.
+pub struct GitServer {
+    shared: Arc<Shared>,
+    port: u16,
+    scheme: &'static str,
+    authority: Option<tls::Authority>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    root: PathBuf,
+    token: Option<String>,
+    stopping: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    requests: Vec<Request>,
+    connections: usize,
+    open: Vec<TcpStream>,
+}
+
+impl GitServer {
+    /// Serves the bare repositories of a directory over plain HTTP, to everybody.
+    pub fn start(root: &Path) -> Self {
+        Self::with(root, &Options::default())
+    }
+
+    /// Serves the bare repositories of a directory.
+    pub fn with(root: &Path, options: &Options) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).expect("the port is free");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let authority = options.tls.then(tls::Authority::new);
+        let acceptor = authority.as_ref().map(tls::Authority::acceptor);
+        let shared = Arc::new(Shared {
+            root: root.to_owned(),
+            token: options.token.clone(),
+            stopping: AtomicBool::new(false),
+            seen: Mutex::default(),
+        });
+        let accepting = std::thread::spawn({
+            let shared = shared.clone();
+            move || {
+                for stream in listener.incoming() {
+                    if shared.stopping.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let Ok(stream) = stream else { continue };
+                    let number = shared.opened(&stream);
+                    let (shared, acceptor) = (shared.clone(), acceptor.clone());
+                    // A connection that breaks off is the client's to complain about.
+                    std::thread::spawn(move || {
+                        let _ = match acceptor {
+                            None => shared.serve(stream, number),
+                            Some(acceptor) => acceptor.accept(stream).and_then(|stream| shared.serve(stream, number)),
+                        };
+                    });
+                }
+            }
+        });
+        let scheme = if options.tls { "https" } else { "http" };
+        Self { shared, port, scheme, authority, accepting: Some(accepting) }
+    }
+
+    /// The URL of a repository.
+    pub fn url(&self, name: &str) -> String {
+        format!("{}://127.0.0.1:{}/{name}.git", self.scheme, self.port)
+    }
+
+    /// The port, to serve on again later.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate authority's file, where the server speaks TLS.
+    pub fn authority(&self) -> Option<&Path> {
+        self.authority.as_ref().map(tls::Authority::path)
+    }
+
+    /// The requests since the start or since [`GitServer::forget`].
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.seen().requests.clone()
+    }
+
+    /// How many connections were opened, ever.
+    pub fn connections(&self) -> usize {
+        self.shared.seen().connections
+    }
+
+    /// Starts the list of requests anew.
+    pub fn forget(&self) {
+        self.shared.seen().requests.clear();
+    }
+}
+
+impl Drop for GitServer {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread, which then gives up the port.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(thread) = self.accepting.take() {
+            let _ = thread.join();
+        }
+        for stream in self.shared.seen().open.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self, stream: &TcpStream) -> usize {
+        let mut seen = self.seen();
+        seen.connections += 1;
+        seen.open.extend(stream.try_clone());
+        seen.connections
+    }
+
+    /// Answers the requests of one connection until the client has no more.
+    fn serve(&self, stream: impl Read + Write, connection: usize) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        while let Some(head) = Head::read(&mut stream)? {
+            let body = head.read_body(&mut stream)?;
+            let answer = self.answer(&head, &body);
+            // Noted before it is sent: who has the answer finds the request in the list.
+            self.seen().requests.push(Request {
+                method: head.method.clone(),
+                path: head.target.clone(),
+                connection,
+                authorization: head.header("authorization").is_some(),
+                status: answer.status,
+                received: body.len(),
+                sent: answer.body.len(),
+            });
+            answer.write(stream.get_mut())?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, head: &Head, body: &[u8]) -> Answer {
+        match &self.token {
+            Some(token) if presented(head).as_deref() != Some(token) => {
+                Answer::text(401, "WWW-Authenticate: Basic realm=\"git\"", "who are you?\n")
+            }
+            _ => self.backend(head, body),
+        }
+    }
+
+    /// Runs the CGI program.
+    fn backend(&self, head: &Head, body: &[u8]) -> Answer {
+        let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
+        let mut command = Command::new("git");
+        command
+            .arg("http-backend")
+            .env("GIT_PROJECT_ROOT", &self.root)
+            .env("GIT_HTTP_EXPORT_ALL", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("REQUEST_METHOD", &head.method)
+            .env("PATH_INFO", path)
+            .env("QUERY_STRING", query)
+            .env("CONTENT_LENGTH", body.len().to_string())
+            .env("REMOTE_ADDR", "127.0.0.1");
+        for (header, variable) in
+            [("content-type", "CONTENT_TYPE"), ("git-protocol", "GIT_PROTOCOL"), ("content-encoding", "HTTP_CONTENT_ENCODING")]
+        {
+            if let Some(value) = head.header(header) {
+                command.env(variable, value);
+            }
+        }
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the git program is there");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // The program may end without reading all of it.
+                let _ = stdin.write_all(body);
+            });
+            child.wait_with_output().expect("the git program ends")
+        });
+        Answer::of_cgi(&output.stdout)
+    }
+}
+
+/// The password of basic authentication.
+fn presented(head: &Head) -> Option<String> {
+    let encoded = head.header("authorization")?.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':').map(|(_, token)| token.to_owned())
+}

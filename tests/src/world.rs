@@ -1,0 +1,338 @@
+//! A whole world in one process: the sandbox on a clock that the test moves, a Git repository on disk, and the rounds
+//! of one source, run one by one.
+
+use lockstep::{
+    aws::{AccountRole, Accounts},
+    cache::Cache,
+    config::Allow,
+    git::{Location, Remote},
+    reconcile::{
+        Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event,
+    },
+};
+use lockstep_sandbox::{ClockMode, Control, Options, Sandbox};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::sync::broadcast::Receiver;
+
+/// The agent's own account.
+pub const ACCOUNT: &str = "111111111111";
+/// Another account, reached by a role.
+pub const OTHER_ACCOUNT: &str = "222222222222";
+/// The region.
+pub const REGION: &str = "eu-central-1";
+/// The id of the source.
+pub const SOURCE: &str = "acme";
+
+/// A Git repository with a work tree, written by the `git` program.
+pub struct Repository {
+    directory: TempDir,
+}
+
+impl Repository {
+    /// An empty repository on branch main.
+    pub fn new() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let repository = Self { directory };
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs `git` in it.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args([
+                "-c",
+                "user.name=Test",
+                "-c",
+                "user.email=test@example.com",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(arguments)
+            .current_dir(self.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .expect("the git program");
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .expect("text")
+            .trim()
+            .to_owned()
+    }
+
+    /// Writes files and commits them. Answers the commit.
+    pub fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
+        for (path, content) in files {
+            let path = self.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            std::fs::write(path, content).expect("a file");
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+}
+
+impl Default for Repository {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The world.
+pub struct World {
+    /// The sandbox's controls.
+    pub control: Control,
+    /// The repository.
+    pub repository: Repository,
+    /// What rounds share.
+    pub context: Arc<Context>,
+    /// The source.
+    pub runner: SourceRunner,
+    /// What happened.
+    pub events: Receiver<Event>,
+    /// Where the cache is.
+    pub state: PathBuf,
+    sandbox: Sandbox,
+    allow: Allow,
+    _state: TempDir,
+}
+
+/// An environment `prod` in the agent's own account.
+pub const ONE_ENVIRONMENT: &str = "version: 1\nenvironments:\n  prod:\n    account: \"111111111111\"\n    region: eu-central-1\n    cluster: prod\n    sync: { mode: converge }\n";
+
+/// A small Fargate service with this image.
+pub fn service(image: &str) -> String {
+    format!(
+        "taskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  \
+         containerDefinitions:\n    app: {{ image: \"{image}\", environment: {{ LEVEL: info }} }}\nservice:\n  desiredCount: 1\n  launchType: FARGATE\n  \
+         networkConfiguration: {{ awsvpcConfiguration: {{ subnets: [subnet-1] }} }}\n  \
+         deploymentConfiguration: {{ deploymentCircuitBreaker: {{ enable: true, rollback: true }} }}\n"
+    )
+}
+
+impl World {
+    /// A world with a cluster `prod`, and a repository with these files.
+    pub async fn new(files: &[(&str, &str)]) -> Self {
+        Self::with(
+            files,
+            Allow {
+                adopt: true,
+                ..Allow::everything()
+            },
+        )
+        .await
+    }
+
+    /// The same with an allow-list.
+    pub async fn with(files: &[(&str, &str)], allow: Allow) -> Self {
+        let options = Options {
+            clock: ClockMode::Manual,
+            default_account: ACCOUNT.to_owned(),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options).await.expect("a free port");
+        let control = sandbox.control();
+        control.create_cluster(ACCOUNT, REGION, "prod");
+        let repository = Repository::new();
+        repository.commit("first", files);
+        let state = TempDir::new().expect("a temporary directory");
+        let path = state.path().to_owned();
+        let context = Self::context(&sandbox, &path).await;
+        let runner = Self::runner(&repository, &allow);
+        let events = context.events.subscribe();
+        Self {
+            control,
+            repository,
+            context,
+            runner,
+            events,
+            state: path,
+            sandbox,
+            allow,
+            _state: state,
+        }
+    }
+
+    async fn context(sandbox: &Sandbox, state: &Path) -> Arc<Context> {
+        let role = format!("arn:aws:iam::{OTHER_ACCOUNT}:role/lockstep");
+        let roles = BTreeMap::from([(
+            OTHER_ACCOUNT.to_owned(),
+            AccountRole {
+                role,
+                external_id: None,
+            },
+        )]);
+        // A share above 1: the budget is the subject of other tests, and must not slow these.
+        let accounts =
+            Accounts::at_endpoint(&sandbox.endpoint_url(), ACCOUNT, REGION, roles, 10_000.0).await;
+        let timing = Timing {
+            interval: Duration::ZERO,
+            follow: Duration::ZERO,
+        };
+        Arc::new(Context::new(accounts, Cache::open(state), timing))
+    }
+
+    fn runner(repository: &Repository, allow: &Allow) -> SourceRunner {
+        let location = Location::Path(repository.path().to_owned());
+        let remote = Remote::open(&location, "main", Path::new("/nowhere"), None, None)
+            .expect("the repository");
+        SourceRunner::new(
+            0,
+            SOURCE,
+            allow.clone(),
+            None,
+            Content::Remote(Arc::new(Mutex::new(remote))),
+        )
+    }
+
+    /// What to set as `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> String {
+        self.sandbox.endpoint_url()
+    }
+
+    /// The agent is started anew: nothing is left but the cache's directory, and that only when it is kept.
+    pub async fn restart(&mut self, keep_cache: bool) {
+        let path = self.state.clone();
+        // The old cache must let go of its directory first.
+        self.context = Self::context(&self.sandbox, &path.join("elsewhere")).await;
+        self.runner = Self::runner(&self.repository, &self.allow);
+        if !keep_cache {
+            let _ = std::fs::remove_dir_all(path.join("cache"));
+        }
+        self.context = Self::context(&self.sandbox, &path).await;
+        self.events = self.context.events.subscribe();
+    }
+
+    /// One round of the agent. Answers whether something is under way.
+    pub async fn round(&mut self) -> bool {
+        self.round_with(&Orders::agent()).await
+    }
+
+    /// One round with other orders.
+    pub async fn round_with(&mut self, orders: &Orders) -> bool {
+        self.runner
+            .refresh(&self.context)
+            .await
+            .expect("the repository can be read");
+        self.runner.round(&self.context, orders).await
+    }
+
+    /// Rounds, and ten virtual seconds between them, until nothing is under way. Panics after a virtual hour.
+    pub async fn settle(&mut self) {
+        for _ in 0..360 {
+            if !self.round().await {
+                return;
+            }
+            self.control.advance(Duration::from_secs(10));
+        }
+        panic!(
+            "something is still under way after an hour:\n{:#?}",
+            self.context.board.state()
+        );
+    }
+
+    /// Calls since they were reset, by `service:Operation`.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.control.calls()
+    }
+
+    /// Calls that write.
+    pub fn writes(&self) -> BTreeMap<String, u64> {
+        let reads = ["Describe", "List", "Get", "BatchGet", "AssumeRole"];
+        let is_read = |name: &str| {
+            let operation = name.split(':').nth(1).unwrap_or(name);
+            reads.iter().any(|read| operation.starts_with(read))
+        };
+        self.calls()
+            .into_iter()
+            .filter(|(name, _)| !is_read(name))
+            .collect()
+    }
+
+    /// What is reported of a service in `prod`.
+    pub fn reported(&self, service: &str) -> ServiceState {
+        self.reported_in("prod", service)
+    }
+
+    /// What is reported of a service.
+    pub fn reported_in(&self, environment: &str, service: &str) -> ServiceState {
+        self.context
+            .board
+            .service(0, environment, service)
+            .expect("the service is on the board")
+    }
+
+    /// A call to ECS as somebody else would make it, in an account and region. Panics when it is refused.
+    pub async fn ecs_in(
+        &self,
+        account: &str,
+        region: &str,
+        operation: &str,
+        request: Value,
+    ) -> Value {
+        let answer = reqwest::Client::new()
+            .post(self.endpoint())
+            .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
+            .header("Content-Type", "application/x-amz-json-1.1")
+            .header(
+                "Authorization",
+                format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/ecs/aws4_request, SignedHeaders=host, Signature=0"),
+            )
+            .header("X-Amz-Date", "20260101T000000Z")
+            .body(request.to_string())
+            .send()
+            .await
+            .expect("the sandbox answers");
+        let status = answer.status();
+        let body = answer.text().await.expect("a body");
+        assert!(status.is_success(), "{operation}: {status} {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// The same in the agent's own account.
+    pub async fn ecs(&self, operation: &str, request: Value) -> Value {
+        self.ecs_in(ACCOUNT, REGION, operation, request).await
+    }
+
+    /// A service of the cluster `prod`, as ECS describes it with its tags.
+    pub async fn described(&self, service: &str) -> Value {
+        let request = json!({"cluster": "prod", "services": [service], "include": ["TAGS"]});
+        self.ecs("DescribeServices", request).await["services"][0].clone()
+    }
+
+    /// What happened since this was asked last.
+    pub fn happened(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            events.push(event);
+        }
+        events
+    }
+}
+
+/// Calls as a map, for comparing.
+pub fn calls(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
