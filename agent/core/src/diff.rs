@@ -34,18 +34,9 @@ pub struct Change {
 impl Change {
     /// A change whose values are left out when they look secret.
     pub fn new(path: &Path, old: Option<Value>, new: Option<Value>, effect: Effect) -> Self {
-        let masked = old
-            .iter()
-            .chain(&new)
-            .any(|value| looks_secret(path, value));
+        let masked = old.iter().chain(&new).any(|value| looks_secret(path, value));
         let keep = |value: Option<Value>| if masked { None } else { value };
-        Self {
-            path: path.to_string(),
-            old: keep(old),
-            new: keep(new),
-            effect,
-            masked,
-        }
+        Self { path: path.to_string(), old: keep(old), new: keep(new), effect, masked }
     }
 
     /// The member of CreateService that this change is in, where it is in one.
@@ -56,13 +47,7 @@ impl Change {
 }
 
 /// The differences of two definitions in the API's shape, less the ignored paths.
-pub fn diff(
-    root: Root,
-    declared: &Value,
-    live: &Value,
-    context: &Context,
-    ignore: &[Path],
-) -> Vec<Change> {
+pub fn diff(root: Root, declared: &Value, live: &Value, context: &Context, ignore: &[Path]) -> Vec<Change> {
     let new = normalise(root, declared, context);
     let old = normalise(root, live, context);
     diff_normal(root, &new, &old, ignore)
@@ -70,12 +55,7 @@ pub fn diff(
 
 /// The differences of two definitions in normal form.
 pub fn diff_normal(root: Root, declared: &Value, live: &Value, ignore: &[Path]) -> Vec<Change> {
-    let mut walk = Walk {
-        root,
-        declared,
-        ignore,
-        changes: Vec::new(),
-    };
+    let mut walk = Walk { root, declared, ignore, changes: Vec::new() };
     walk.structure(declared, live, root.shape(), &Path::root(root.name()));
     walk.changes
 }
@@ -88,31 +68,17 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn structure(
-        &mut self,
-        declared: &Value,
-        live: &Value,
-        shape: &'static Structure,
-        path: &Path,
-    ) {
+    fn structure(&mut self, declared: &Value, live: &Value, shape: &'static Structure, path: &Path) {
         for member in shape.members {
             let (new, old) = (declared.get(member.name), live.get(member.name));
             if new.is_none() && old.is_none() {
                 continue;
             }
-            if new.is_none()
-                && self.is_left_alone(rule_of(shape.name, member.name).absent, member.name)
-            {
+            if new.is_none() && self.is_left_alone(rule_of(shape.name, member.name).absent, member.name) {
                 continue;
             }
             let path = path.member(member.name);
-            self.value(
-                new,
-                old,
-                &member.kind,
-                list_kind(shape.name, member.name),
-                &path,
-            );
+            self.value(new, old, &member.kind, list_kind(shape.name, member.name), &path);
         }
     }
 
@@ -120,11 +86,7 @@ impl Walk<'_> {
         match absent {
             Absent::ServerDecides => true,
             Absent::UnlessOtherDeclared => {
-                let other = if member == "launchType" {
-                    "capacityProviderStrategy"
-                } else {
-                    "launchType"
-                };
+                let other = if member == "launchType" { "capacityProviderStrategy" } else { "launchType" };
                 // A strategy beside a declared launch type must go; a launch type beside a declared strategy is what
                 // the strategy's own change replaces.
                 member == "launchType" || self.declared.get(other).is_none()
@@ -133,14 +95,7 @@ impl Walk<'_> {
         }
     }
 
-    fn value(
-        &mut self,
-        new: Option<&Value>,
-        old: Option<&Value>,
-        kind: &'static Kind,
-        list: ListKind,
-        path: &Path,
-    ) {
+    fn value(&mut self, new: Option<&Value>, old: Option<&Value>, kind: &'static Kind, list: ListKind, path: &Path) {
         if new == old || self.ignore.iter().any(|ignored| ignored.covers(path)) {
             return;
         }
@@ -159,20 +114,11 @@ impl Walk<'_> {
     }
 
     /// The elements of a keyed list, or the values of a map.
-    fn elements(
-        &mut self,
-        new: Option<&Value>,
-        old: Option<&Value>,
-        path: &Path,
-        element: Option<&'static Kind>,
-    ) {
+    fn elements(&mut self, new: Option<&Value>, old: Option<&Value>, path: &Path, element: Option<&'static Kind>) {
         let empty = serde_json::Map::new();
         let new = new.and_then(Value::as_object).unwrap_or(&empty);
         let old = old.and_then(Value::as_object).unwrap_or(&empty);
-        let mut keys: Vec<&String> = new
-            .keys()
-            .chain(old.keys().filter(|key| !new.contains_key(*key)))
-            .collect();
+        let mut keys: Vec<&String> = new.keys().chain(old.keys().filter(|key| !new.contains_key(*key))).collect();
         keys.sort();
         for key in keys {
             let path = path.element(key);
@@ -181,9 +127,7 @@ impl Walk<'_> {
                 continue;
             }
             match (element, new, old) {
-                (Some(Kind::Structure(shape)), Some(new), Some(old))
-                    if new.is_object() && old.is_object() =>
-                {
+                (Some(Kind::Structure(shape)), Some(new), Some(old)) if new.is_object() && old.is_object() => {
                     self.structure(new, old, shape, &path);
                 }
                 _ => self.push(&path, old, new),
@@ -193,8 +137,7 @@ impl Walk<'_> {
 
     fn push(&mut self, path: &Path, old: Option<&Value>, new: Option<&Value>) {
         let effect = self.effect(path, new);
-        self.changes
-            .push(Change::new(path, old.cloned(), new.cloned(), effect));
+        self.changes.push(Change::new(path, old.cloned(), new.cloned(), effect));
     }
 
     fn effect(&self, path: &Path, new: Option<&Value>) -> Effect {
@@ -211,12 +154,10 @@ impl Walk<'_> {
         }
         let change = rule_of("Service", member).change;
         match change {
-            Some(change) if new.is_none() && path.0.len() == 2 && change.remove.is_none() => {
-                match member.as_str() {
-                    "deploymentConfiguration" => Effect::InPlace,
-                    _ => Effect::Refused,
-                }
-            }
+            Some(change) if new.is_none() && path.0.len() == 2 && change.remove.is_none() => match member.as_str() {
+                "deploymentConfiguration" => Effect::InPlace,
+                _ => Effect::Refused,
+            },
             Some(change) => change.effect,
             None => Effect::Refused,
         }

@@ -38,34 +38,22 @@ pub enum Owner {
 /// Reads the owner from a service's tags. An empty `source` stands for any: who only looks need not say who he is.
 pub fn owner(tags: &Tags, source: &str, environment: &str, service: &str) -> Owner {
     let get = |name: &str| tags.get(name).map(String::as_str);
-    let source = if source.is_empty() {
-        get(SOURCE).unwrap_or_default()
-    } else {
-        source
-    };
+    let source = if source.is_empty() { get(SOURCE).unwrap_or_default() } else { source };
     match (get(SOURCE), get(ENVIRONMENT), get(SERVICE)) {
         (Some(a), Some(b), Some(c)) if a == source && b == environment && c == service => Owner::Us,
         (Some(a), _, _) if a != source => Owner::Other(format!("source {a}")),
-        (Some(_), Some(b), _) if b != environment => {
-            Owner::Other(format!("environment {b} of this source"))
-        }
-        (Some(_), Some(_), Some(c)) => {
-            Owner::Other(format!("service {c} of this source and environment"))
-        }
+        (Some(_), Some(b), _) if b != environment => Owner::Other(format!("environment {b} of this source")),
+        (Some(_), Some(_), Some(c)) => Owner::Other(format!("service {c} of this source and environment")),
         _ => Owner::Nobody,
     }
 }
 
 /// The three tags of ownership.
 pub fn ownership_tags(source: &str, environment: &str, service: &str) -> Tags {
-    [
-        (SOURCE, source),
-        (ENVIRONMENT, environment),
-        (SERVICE, service),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
+    [(SOURCE, source), (ENVIRONMENT, environment), (SERVICE, service)]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The hash of a task definition's content, `v1:` and 32 hex digits. An index only: equality is the differ's.
@@ -90,25 +78,17 @@ fn hash(values: &[&Value]) -> String {
         hasher.update(value.to_string().as_bytes());
         hasher.update([0]);
     }
-    hasher
-        .finalize()
-        .iter()
-        .take(16)
-        .fold(String::from("v1:"), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hasher.finalize().iter().take(16).fold(String::from("v1:"), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A text cut to what a tag's value may hold: 256 letters, digits, spaces and `+-=._:/@`.
 pub fn tag_text(text: &str) -> String {
     let mut result = String::new();
     for letter in text.chars() {
-        let letter = if letter.is_alphanumeric() || "+-=._:/@ ".contains(letter) {
-            letter
-        } else {
-            ' '
-        };
+        let letter = if letter.is_alphanumeric() || "+-=._:/@ ".contains(letter) { letter } else { ' ' };
         if !(letter == ' ' && result.ends_with(' ')) {
             result.push(letter);
         }
@@ -137,14 +117,8 @@ mod tests {
         let ours = ownership_tags("acme", "prod", "web");
         assert_eq!(owner(&ours, "acme", "prod", "web"), Owner::Us);
         assert_eq!(owner(&Tags::new(), "acme", "prod", "web"), Owner::Nobody);
-        assert_eq!(
-            owner(&ours, "other", "prod", "web"),
-            Owner::Other("source acme".into())
-        );
-        assert_eq!(
-            owner(&ours, "acme", "dev", "web"),
-            Owner::Other("environment prod of this source".into())
-        );
+        assert_eq!(owner(&ours, "other", "prod", "web"), Owner::Other("source acme".into()));
+        assert_eq!(owner(&ours, "acme", "dev", "web"), Owner::Other("environment prod of this source".into()));
         let mut stripped = ours.clone();
         stripped.remove(SERVICE);
         assert_eq!(owner(&stripped, "acme", "prod", "web"), Owner::Nobody);

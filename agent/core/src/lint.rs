@@ -23,11 +23,7 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
     let kinds: Vec<ActionKind> = plan.actions.iter().map(|action| action.kind).collect();
     let count = |kind: ActionKind| kinds.iter().filter(|other| **other == kind).count();
     let position = |kind: ActionKind| kinds.iter().position(|other| *other == kind);
-    check(
-        1,
-        count(ActionKind::RegisterTaskDefinition) <= 1,
-        "more than one registration",
-    );
+    check(1, count(ActionKind::RegisterTaskDefinition) <= 1, "more than one registration");
     check(
         2,
         count(ActionKind::UpdateService) + count(ActionKind::CreateService) <= 1,
@@ -37,22 +33,13 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
         matches!(
             &action.order,
             Some(
-                Order::Create {
-                    revision: RevisionRef::Registered,
-                    ..
-                } | Order::Update {
-                    revision: Some(RevisionRef::Registered),
-                    ..
-                }
+                Order::Create { revision: RevisionRef::Registered, .. }
+                    | Order::Update { revision: Some(RevisionRef::Registered), .. }
             )
         )
     });
     let registers = count(ActionKind::RegisterTaskDefinition) == 1;
-    check(
-        3,
-        uses_registered == registers,
-        "a registration that is not used, or a use without one",
-    );
+    check(3, uses_registered == registers, "a registration that is not used, or a use without one");
     let order_holds = match (
         position(ActionKind::RegisterTaskDefinition),
         position(ActionKind::UpdateService).or(position(ActionKind::CreateService)),
@@ -61,47 +48,20 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
         _ => true,
     };
     check(4, order_holds, "the registration comes after its use");
-    let foreign = [
-        Reason::NotAdopted,
-        Reason::ForeignOwner,
-        Reason::Controller,
-        Reason::NotAllowed,
-        Reason::WrongAccount,
-    ];
+    let foreign =
+        [Reason::NotAdopted, Reason::ForeignOwner, Reason::Controller, Reason::NotAllowed, Reason::WrongAccount];
     let is_foreign = foreign.iter().any(|reason| plan.is_withheld_for(*reason));
-    check(
-        5,
-        !is_foreign || kinds.is_empty(),
-        "a write to something that is not ours",
-    );
-    check(
-        6,
-        plan.sync != SyncStatus::Unknown || kinds.is_empty(),
-        "a write on the ground of something unread",
-    );
+    check(5, !is_foreign || kinds.is_empty(), "a write to something that is not ours");
+    check(6, plan.sync != SyncStatus::Unknown || kinds.is_empty(), "a write on the ground of something unread");
     let rejected = plan.is_withheld_for(Reason::Rejected);
-    check(
-        7,
-        !rejected || !registers,
-        "a rejected state is registered again",
-    );
+    check(7, !rejected || !registers, "a rejected state is registered again");
     let only_touched = plan.actions.iter().all(|action| match &action.order {
         Some(Order::Update { members, .. }) => members.as_object().is_some_and(|members| {
-            members
-                .keys()
-                .all(|name| !matches!(name.as_str(), "serviceName" | "cluster" | "role" | "tags"))
+            members.keys().all(|name| !matches!(name.as_str(), "serviceName" | "cluster" | "role" | "tags"))
         }),
         _ => true,
     });
-    check(
-        8,
-        only_touched,
-        "an update with a member that UpdateService does not have",
-    );
-    check(
-        9,
-        plan.sync != SyncStatus::Synced || kinds.is_empty(),
-        "a write although nothing differs",
-    );
+    check(8, only_touched, "an update with a member that UpdateService does not have");
+    check(9, plan.sync != SyncStatus::Synced || kinds.is_empty(), "a write although nothing differs");
     breaches
 }

@@ -29,20 +29,11 @@ impl Context {
         let mut context = Self::default();
         for definition in definitions {
             let text = |name: &str| definition.get(name).and_then(Value::as_str);
-            let list = |name: &str| {
-                definition
-                    .get(name)
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-            };
+            let list = |name: &str| definition.get(name).and_then(Value::as_array).into_iter().flatten();
             context.fargate |= list("requiresCompatibilities").any(|value| value == "FARGATE")
                 || text("launchType") == Some("FARGATE")
                 || list("capacityProviderStrategy").any(|item| {
-                    matches!(
-                        item.get("capacityProvider").and_then(Value::as_str),
-                        Some("FARGATE" | "FARGATE_SPOT")
-                    )
+                    matches!(item.get("capacityProvider").and_then(Value::as_str), Some("FARGATE" | "FARGATE_SPOT"))
                 });
             context.windows |= definition
                 .pointer("/runtimePlatform/operatingSystemFamily")
@@ -69,26 +60,13 @@ fn structure(value: &Value, shape: &'static Structure, context: &Context) -> Val
             continue;
         };
         let rule = rule_of(shape.name, member.name);
-        let Some(mut normal) = member_value(
-            written,
-            &member.kind,
-            shape,
-            member.name,
-            rule.text,
-            context,
-        ) else {
+        let Some(mut normal) = member_value(written, &member.kind, shape, member.name, rule.text, context) else {
             continue;
         };
-        if shape.name == "PortMapping"
-            && member.name == "hostPort"
-            && is_same_port(value, written, context)
-        {
+        if shape.name == "PortMapping" && member.name == "hostPort" && is_same_port(value, written, context) {
             continue;
         }
-        if shape.name == "Device"
-            && member.name == "containerPath"
-            && value.get("hostPath") == Some(written)
-        {
+        if shape.name == "Device" && member.name == "containerPath" && value.get("hostPath") == Some(written) {
             continue;
         }
         if matches!(member.kind, Kind::Double) {
@@ -142,21 +120,12 @@ fn member_value(
     let normal = match (kind, value) {
         (_, Value::Null) => return None,
         (Kind::Structure(shape), Value::Object(_)) => structure(value, shape, context),
-        (Kind::List(element), Value::Array(items)) => {
-            list(items, element, list_kind(owner.name, name), context)
-        }
+        (Kind::List(element), Value::Array(items)) => list(items, element, list_kind(owner.name, name), context),
         (Kind::Map(_), Value::Object(map)) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            Value::Object(
-                sorted
-                    .into_iter()
-                    .map(|(key, value)| (key.clone(), value.clone()))
-                    .collect(),
-            )
+            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
         }
-        (Kind::String | Kind::Enum(_), Value::String(written)) => {
-            Value::String(normal_text(written, text))
-        }
+        (Kind::String | Kind::Enum(_), Value::String(written)) => Value::String(normal_text(written, text)),
         _ => value.clone(),
     };
     let empty = match &normal {
@@ -198,9 +167,7 @@ fn list(items: &[Value], element: &'static Kind, kind: ListKind, context: &Conte
                     if let Some(scalar) = key.scalar
                         && object.keys().all(|name| name == scalar)
                     {
-                        value = object
-                            .shift_remove(scalar)
-                            .unwrap_or_else(|| Value::String(String::new()));
+                        value = object.shift_remove(scalar).unwrap_or_else(|| Value::String(String::new()));
                     }
                 }
                 map.insert(text, value);
@@ -223,9 +190,7 @@ pub fn element_key(item: &Value, key: Key) -> String {
         _ => None,
     };
     if key.form == KeyForm::Port {
-        let port = part("containerPort")
-            .or_else(|| part("containerPortRange"))
-            .unwrap_or_default();
+        let port = part("containerPort").or_else(|| part("containerPortRange")).unwrap_or_default();
         return port_key(&port, part("protocol").as_deref());
     }
     if key.members == ["type", "value"] && part("type").as_deref() != Some("InferenceAccelerator") {
@@ -234,11 +199,7 @@ pub fn element_key(item: &Value, key: Key) -> String {
     if key.members == ["hostPath", "containerPath"] && part("hostPath") == part("containerPath") {
         return part("hostPath").unwrap_or_default();
     }
-    key.members
-        .iter()
-        .filter_map(|name| part(name))
-        .collect::<Vec<_>>()
-        .join(",")
+    key.members.iter().filter_map(|name| part(name)).collect::<Vec<_>>().join(",")
 }
 
 fn normal_text(written: &str, text: Text) -> String {

@@ -89,9 +89,7 @@ pub struct LiveDeployment {
 impl LiveService {
     /// The PRIMARY deployment.
     pub fn primary(&self) -> Option<&LiveDeployment> {
-        self.deployments
-            .iter()
-            .find(|deployment| deployment.status == "PRIMARY")
+        self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
     }
 }
 
@@ -126,18 +124,12 @@ pub struct PastDeployment {
 impl PastDeployment {
     /// Whether ECS failed, rolled back or stopped it.
     pub fn has_failed(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED"
-        )
+        matches!(self.status.as_str(), "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED")
     }
 
     /// Whether ECS is still taking it back.
     pub fn is_rolling_back(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "STOP_REQUESTED"
-        )
+        matches!(self.status.as_str(), "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "STOP_REQUESTED")
     }
 
     /// Whether its outcome is open.

@@ -8,11 +8,8 @@ use crate::{
     diff::{Change, diff},
     identity::{self, Owner, content_hash, desired_hash, owner},
     normalise::Context,
-    observed::{History, LiveService, Need, Observation, Reading, Revision, Tags},
-    report::{
-        Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict,
-        Withheld,
-    },
+    observed::{LiveService, Need, Observation, Reading, Revision, Tags},
+    report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::Effect,
 };
 use lockstep_manifests::{
@@ -51,18 +48,8 @@ pub enum Outcome {
 }
 
 /// Plans one service.
-pub fn plan_service(
-    desired: &Desired,
-    observed: &Observation,
-    around: &Surroundings<'_>,
-) -> Outcome {
-    let mut planner = Planner {
-        desired,
-        observed,
-        around,
-        hash: desired_hash(desired),
-        needs: BTreeSet::new(),
-    };
+pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> Outcome {
+    let mut planner = Planner { desired, observed, around, hash: desired_hash(desired), needs: BTreeSet::new() };
     let plan = match &observed.service {
         Reading::Unread => unread(desired, "the service was not read"),
         Reading::Failed(text) => unread(desired, text),
@@ -71,23 +58,14 @@ pub fn plan_service(
         Reading::Found(live) => planner.existing(live),
     };
     if planner.needs.is_empty() {
-        Outcome::Planned(ServicePlan {
-            desired: planner.hash,
-            ..plan
-        })
+        Outcome::Planned(ServicePlan { desired: planner.hash, ..plan })
     } else {
         Outcome::Needs(planner.needs)
     }
 }
 
 fn unread(desired: &Desired, text: &str) -> ServicePlan {
-    ServicePlan::withheld(
-        &desired.name,
-        SyncStatus::Unknown,
-        Health::Unknown,
-        Reason::Unread,
-        text,
-    )
+    ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, text)
 }
 
 /// Health from what ECS says of the service.
@@ -95,9 +73,7 @@ pub fn health_of(live: &LiveService) -> Health {
     if live.status == "DRAINING" {
         return Health::Progressing;
     }
-    let rollout = live
-        .primary()
-        .map_or("", |primary| primary.rollout.as_str());
+    let rollout = live.primary().map_or("", |primary| primary.rollout.as_str());
     match rollout {
         "IN_PROGRESS" => Health::Progressing,
         "FAILED" => Health::Degraded,
@@ -130,12 +106,7 @@ struct Differences {
 
 impl Differences {
     fn all(&self) -> Vec<Change> {
-        self.task_definition
-            .iter()
-            .chain(&self.service)
-            .chain(&self.tags)
-            .cloned()
-            .collect()
+        self.task_definition.iter().chain(&self.service).chain(&self.tags).cloned().collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -151,13 +122,7 @@ impl Planner<'_> {
                 "the ECS service {} does not exist; with `scope: taskDefinition` its owner creates it",
                 self.desired.service_name
             );
-            return ServicePlan::withheld(
-                name,
-                SyncStatus::OutOfSync,
-                Health::Missing,
-                Reason::Missing,
-                text,
-            );
+            return ServicePlan::withheld(name, SyncStatus::OutOfSync, Health::Missing, Reason::Missing, text);
         }
         let creation = self.creation_changes();
         if let Some(waiting) = &self.around.waiting_for {
@@ -172,21 +137,9 @@ impl Planner<'_> {
             &self.desired.environment,
             &self.desired.service_name,
         ));
-        let order = Order::Create {
-            service: self.desired.service.clone(),
-            revision,
-            tags,
-        };
-        actions.push(Action {
-            kind: ActionKind::CreateService,
-            changes: creation,
-            order: Some(order),
-        });
-        ServicePlan {
-            verdict: Some(Verdict::Pending),
-            actions,
-            ..self.bare(SyncStatus::OutOfSync, Health::Missing)
-        }
+        let order = Order::Create { service: self.desired.service.clone(), revision, tags };
+        actions.push(Action { kind: ActionKind::CreateService, changes: creation, order: Some(order) });
+        ServicePlan { verdict: Some(Verdict::Pending), actions, ..self.bare(SyncStatus::OutOfSync, Health::Missing) }
     }
 
     fn existing(&mut self, live: &LiveService) -> ServicePlan {
@@ -197,17 +150,11 @@ impl Planner<'_> {
             } else {
                 format!("the {} controller", live.controller)
             };
-            let text = format!(
-                "the service is under {what}; Lockstep writes only what ECS's own deployments control"
-            );
-            return ServicePlan {
-                health,
-                ..self.not_ours(health, Reason::Controller, text)
-            };
+            let text = format!("the service is under {what}; Lockstep writes only what ECS's own deployments control");
+            return ServicePlan { health, ..self.not_ours(health, Reason::Controller, text) };
         }
         if live.status == "DRAINING" {
-            let text = "the service is still draining; it is created again when ECS has deleted it"
-                .to_owned();
+            let text = "the service is still draining; it is created again when ECS has deleted it".to_owned();
             return self.holding(health, Reason::RollingBack, text, self.creation_changes());
         }
         let adopting = match self.ownership(live) {
@@ -219,11 +166,8 @@ impl Planner<'_> {
         };
         let mut plan = self.bare(SyncStatus::OutOfSync, health);
         if adopting {
-            let tags = identity::ownership_tags(
-                self.around.source,
-                &self.desired.environment,
-                &self.desired.service_name,
-            );
+            let tags =
+                identity::ownership_tags(self.around.source, &self.desired.environment, &self.desired.service_name);
             let changes = tag_changes(&tags, &live.tags);
             plan.actions.push(Action {
                 kind: ActionKind::AdoptService,
@@ -245,38 +189,22 @@ impl Planner<'_> {
             return Ok(false);
         }
         let service = &self.desired.service_name;
-        match owner(
-            &live.tags,
-            self.around.source,
-            &self.desired.environment,
-            service,
-        ) {
+        match owner(&live.tags, self.around.source, &self.desired.environment, service) {
             Owner::Us => Ok(false),
-            Owner::Nobody
-                if self.around.adopt_now || (self.desired.adopt && self.around.may_adopt) =>
-            {
-                Ok(true)
-            }
+            Owner::Nobody if self.around.adopt_now || (self.desired.adopt && self.around.may_adopt) => Ok(true),
             Owner::Nobody => Err((
                 Reason::NotAdopted,
-                format!(
-                    "the ECS service {service} exists and does not carry our tags; `lockstep adopt` takes it over"
-                ),
+                format!("the ECS service {service} exists and does not carry our tags; `lockstep adopt` takes it over"),
             )),
-            Owner::Other(other) => Err((
-                Reason::ForeignOwner,
-                format!("the ECS service {service} is owned by {other}"),
-            )),
+            Owner::Other(other) => {
+                Err((Reason::ForeignOwner, format!("the ECS service {service} is owned by {other}")))
+            }
         }
     }
 
     /// Nothing differs: what is left is what ECS says of the deployment.
     fn equal(&mut self, live: &LiveService, mut plan: ServicePlan) -> ServicePlan {
-        plan.sync = if plan.actions.is_empty() {
-            SyncStatus::Synced
-        } else {
-            SyncStatus::OutOfSync
-        };
+        plan.sync = if plan.actions.is_empty() { SyncStatus::Synced } else { SyncStatus::OutOfSync };
         let primary = live.primary();
         match primary.map_or("", |primary| primary.rollout.as_str()) {
             "IN_PROGRESS" => plan.verdict = Some(Verdict::Progressing),
@@ -288,11 +216,7 @@ impl Planner<'_> {
                     Some(cause) => format!("rejected: {reason} {cause}"),
                     None => format!("rejected: {reason}"),
                 };
-                plan.withheld.push(Withheld {
-                    reason: Reason::Rejected,
-                    text,
-                    changes: Vec::new(),
-                });
+                plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
             }
             _ => plan.verdict = Some(Verdict::Deployed),
         }
@@ -309,109 +233,52 @@ impl Planner<'_> {
             }
             Reading::Failed(_) => return None,
         };
-        let ignore: Vec<Path> = self
-            .desired
-            .ignore
-            .iter()
-            .filter_map(|path| path.parse().ok())
-            .collect();
+        let ignore: Vec<Path> = self.desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
         let context = Context::of([&self.desired.task_definition, &revision.definition]);
-        let task_definition = diff(
-            Root::TaskDefinition,
-            &self.desired.task_definition,
-            &revision.definition,
-            &context,
-            &ignore,
-        );
+        let task_definition =
+            diff(Root::TaskDefinition, &self.desired.task_definition, &revision.definition, &context, &ignore);
         if self.desired.ownership == Ownership::TaskDefinition {
-            return Some(Differences {
-                task_definition,
-                service: Vec::new(),
-                tags: Vec::new(),
-            });
+            return Some(Differences { task_definition, service: Vec::new(), tags: Vec::new() });
         }
-        let context = Context::of([
-            &self.desired.task_definition,
-            &revision.definition,
-            &self.desired.service,
-            &live.definition,
-        ]);
-        let service = diff(
-            Root::Service,
-            &self.desired.service,
-            &live.definition,
-            &context,
-            &ignore,
-        );
+        let context =
+            Context::of([&self.desired.task_definition, &revision.definition, &self.desired.service, &live.definition]);
+        let service = diff(Root::Service, &self.desired.service, &live.definition, &context, &ignore);
         let tags = tag_changes(&self.declared_tags(), &live.tags)
             .into_iter()
-            .filter(|change| {
-                change
-                    .path
-                    .parse()
-                    .is_ok_and(|path| !ignore.iter().any(|ignored| ignored.covers(&path)))
-            })
+            .filter(|change| change.path.parse().is_ok_and(|path| !ignore.iter().any(|ignored| ignored.covers(&path))))
             .collect();
-        Some(Differences {
-            task_definition,
-            service,
-            tags,
-        })
+        Some(Differences { task_definition, service, tags })
     }
 
     /// A declared count that differs is left alone where a scalable target owns it.
     fn note_autoscaling(&mut self, live: &LiveService, plan: &mut ServicePlan) {
-        let declared = self
-            .desired
-            .service
-            .get("desiredCount")
-            .and_then(Value::as_i64);
+        let declared = self.desired.service.get("desiredCount").and_then(Value::as_i64);
         if declared.is_some_and(|declared| declared != live.desired)
             && matches!(self.observed.scalable, Reading::Found(()))
         {
-            let text = "the desired count is left to Application Auto Scaling, which has a scalable target for it".to_owned();
-            plan.withheld.push(Withheld {
-                reason: Reason::Autoscaled,
-                text,
-                changes: Vec::new(),
-            });
+            let text =
+                "the desired count is left to Application Auto Scaling, which has a scalable target for it".to_owned();
+            plan.withheld.push(Withheld { reason: Reason::Autoscaled, text, changes: Vec::new() });
         }
     }
 
     fn act_on(&mut self, live: &LiveService, mut differences: Differences, plan: &mut ServicePlan) {
-        if differences
-            .service
-            .iter()
-            .any(|change| change.path == "service.desiredCount")
-        {
+        if differences.service.iter().any(|change| change.path == "service.desiredCount") {
             match &self.observed.scalable {
                 Reading::Unread => {
                     self.needs.insert(Need::Scalable);
                     return;
                 }
                 Reading::Missing => {}
-                Reading::Found(()) => differences
-                    .service
-                    .retain(|change| change.path != "service.desiredCount"),
+                Reading::Found(()) => differences.service.retain(|change| change.path != "service.desiredCount"),
                 Reading::Failed(text) => {
-                    let held = take(&mut differences.service, |change| {
-                        change.path == "service.desiredCount"
-                    });
-                    plan.withheld.push(Withheld {
-                        reason: Reason::Unread,
-                        text: text.clone(),
-                        changes: held,
-                    });
+                    let held = take(&mut differences.service, |change| change.path == "service.desiredCount");
+                    plan.withheld.push(Withheld { reason: Reason::Unread, text: text.clone(), changes: held });
                 }
             }
         }
         if differences.is_empty() {
-            if plan.withheld.is_empty()
-                || plan
-                    .withheld
-                    .iter()
-                    .all(|withheld| withheld.changes.is_empty())
-            {
+            if plan.withheld.is_empty() || plan.withheld.iter().all(|withheld| withheld.changes.is_empty()) {
                 *plan = self.equal(live, plan.clone());
             }
             return;
@@ -420,29 +287,19 @@ impl Planner<'_> {
         if let Some(waiting) = &self.around.waiting_for {
             let changes = differences.all();
             plan.verdict = Some(Verdict::Pending);
-            plan.withheld.push(Withheld {
-                reason: Reason::Waiting,
-                text: waiting.clone(),
-                changes,
-            });
+            plan.withheld.push(Withheld { reason: Reason::Waiting, text: waiting.clone(), changes });
             return;
         }
         let deploys = |change: &Change| change.effect != Effect::InPlace;
-        let starts_deployment =
-            !differences.task_definition.is_empty() || differences.service.iter().any(deploys);
-        plan.verdict = Some(
-            if live
-                .primary()
-                .is_some_and(|primary| primary.rollout == "IN_PROGRESS")
-                && !starts_deployment
-            {
+        let starts_deployment = !differences.task_definition.is_empty() || differences.service.iter().any(deploys);
+        plan.verdict =
+            Some(if live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS") && !starts_deployment {
                 Verdict::Progressing
             } else if starts_deployment {
                 Verdict::Pending
             } else {
                 Verdict::Deployed
-            },
-        );
+            });
         if starts_deployment && !self.check_history(live, &mut differences, plan) {
             return;
         }
@@ -451,199 +308,20 @@ impl Planner<'_> {
 
     /// What UpdateService cannot change is said before anything is tried.
     fn withhold_impossible(&self, differences: &mut Differences, plan: &mut ServicePlan) {
-        let refused = take(&mut differences.service, |change| {
-            change.effect == Effect::Refused
-        });
+        let refused = take(&mut differences.service, |change| change.effect == Effect::Refused);
         if !refused.is_empty() {
             let text = format!("ECS cannot change {}", names(&refused));
-            plan.withheld.push(Withheld {
-                reason: Reason::Refused,
-                text,
-                changes: refused,
-            });
+            plan.withheld.push(Withheld { reason: Reason::Refused, text, changes: refused });
         }
-        let replace = take(&mut differences.service, |change| {
-            change.effect == Effect::Replace
-        });
+        let replace = take(&mut differences.service, |change| change.effect == Effect::Replace);
         if !replace.is_empty() {
-            let text = format!(
-                "{} cannot be changed on a service that exists; it would have to be replaced",
-                names(&replace)
-            );
-            plan.withheld.push(Withheld {
-                reason: Reason::Replace,
-                text,
-                changes: replace,
-            });
+            let text =
+                format!("{} cannot be changed on a service that exists; it would have to be replaced", names(&replace));
+            plan.withheld.push(Withheld { reason: Reason::Replace, text, changes: replace });
         }
     }
 
-    /// Looks at ECS's history before a write that would start a deployment. False when nothing may be written.
-    fn check_history(
-        &mut self,
-        live: &LiveService,
-        differences: &mut Differences,
-        plan: &mut ServicePlan,
-    ) -> bool {
-        let history = match &self.observed.history {
-            Reading::Unread => {
-                self.needs.insert(Need::History);
-                return false;
-            }
-            Reading::Failed(text) => {
-                let text = format!(
-                    "the deployment history could not be read, so nothing is started: {text}"
-                );
-                plan.sync = SyncStatus::OutOfSync;
-                plan.withheld.push(Withheld {
-                    reason: Reason::Unread,
-                    text,
-                    changes: differences.all(),
-                });
-                return false;
-            }
-            Reading::Missing => &History::Known(Vec::new()),
-            Reading::Found(history) => history,
-        };
-        let History::Known(past) = history else {
-            let text = "this endpoint has no deployment history: a state that ECS rejected cannot be recognised".to_owned();
-            plan.withheld.push(Withheld {
-                reason: Reason::NoHistory,
-                text,
-                changes: Vec::new(),
-            });
-            return true;
-        };
-        let past = past.clone();
-        if past
-            .first()
-            .is_some_and(crate::observed::PastDeployment::is_rolling_back)
-        {
-            let text = "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
-            // Not rejected before it is over: the cause is complete only then.
-            let ours = rejection::targets(self.desired, &past[0], self.ignored());
-            plan.verdict = Some(if ours {
-                Verdict::Progressing
-            } else {
-                Verdict::Pending
-            });
-            plan.withheld.push(Withheld {
-                reason: Reason::RollingBack,
-                text,
-                changes: differences.all(),
-            });
-            return false;
-        }
-        if self.around.retry {
-            return true;
-        }
-        let others = differences.tags.len()
-            + differences
-                .service
-                .iter()
-                .filter(|change| !rejection::is_of_revision(change))
-                .count();
-        let Some(failed) = rejection::find(self.desired, &past, self.ignored()) else {
-            return true;
-        };
-        let tagged = live.tags.get(identity::REJECTED);
-        let ours = match tagged {
-            Some(hash) => *hash == self.hash,
-            None => others == 0,
-        };
-        if !ours {
-            return true;
-        }
-        self.withhold_rejected(failed, tagged.is_some(), differences, plan);
-        self.write_actions(live, differences, plan);
-        false
-    }
-
-    fn withhold_rejected(
-        &mut self,
-        failed: &crate::observed::PastDeployment,
-        tagged: bool,
-        differences: &mut Differences,
-        plan: &mut ServicePlan,
-    ) {
-        let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
-        let cause = match (&recorded, &self.observed.cause) {
-            (Some(recorded), _) => Some(recorded.clone()),
-            (None, Some(cause)) => Some(cause.clone()),
-            (None, None) => {
-                self.needs.insert(Need::Cause);
-                None
-            }
-        };
-        let mut text = format!(
-            "rejected: ECS ended the deployment of this state as {}",
-            failed.status
-        );
-        if let Some(cause) = cause.as_deref().filter(|cause| !cause.is_empty()) {
-            text = format!("{text}: {cause}");
-        }
-        text.push_str("; it is not tried again until the service's desired state changes");
-        let mut held = std::mem::take(&mut differences.task_definition);
-        held.extend(take(&mut differences.service, rejection::is_of_revision));
-        plan.verdict = Some(Verdict::Rejected);
-        plan.withheld.push(Withheld {
-            reason: Reason::Rejected,
-            text,
-            changes: held,
-        });
-        if !tagged {
-            let tags = Tags::from([(identity::REJECTED.to_owned(), self.hash.clone())]);
-            let order = Some(Order::TagService { tags: tags.clone() });
-            plan.actions.push(Action {
-                kind: ActionKind::TagService,
-                changes: tag_changes(&tags, &Tags::new()),
-                order,
-            });
-        }
-        if recorded.is_none()
-            && let Some(cause) = cause.filter(|cause| !cause.is_empty())
-        {
-            let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&cause))]);
-            let changes = vec![Change {
-                path: format!("taskDefinition.tags[{}]", identity::OUTCOME),
-                old: None,
-                new: tags.values().next().cloned().map(Value::String),
-                effect: Effect::InPlace,
-                masked: false,
-            }];
-            let order = Some(Order::TagRevision {
-                arn: failed.revision.arn.clone(),
-                tags,
-            });
-            plan.actions.push(Action {
-                kind: ActionKind::TagTaskDefinition,
-                changes,
-                order,
-            });
-        }
-    }
-
-    fn cause_of(&mut self, live: &LiveService) -> Option<String> {
-        let revision = self
-            .observed
-            .revision
-            .found()
-            .filter(|revision| revision.arn == live.task_definition);
-        if let Some(recorded) = revision.and_then(|revision| revision.tags.get(identity::OUTCOME)) {
-            return Some(recorded.clone());
-        }
-        if self.observed.cause.is_none() {
-            self.needs.insert(Need::Cause);
-        }
-        self.observed.cause.clone()
-    }
-
-    fn write_actions(
-        &mut self,
-        live: &LiveService,
-        differences: &Differences,
-        plan: &mut ServicePlan,
-    ) {
+    fn write_actions(&mut self, live: &LiveService, differences: &Differences, plan: &mut ServicePlan) {
         let mut revision = None;
         if !differences.task_definition.is_empty() {
             let Some((actions, found)) = self.revision_to_use() else {
@@ -653,38 +331,18 @@ impl Planner<'_> {
             revision = Some(found);
         }
         let (members, force) = update::members(self.desired, live, &differences.service);
-        if revision.is_some()
-            || members
-                .as_object()
-                .is_some_and(|members| !members.is_empty())
-        {
+        if revision.is_some() || members.as_object().is_some_and(|members| !members.is_empty()) {
             let mut changes = differences.service.clone();
             if let Some(RevisionRef::Known(arn)) = &revision {
                 let path = Path::root("service").member("taskDefinition");
                 let old = Some(Value::String(live.task_definition.clone()));
-                changes.insert(
-                    0,
-                    Change::new(
-                        &path,
-                        old,
-                        Some(Value::String(arn.clone())),
-                        Effect::NewDeployment,
-                    ),
-                );
+                changes.insert(0, Change::new(&path, old, Some(Value::String(arn.clone())), Effect::NewDeployment));
                 changes.splice(1..1, differences.task_definition.iter().cloned());
             } else if revision.is_some() {
                 changes.splice(0..0, differences.task_definition.iter().cloned());
             }
-            let order = Order::Update {
-                members,
-                revision,
-                force,
-            };
-            plan.actions.push(Action {
-                kind: ActionKind::UpdateService,
-                changes,
-                order: Some(order),
-            });
+            let order = Order::Update { members, revision, force };
+            plan.actions.push(Action { kind: ActionKind::UpdateService, changes, order: Some(order) });
         }
         if !differences.tags.is_empty() {
             let declared = self.declared_tags();
@@ -700,18 +358,13 @@ impl Planner<'_> {
                 })
                 .collect();
             let order = Some(Order::TagService { tags });
-            plan.actions.push(Action {
-                kind: ActionKind::TagService,
-                changes: differences.tags.clone(),
-                order,
-            });
+            plan.actions.push(Action { kind: ActionKind::TagService, changes: differences.tags.clone(), order });
         }
     }
 
     /// The revision with the desired content: the one that is known, the family's newest, or one to register.
     fn revision_to_use(&mut self) -> Option<(Vec<Action>, RevisionRef)> {
-        let fits =
-            |revision: &Revision| revision.active && self.is_same_definition(&revision.definition);
+        let fits = |revision: &Revision| revision.active && self.is_same_definition(&revision.definition);
         if let Some(known) = self.observed.known.as_ref().filter(|known| fits(known)) {
             return Some((Vec::new(), RevisionRef::Known(known.arn.clone())));
         }
@@ -743,42 +396,18 @@ impl Planner<'_> {
         }
         let base = match &self.observed.revision {
             Reading::Found(revision) => revision.definition.clone(),
-            _ => self
-                .observed
-                .newest
-                .found()
-                .map_or(Value::Null, |newest| newest.definition.clone()),
+            _ => self.observed.newest.found().map_or(Value::Null, |newest| newest.definition.clone()),
         };
         let context = Context::of([&self.desired.task_definition, &base]);
-        let changes = diff(
-            Root::TaskDefinition,
-            &self.desired.task_definition,
-            &base,
-            &context,
-            &[],
-        );
-        let order = Order::Register {
-            definition: self.desired.task_definition.clone(),
-            tags,
-        };
-        let action = Action {
-            kind: ActionKind::RegisterTaskDefinition,
-            changes,
-            order: Some(order),
-        };
+        let changes = diff(Root::TaskDefinition, &self.desired.task_definition, &base, &context, &[]);
+        let order = Order::Register { definition: self.desired.task_definition.clone(), tags };
+        let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
         Some((vec![action], RevisionRef::Registered))
     }
 
     fn is_same_definition(&self, live: &Value) -> bool {
         let context = Context::of([&self.desired.task_definition, live]);
-        diff(
-            Root::TaskDefinition,
-            &self.desired.task_definition,
-            live,
-            &context,
-            self.ignored(),
-        )
-        .is_empty()
+        diff(Root::TaskDefinition, &self.desired.task_definition, live, &context, self.ignored()).is_empty()
     }
 
     fn ignored(&self) -> &[Path] {
@@ -796,19 +425,10 @@ impl Planner<'_> {
 
     fn creation_changes(&self) -> Vec<Change> {
         let context = Context::of([&self.desired.task_definition, &self.desired.service]);
-        diff(
-            Root::Service,
-            &self.desired.service,
-            &Value::Null,
-            &context,
-            &[],
-        )
-        .into_iter()
-        .map(|change| Change {
-            effect: Effect::NewDeployment,
-            ..change
-        })
-        .collect()
+        diff(Root::Service, &self.desired.service, &Value::Null, &context, &[])
+            .into_iter()
+            .map(|change| Change { effect: Effect::NewDeployment, ..change })
+            .collect()
     }
 
     fn bare(&self, sync: SyncStatus, health: Health) -> ServicePlan {
@@ -823,20 +443,10 @@ impl Planner<'_> {
         }
     }
 
-    fn holding(
-        &self,
-        health: Health,
-        reason: Reason,
-        text: String,
-        changes: Vec<Change>,
-    ) -> ServicePlan {
+    fn holding(&self, health: Health, reason: Reason, text: String, changes: Vec<Change>) -> ServicePlan {
         ServicePlan {
             verdict: Some(Verdict::Pending),
-            withheld: vec![Withheld {
-                reason,
-                text,
-                changes,
-            }],
+            withheld: vec![Withheld { reason, text, changes }],
             ..self.bare(SyncStatus::OutOfSync, health)
         }
     }
@@ -846,18 +456,8 @@ impl Planner<'_> {
         let Some(live) = self.observed.service.found() else {
             return self.bare(SyncStatus::Unknown, health);
         };
-        let changes = self
-            .differences(live)
-            .map(|differences| differences.all())
-            .unwrap_or_default();
-        ServicePlan {
-            withheld: vec![Withheld {
-                reason,
-                text,
-                changes,
-            }],
-            ..self.bare(SyncStatus::OutOfSync, health)
-        }
+        let changes = self.differences(live).map(|differences| differences.all()).unwrap_or_default();
+        ServicePlan { withheld: vec![Withheld { reason, text, changes }], ..self.bare(SyncStatus::OutOfSync, health) }
     }
 }
 
@@ -869,12 +469,7 @@ fn tag_changes(declared: &Tags, live: &Tags) -> Vec<Change> {
         .map(|(name, value)| {
             let path = Path::root("service").member("tags").element(name);
             let old = live.get(name).cloned().map(Value::String);
-            Change::new(
-                &path,
-                old,
-                Some(Value::String(value.clone())),
-                Effect::InPlace,
-            )
+            Change::new(&path, old, Some(Value::String(value.clone())), Effect::InPlace)
         })
         .collect()
 }

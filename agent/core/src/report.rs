@@ -191,17 +191,8 @@ impl Action {
     /// The strongest effect of its changes.
     pub fn effect(&self) -> Effect {
         let deploys = matches!(self.kind, ActionKind::CreateService);
-        let strongest = self
-            .changes
-            .iter()
-            .map(|change| change.effect)
-            .max()
-            .unwrap_or(Effect::InPlace);
-        if deploys {
-            Effect::NewDeployment
-        } else {
-            strongest
-        }
+        let strongest = self.changes.iter().map(|change| change.effect).max().unwrap_or(Effect::InPlace);
+        if deploys { Effect::NewDeployment } else { strongest }
     }
 }
 
@@ -228,42 +219,26 @@ pub struct ServicePlan {
 
 impl ServicePlan {
     /// A plan that does nothing, for a reason.
-    pub fn withheld(
-        name: &str,
-        sync: SyncStatus,
-        health: Health,
-        reason: Reason,
-        text: impl Into<String>,
-    ) -> Self {
+    pub fn withheld(name: &str, sync: SyncStatus, health: Health, reason: Reason, text: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
             sync,
             health,
             verdict: None,
             actions: Vec::new(),
-            withheld: vec![Withheld {
-                reason,
-                text: text.into(),
-                changes: Vec::new(),
-            }],
+            withheld: vec![Withheld { reason, text: text.into(), changes: Vec::new() }],
             desired: String::new(),
         }
     }
 
     /// Whether an action or something withheld says that what runs is not what is declared.
     pub fn has_differences(&self) -> bool {
-        !self.actions.is_empty()
-            || self
-                .withheld
-                .iter()
-                .any(|withheld| !withheld.changes.is_empty())
+        !self.actions.is_empty() || self.withheld.iter().any(|withheld| !withheld.changes.is_empty())
     }
 
     /// Whether a reason stands among what is withheld.
     pub fn is_withheld_for(&self, reason: Reason) -> bool {
-        self.withheld
-            .iter()
-            .any(|withheld| withheld.reason == reason)
+        self.withheld.iter().any(|withheld| withheld.reason == reason)
     }
 }
 
@@ -318,9 +293,6 @@ pub struct Plan {
 impl Plan {
     /// Whether anything differs.
     pub fn has_differences(&self) -> bool {
-        self.environments
-            .iter()
-            .flat_map(|environment| &environment.services)
-            .any(ServicePlan::has_differences)
+        self.environments.iter().flat_map(|environment| &environment.services).any(ServicePlan::has_differences)
     }
 }

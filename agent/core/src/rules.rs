@@ -5,9 +5,7 @@
 use serde::Serialize;
 
 /// What changing something does to the running service.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
     /// No deployment.
@@ -86,56 +84,23 @@ pub struct Rule {
 }
 
 const fn rule(structure: &'static str, member: &'static str, absent: Absent) -> Rule {
-    Rule {
-        structure,
-        member,
-        absent,
-        text: Text::Plain,
-        change: None,
-    }
+    Rule { structure, member, absent, text: Text::Plain, change: None }
 }
 
 const fn text(structure: &'static str, member: &'static str, absent: Absent, text: Text) -> Rule {
-    Rule {
-        structure,
-        member,
-        absent,
-        text,
-        change: None,
-    }
+    Rule { structure, member, absent, text, change: None }
 }
 
-const fn service(
-    member: &'static str,
-    absent: Absent,
-    effect: Effect,
-    remove: Option<&'static str>,
-) -> Rule {
-    Rule {
-        structure: "Service",
-        member,
-        absent,
-        text: Text::Plain,
-        change: Some(Change { effect, remove }),
-    }
+const fn service(member: &'static str, absent: Absent, effect: Effect, remove: Option<&'static str>) -> Rule {
+    Rule { structure: "Service", member, absent, text: Text::Plain, change: Some(Change { effect, remove }) }
 }
 
 /// The rule of a member. Members of the model are always there (a test holds that).
 pub fn rule_of(structure: &str, member: &str) -> Rule {
     use std::{collections::HashMap, sync::LazyLock};
-    static INDEX: LazyLock<HashMap<(&str, &str), &Rule>> = LazyLock::new(|| {
-        TABLE
-            .iter()
-            .map(|rule| ((rule.structure, rule.member), rule))
-            .collect()
-    });
-    INDEX.get(&(structure, member)).map_or(
-        Rule {
-            structure: "",
-            ..rule("", "", NONE)
-        },
-        |rule| **rule,
-    )
+    static INDEX: LazyLock<HashMap<(&str, &str), &Rule>> =
+        LazyLock::new(|| TABLE.iter().map(|rule| ((rule.structure, rule.member), rule)).collect());
+    INDEX.get(&(structure, member)).map_or(Rule { structure: "", ..rule("", "", NONE) }, |rule| **rule)
 }
 
 use Absent::{Is, OnFargate, OnLinuxInstances, ServerDecides, UnlessOtherDeclared};
@@ -516,19 +481,10 @@ mod tests {
         let mut found = BTreeSet::new();
         members(&shapes::REGISTER_TASK_DEFINITION, &mut found);
         members(&shapes::CREATE_SERVICE, &mut found);
-        let table: BTreeSet<_> = TABLE
-            .iter()
-            .map(|rule| (rule.structure.to_owned(), rule.member.to_owned()))
-            .collect();
+        let table: BTreeSet<_> = TABLE.iter().map(|rule| (rule.structure.to_owned(), rule.member.to_owned())).collect();
         assert_eq!(table.len(), TABLE.len(), "a row stands twice");
-        assert_eq!(
-            found.difference(&table).collect::<Vec<_>>(),
-            Vec::<&(String, String)>::new()
-        );
-        assert_eq!(
-            table.difference(&found).collect::<Vec<_>>(),
-            Vec::<&(String, String)>::new()
-        );
+        assert_eq!(found.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+        assert_eq!(table.difference(&found).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
     }
 
     #[test]
@@ -539,24 +495,10 @@ mod tests {
                 Absent::ByScheduling(replica, daemon) => vec![replica, daemon],
                 _ => vec![],
             };
-            for text in texts
-                .into_iter()
-                .chain(rule.change.and_then(|change| change.remove))
-            {
-                assert!(
-                    serde_json::from_str::<serde_json::Value>(text).is_ok(),
-                    "{}.{}",
-                    rule.structure,
-                    rule.member
-                );
+            for text in texts.into_iter().chain(rule.change.and_then(|change| change.remove)) {
+                assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{}.{}", rule.structure, rule.member);
             }
-            assert_eq!(
-                rule.change.is_some(),
-                rule.structure == "Service",
-                "{}.{}",
-                rule.structure,
-                rule.member
-            );
+            assert_eq!(rule.change.is_some(), rule.structure == "Service", "{}.{}", rule.structure, rule.member);
         }
     }
 

@@ -4,10 +4,7 @@
 use lockstep_core::{
     identity::{self, desired_hash},
     lint::lint,
-    observed::{
-        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision,
-        Tags,
-    },
+    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Tags},
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     rules::Effect,
@@ -90,12 +87,7 @@ fn live(definition: Value) -> LiveService {
 }
 
 fn revision(arn: &str, image: &str) -> Revision {
-    Revision {
-        arn: arn.into(),
-        definition: answered_task_definition(image),
-        tags: Tags::new(),
-        active: true,
-    }
+    Revision { arn: arn.into(), definition: answered_task_definition(image), tags: Tags::new(), active: true }
 }
 
 fn observed(live: LiveService) -> Observation {
@@ -135,70 +127,34 @@ fn kinds(plan: &ServicePlan) -> Vec<ActionKind> {
 }
 
 fn reasons(plan: &ServicePlan) -> Vec<Reason> {
-    plan.withheld
-        .iter()
-        .map(|withheld| withheld.reason)
-        .collect()
+    plan.withheld.iter().map(|withheld| withheld.reason).collect()
 }
 
 fn paths(plan: &ServicePlan) -> Vec<&str> {
-    plan.actions
-        .iter()
-        .flat_map(|action| &action.changes)
-        .map(|change| change.path.as_str())
-        .collect()
+    plan.actions.iter().flat_map(|action| &action.changes).map(|change| change.path.as_str()).collect()
 }
 
 #[test]
 fn nothing_differs_when_ecs_only_filled_in_defaults() {
-    let plan = planned(
-        &desired("web:1", declared()),
-        &observed(live(answer())),
-        &around(),
-    );
+    let plan = planned(&desired("web:1", declared()), &observed(live(answer())), &around());
     assert_eq!(plan.actions, vec![]);
     assert_eq!(plan.withheld, vec![]);
-    assert_eq!(
-        (plan.sync, plan.health, plan.verdict),
-        (SyncStatus::Synced, Health::Healthy, Some(Verdict::Deployed))
-    );
+    assert_eq!((plan.sync, plan.health, plan.verdict), (SyncStatus::Synced, Health::Healthy, Some(Verdict::Deployed)));
 }
 
 #[test]
 fn a_missing_service_is_registered_and_created_with_our_tags() {
-    let observation = Observation {
-        service: Reading::Missing,
-        newest: Reading::Missing,
-        ..Observation::default()
-    };
+    let observation = Observation { service: Reading::Missing, newest: Reading::Missing, ..Observation::default() };
     let plan = planned(&desired("web:1", declared()), &observation, &around());
-    assert_eq!(
-        kinds(&plan),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::CreateService
-        ]
-    );
-    let Some(Order::Register { tags, .. }) = &plan.actions[0].order else {
-        panic!()
-    };
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::CreateService]);
+    let Some(Order::Register { tags, .. }) = &plan.actions[0].order else { panic!() };
     assert_eq!(tags[identity::COMMIT], "c0ffee");
     assert_eq!(tags[identity::SOURCE], "acme");
-    let Some(Order::Create {
-        revision,
-        tags,
-        service,
-    }) = &plan.actions[1].order
-    else {
-        panic!()
-    };
+    let Some(Order::Create { revision, tags, service }) = &plan.actions[1].order else { panic!() };
     assert_eq!(*revision, RevisionRef::Registered);
     assert_eq!(*tags, identity::ownership_tags("acme", "prod", "web"));
     assert_eq!(*service, declared());
-    assert_eq!(
-        (plan.sync, plan.health),
-        (SyncStatus::OutOfSync, Health::Missing)
-    );
+    assert_eq!((plan.sync, plan.health), (SyncStatus::OutOfSync, Health::Missing));
 }
 
 #[test]
@@ -207,41 +163,18 @@ fn a_changed_image_asks_for_the_history_and_then_is_one_registration_and_one_upd
     let mut observation = observed(live(answer()));
     observation.history = Reading::Unread;
     observation.newest = Reading::Unread;
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else {
-        panic!()
-    };
+    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::History]));
     observation.history = Reading::Found(History::Known(vec![]));
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else {
-        panic!()
-    };
+    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Newest]));
     observation.newest = Reading::Found(revision(OLD, "web:1"));
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        kinds(&plan),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
-    );
-    let Some(Order::Update {
-        members,
-        revision,
-        force,
-    }) = &plan.actions[1].order
-    else {
-        panic!()
-    };
-    assert_eq!(
-        (members, revision, force),
-        (&json!({}), &Some(RevisionRef::Registered), &false)
-    );
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+    let Some(Order::Update { members, revision, force }) = &plan.actions[1].order else { panic!() };
+    assert_eq!((members, revision, force), (&json!({}), &Some(RevisionRef::Registered), &false));
     assert_eq!(plan.actions[1].effect(), Effect::NewDeployment);
-    assert_eq!(
-        plan.actions[1].changes[0].path,
-        "taskDefinition.containerDefinitions[web].image"
-    );
+    assert_eq!(plan.actions[1].changes[0].path, "taskDefinition.containerDefinitions[web].image");
 }
 
 #[test]
@@ -254,21 +187,13 @@ fn content_that_exists_is_not_registered_again() {
     observation.newest = Reading::Unread;
     observation.known = Some(revision("arn:td/web:3", "web:2"));
     let plan = planned(&wanted, &observation, &around());
-    let Some(Order::Update { revision, .. }) = &plan.actions[0].order else {
-        panic!()
-    };
+    let Some(Order::Update { revision, .. }) = &plan.actions[0].order else { panic!() };
     assert_eq!(*revision, Some(RevisionRef::Known("arn:td/web:3".into())));
-    observation.known = Some(Revision {
-        active: false,
-        ..revision_of("arn:td/web:3", "web:2")
-    });
+    observation.known = Some(Revision { active: false, ..revision_of("arn:td/web:3", "web:2") });
     observation.newest = Reading::Missing;
     assert_eq!(
         kinds(&planned(&wanted, &observation, &around())),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
+        vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]
     );
 }
 
@@ -284,19 +209,8 @@ fn drift_that_starts_no_deployment_is_healed_without_asking_anything() {
     let mut observation = observed(live(changed));
     observation.history = Reading::Unread;
     let plan = planned(&desired("web:1", declared()), &observation, &around());
-    assert_eq!(
-        paths(&plan),
-        vec![
-            "service.deploymentConfiguration.maximumPercent",
-            "service.enableExecuteCommand"
-        ]
-    );
-    let Some(Order::Update {
-        members, revision, ..
-    }) = &plan.actions[0].order
-    else {
-        panic!()
-    };
+    assert_eq!(paths(&plan), vec!["service.deploymentConfiguration.maximumPercent", "service.enableExecuteCommand"]);
+    let Some(Order::Update { members, revision, .. }) = &plan.actions[0].order else { panic!() };
     assert_eq!(*revision, None);
     assert_eq!(members["enableExecuteCommand"], json!(false));
     assert_eq!(
@@ -311,18 +225,11 @@ fn drift_that_starts_no_deployment_is_healed_without_asking_anything() {
 #[test]
 fn removal_is_explicit() {
     let mut changed = answer();
-    changed["loadBalancers"] =
-        json!([{"targetGroupArn": "arn:tg", "containerName": "web", "containerPort": 80}]);
+    changed["loadBalancers"] = json!([{"targetGroupArn": "arn:tg", "containerName": "web", "containerPort": 80}]);
     changed["healthCheckGracePeriodSeconds"] = json!(30);
     changed["serviceConnectConfiguration"] = json!({"enabled": true, "namespace": "x"});
-    let plan = planned(
-        &desired("web:1", declared()),
-        &observed(live(changed)),
-        &around(),
-    );
-    let Some(Order::Update { members, .. }) = &plan.actions[0].order else {
-        panic!()
-    };
+    let plan = planned(&desired("web:1", declared()), &observed(live(changed)), &around());
+    let Some(Order::Update { members, .. }) = &plan.actions[0].order else { panic!() };
     assert_eq!(
         *members,
         json!({"loadBalancers": [], "healthCheckGracePeriodSeconds": 0, "serviceConnectConfiguration": {"enabled": false}})
@@ -335,24 +242,12 @@ fn capacity_changes_are_forced_and_what_cannot_change_is_said() {
     wanted.as_object_mut().unwrap().remove("launchType");
     wanted["capacityProviderStrategy"] = json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]);
     wanted["schedulingStrategy"] = json!("DAEMON");
-    let plan = planned(
-        &desired("web:1", wanted),
-        &observed(live(answer())),
-        &around(),
-    );
-    let Some(Order::Update { members, force, .. }) = &plan.actions[0].order else {
-        panic!()
-    };
-    assert_eq!(
-        members["capacityProviderStrategy"],
-        json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}])
-    );
+    let plan = planned(&desired("web:1", wanted), &observed(live(answer())), &around());
+    let Some(Order::Update { members, force, .. }) = &plan.actions[0].order else { panic!() };
+    assert_eq!(members["capacityProviderStrategy"], json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]));
     assert!(force);
     assert_eq!(reasons(&plan), vec![Reason::Replace]);
-    assert_eq!(
-        plan.withheld[0].changes[0].path,
-        "service.schedulingStrategy"
-    );
+    assert_eq!(plan.withheld[0].changes[0].path, "service.schedulingStrategy");
 }
 
 #[test]
@@ -364,9 +259,7 @@ fn the_desired_count_is_left_to_autoscaling() {
     let wanted = desired("web:1", declared());
     let mut observation = observed(changed);
     observation.scalable = Reading::Unread;
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else {
-        panic!()
-    };
+    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Scalable]));
     observation.scalable = Reading::Found(());
     let plan = planned(&wanted, &observation, &around());
@@ -374,15 +267,9 @@ fn the_desired_count_is_left_to_autoscaling() {
     assert_eq!(reasons(&plan), vec![Reason::Autoscaled]);
     observation.scalable = Reading::Failed("denied".into());
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::Unread])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Unread]));
     observation.scalable = Reading::Missing;
-    assert_eq!(
-        paths(&planned(&wanted, &observation, &around())),
-        vec!["service.desiredCount"]
-    );
+    assert_eq!(paths(&planned(&wanted, &observation, &around())), vec!["service.desiredCount"]);
 }
 
 #[test]
@@ -391,87 +278,42 @@ fn what_is_not_ours_is_shown_and_left_alone() {
     let mut foreign = live(answer());
     foreign.tags = Tags::new();
     let plan = planned(&wanted, &observed(foreign.clone()), &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::NotAdopted])
-    );
-    assert_eq!(
-        plan.withheld[0].changes[0].path,
-        "taskDefinition.containerDefinitions[web].image"
-    );
-    let adopting = Surroundings {
-        adopt_now: true,
-        ..around()
-    };
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotAdopted]));
+    assert_eq!(plan.withheld[0].changes[0].path, "taskDefinition.containerDefinitions[web].image");
+    let adopting = Surroundings { adopt_now: true, ..around() };
     let plan = planned(&wanted, &observed(foreign.clone()), &adopting);
     assert_eq!(
         kinds(&plan),
-        vec![
-            ActionKind::AdoptService,
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
+        vec![ActionKind::AdoptService, ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]
     );
-    let by_manifest = Desired {
-        adopt: true,
-        ..wanted.clone()
-    };
+    let by_manifest = Desired { adopt: true, ..wanted.clone() };
     assert_eq!(
-        kinds(&planned(
-            &by_manifest,
-            &observed(foreign.clone()),
-            &around()
-        )),
+        kinds(&planned(&by_manifest, &observed(foreign.clone()), &around())),
         vec![],
         "the agent's file must allow it"
     );
     foreign.tags = identity::ownership_tags("other", "prod", "web");
     let plan = planned(&wanted, &observed(foreign.clone()), &adopting);
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::ForeignOwner])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::ForeignOwner]));
     let mut code_deploy = live(answer());
     code_deploy.controller = "CODE_DEPLOY".into();
-    assert_eq!(
-        reasons(&planned(&wanted, &observed(code_deploy), &around())),
-        vec![Reason::Controller]
-    );
+    assert_eq!(reasons(&planned(&wanted, &observed(code_deploy), &around())), vec![Reason::Controller]);
 }
 
 #[test]
 fn unread_is_never_drift() {
     let wanted = desired("web:2", declared());
-    let failed = Observation {
-        service: Reading::Failed("ThrottlingException".into()),
-        ..Observation::default()
-    };
+    let failed = Observation { service: Reading::Failed("ThrottlingException".into()), ..Observation::default() };
     let plan = planned(&wanted, &failed, &around());
-    assert_eq!(
-        (plan.sync, plan.health, kinds(&plan)),
-        (SyncStatus::Unknown, Health::Unknown, vec![])
-    );
+    assert_eq!((plan.sync, plan.health, kinds(&plan)), (SyncStatus::Unknown, Health::Unknown, vec![]));
     let mut blind = observed(live(answer()));
     blind.history = Reading::Failed("denied".into());
     let plan = planned(&wanted, &blind, &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::Unread])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Unread]));
     blind.history = Reading::Found(History::Unsupported);
     let plan = planned(&wanted, &blind, &around());
-    assert_eq!(
-        reasons(&plan),
-        vec![Reason::NoHistory],
-        "an endpoint without history is said, and written"
-    );
-    assert_eq!(
-        kinds(&plan),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
-    );
+    assert_eq!(reasons(&plan), vec![Reason::NoHistory], "an endpoint without history is said, and written");
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
 }
 
 fn past(status: &str, image: &str, service: Value) -> PastDeployment {
@@ -494,76 +336,38 @@ fn target() -> Value {
 fn a_state_that_ecs_rolled_back_is_not_tried_again() {
     let wanted = desired("web:2", declared());
     let mut observation = observed(live(answer()));
-    observation.history = Reading::Found(History::Known(vec![past(
-        "ROLLBACK_SUCCESSFUL",
-        "web:2",
-        target(),
-    )]));
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else {
-        panic!()
-    };
+    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
+    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Cause]));
     observation.cause = Some("container web exited with code 1".into());
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        kinds(&plan),
-        vec![ActionKind::TagService, ActionKind::TagTaskDefinition]
-    );
-    assert_eq!(
-        (plan.verdict, reasons(&plan)),
-        (Some(Verdict::Rejected), vec![Reason::Rejected])
-    );
-    assert!(
-        plan.withheld[0].text.contains("exited with code 1"),
-        "{}",
-        plan.withheld[0].text
-    );
-    let Some(Order::TagService { tags }) = &plan.actions[0].order else {
-        panic!()
-    };
+    assert_eq!(kinds(&plan), vec![ActionKind::TagService, ActionKind::TagTaskDefinition]);
+    assert_eq!((plan.verdict, reasons(&plan)), (Some(Verdict::Rejected), vec![Reason::Rejected]));
+    assert!(plan.withheld[0].text.contains("exited with code 1"), "{}", plan.withheld[0].text);
+    let Some(Order::TagService { tags }) = &plan.actions[0].order else { panic!() };
     assert_eq!(tags[identity::REJECTED], desired_hash(&wanted));
 
     // Once it is tagged, nothing is written any more.
     let mut tagged = live(answer());
-    tagged
-        .tags
-        .insert(identity::REJECTED.into(), desired_hash(&wanted));
+    tagged.tags.insert(identity::REJECTED.into(), desired_hash(&wanted));
     observation.service = Reading::Found(tagged);
     let mut rolled_back = past("ROLLBACK_SUCCESSFUL", "web:2", target());
-    rolled_back.revision.tags.insert(
-        identity::OUTCOME.into(),
-        "container web exited with code 1".into(),
-    );
+    rolled_back.revision.tags.insert(identity::OUTCOME.into(), "container web exited with code 1".into());
     observation.history = Reading::Found(History::Known(vec![rolled_back]));
     observation.cause = None;
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::Rejected])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Rejected]));
 
     // A person's order, or another desired state, is a new try.
-    let retry = Surroundings {
-        retry: true,
-        ..around()
-    };
+    let retry = Surroundings { retry: true, ..around() };
     assert_eq!(
         kinds(&planned(&wanted, &observation, &retry)),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
+        vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]
     );
     let mut other = declared();
     other["healthCheckGracePeriodSeconds"] = json!(60);
     let plan = planned(&desired("web:2", other), &observation, &around());
-    assert_eq!(
-        kinds(&plan),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
-    );
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
 }
 
 #[test]
@@ -571,49 +375,23 @@ fn drift_beside_a_rejected_state_is_still_healed() {
     let wanted = desired("web:2", declared());
     let mut edited = live(answer());
     edited.definition["enableExecuteCommand"] = json!(true);
-    edited
-        .tags
-        .insert(identity::REJECTED.into(), desired_hash(&wanted));
+    edited.tags.insert(identity::REJECTED.into(), desired_hash(&wanted));
     let mut observation = observed(edited);
-    observation.history = Reading::Found(History::Known(vec![past(
-        "ROLLBACK_SUCCESSFUL",
-        "web:2",
-        target(),
-    )]));
+    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
     observation.cause = Some(String::new());
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        (kinds(&plan), paths(&plan)),
-        (
-            vec![ActionKind::UpdateService],
-            vec!["service.enableExecuteCommand"]
-        )
-    );
-    let Some(Order::Update {
-        members, revision, ..
-    }) = &plan.actions[0].order
-    else {
-        panic!()
-    };
-    assert_eq!(
-        (members, revision),
-        (&json!({"enableExecuteCommand": false}), &None)
-    );
+    assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::UpdateService], vec!["service.enableExecuteCommand"]));
+    let Some(Order::Update { members, revision, .. }) = &plan.actions[0].order else { panic!() };
+    assert_eq!((members, revision), (&json!({"enableExecuteCommand": false}), &None));
 }
 
 #[test]
 fn a_success_after_the_failure_or_another_target_does_not_reject() {
     let wanted = desired("web:2", declared());
     let mut observation = observed(live(answer()));
-    let deployed = [
-        ActionKind::RegisterTaskDefinition,
-        ActionKind::UpdateService,
-    ];
+    let deployed = [ActionKind::RegisterTaskDefinition, ActionKind::UpdateService];
     for history in [
-        vec![
-            past("SUCCESSFUL", "web:2", target()),
-            past("ROLLBACK_SUCCESSFUL", "web:2", target()),
-        ],
+        vec![past("SUCCESSFUL", "web:2", target()), past("ROLLBACK_SUCCESSFUL", "web:2", target())],
         vec![past("ROLLBACK_SUCCESSFUL", "web:3", target())],
         vec![past(
             "ROLLBACK_SUCCESSFUL",
@@ -624,49 +402,25 @@ fn a_success_after_the_failure_or_another_target_does_not_reject() {
         observation.history = Reading::Found(History::Known(history));
         assert_eq!(kinds(&planned(&wanted, &observation, &around())), deployed);
     }
-    observation.history = Reading::Found(History::Known(vec![past(
-        "ROLLBACK_IN_PROGRESS",
-        "web:3",
-        target(),
-    )]));
+    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_IN_PROGRESS", "web:3", target())]));
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::RollingBack])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::RollingBack]));
 }
 
 #[test]
 fn with_scope_task_definition_only_the_task_definition_is_ours() {
-    let wanted = Desired {
-        ownership: Ownership::TaskDefinition,
-        service: Value::Null,
-        ..desired("web:2", Value::Null)
-    };
+    let wanted =
+        Desired { ownership: Ownership::TaskDefinition, service: Value::Null, ..desired("web:2", Value::Null) };
     let mut terraform = live(answer());
     terraform.tags = Tags::new();
     terraform.definition["enableExecuteCommand"] = json!(true);
     let plan = planned(&wanted, &observed(terraform), &around());
-    assert_eq!(
-        kinds(&plan),
-        vec![
-            ActionKind::RegisterTaskDefinition,
-            ActionKind::UpdateService
-        ]
-    );
-    let Some(Order::Update { members, .. }) = &plan.actions[1].order else {
-        panic!()
-    };
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+    let Some(Order::Update { members, .. }) = &plan.actions[1].order else { panic!() };
     assert_eq!(*members, json!({}));
-    let missing = Observation {
-        service: Reading::Missing,
-        ..Observation::default()
-    };
+    let missing = Observation { service: Reading::Missing, ..Observation::default() };
     let plan = planned(&wanted, &missing, &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::Missing])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Missing]));
 }
 
 #[test]
@@ -677,54 +431,30 @@ fn declared_tags_are_ours_and_others_are_left_alone() {
     tagged.tags.insert("cost-centre".into(), "42".into());
     tagged.tags.insert("team".into(), "other".into());
     let plan = planned(&wanted, &observed(tagged), &around());
-    assert_eq!(
-        (kinds(&plan), paths(&plan)),
-        (vec![ActionKind::TagService], vec!["service.tags[team]"])
-    );
-    let Some(Order::TagService { tags }) = &plan.actions[0].order else {
-        panic!()
-    };
+    assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::TagService], vec!["service.tags[team]"]));
+    let Some(Order::TagService { tags }) = &plan.actions[0].order else { panic!() };
     assert_eq!(*tags, Tags::from([("team".to_owned(), "shop".to_owned())]));
 }
 
 #[test]
 fn waiting_and_draining_hold_everything() {
     let wanted = desired("web:2", declared());
-    let waiting = Surroundings {
-        waiting_for: Some("waiting for db".into()),
-        ..around()
-    };
+    let waiting = Surroundings { waiting_for: Some("waiting for db".into()), ..around() };
     let plan = planned(&wanted, &observed(live(answer())), &waiting);
-    assert_eq!(
-        (kinds(&plan), reasons(&plan), plan.verdict),
-        (vec![], vec![Reason::Waiting], Some(Verdict::Pending))
-    );
-    let plan = planned(
-        &desired("web:1", declared()),
-        &observed(live(answer())),
-        &waiting,
-    );
-    assert_eq!(
-        plan.verdict,
-        Some(Verdict::Deployed),
-        "what has no change of its own does not wait"
-    );
+    assert_eq!((kinds(&plan), reasons(&plan), plan.verdict), (vec![], vec![Reason::Waiting], Some(Verdict::Pending)));
+    let plan = planned(&desired("web:1", declared()), &observed(live(answer())), &waiting);
+    assert_eq!(plan.verdict, Some(Verdict::Deployed), "what has no change of its own does not wait");
     let mut draining = live(answer());
     draining.status = "DRAINING".into();
     let plan = planned(&wanted, &observed(draining), &around());
-    assert_eq!(
-        (kinds(&plan), reasons(&plan)),
-        (vec![], vec![Reason::RollingBack])
-    );
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::RollingBack]));
 }
 
 #[test]
 fn ignored_paths_are_not_compared() {
     let mut wanted = desired("web:1", declared());
-    wanted.ignore = vec![
-        "service.desiredCount".into(),
-        "taskDefinition.containerDefinitions[web].environment[LEVEL]".into(),
-    ];
+    wanted.ignore =
+        vec!["service.desiredCount".into(), "taskDefinition.containerDefinitions[web].environment[LEVEL]".into()];
     let mut edited = live(answer());
     edited.definition["desiredCount"] = json!(9);
     edited.desired = 9;
@@ -732,10 +462,7 @@ fn ignored_paths_are_not_compared() {
     let mut observation = observed(edited);
     let mut other = answered_task_definition("web:1");
     other["containerDefinitions"][0]["environment"] = json!([{"name": "LEVEL", "value": "debug"}]);
-    observation.revision = Reading::Found(Revision {
-        definition: other,
-        ..revision(OLD, "web:1")
-    });
+    observation.revision = Reading::Found(Revision { definition: other, ..revision(OLD, "web:1") });
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), plan.sync), (vec![], SyncStatus::Synced));
 }

@@ -1,54 +1,157 @@
-//! Recognising in ECS's history that this desired state was tried and did not hold.
+//! Recognising in ECS's own history that this desired state was tried and did not hold, and what follows from that.
 
+use super::{Differences, Planner, tag_changes, take};
 use crate::{
     diff::{Change, diff},
+    identity,
     normalise::Context,
-    observed::PastDeployment,
-    rules::REVISION_MEMBERS,
+    observed::{History, LiveService, Need, PastDeployment, Reading, Tags},
+    report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    rules::{Effect, REVISION_MEMBERS},
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, path::Path, render::Desired};
 use serde_json::{Map, Value};
 
+impl Planner<'_> {
+    /// Looks at ECS's history before a write that would start a deployment. False when nothing may be written.
+    pub(super) fn check_history(
+        &mut self,
+        live: &LiveService,
+        differences: &mut Differences,
+        plan: &mut ServicePlan,
+    ) -> bool {
+        let history = match &self.observed.history {
+            Reading::Unread => {
+                self.needs.insert(Need::History);
+                return false;
+            }
+            Reading::Failed(text) => {
+                let text = format!("the deployment history could not be read, so nothing is started: {text}");
+                plan.sync = SyncStatus::OutOfSync;
+                plan.withheld.push(Withheld { reason: Reason::Unread, text, changes: differences.all() });
+                return false;
+            }
+            Reading::Missing => &History::Known(Vec::new()),
+            Reading::Found(history) => history,
+        };
+        let History::Known(past) = history else {
+            let text =
+                "this endpoint has no deployment history: a state that ECS rejected cannot be recognised".to_owned();
+            plan.withheld.push(Withheld { reason: Reason::NoHistory, text, changes: Vec::new() });
+            return true;
+        };
+        let past = past.clone();
+        if past.first().is_some_and(PastDeployment::is_rolling_back) {
+            let text =
+                "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
+            // Not rejected before it is over: the cause is complete only then.
+            let ours = targets(self.desired, &past[0], self.ignored());
+            plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
+            plan.withheld.push(Withheld { reason: Reason::RollingBack, text, changes: differences.all() });
+            return false;
+        }
+        if self.around.retry {
+            return true;
+        }
+        let others =
+            differences.tags.len() + differences.service.iter().filter(|change| !is_of_revision(change)).count();
+        let Some(failed) = find(self.desired, &past, self.ignored()) else {
+            return true;
+        };
+        let tagged = live.tags.get(identity::REJECTED);
+        let ours = match tagged {
+            Some(hash) => *hash == self.hash,
+            None => others == 0,
+        };
+        if !ours {
+            return true;
+        }
+        self.withhold_rejected(failed, tagged.is_some(), differences, plan);
+        self.write_actions(live, differences, plan);
+        false
+    }
+
+    fn withhold_rejected(
+        &mut self,
+        failed: &PastDeployment,
+        tagged: bool,
+        differences: &mut Differences,
+        plan: &mut ServicePlan,
+    ) {
+        let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
+        let cause = match (&recorded, &self.observed.cause) {
+            (Some(recorded), _) => Some(recorded.clone()),
+            (None, Some(cause)) => Some(cause.clone()),
+            (None, None) => {
+                self.needs.insert(Need::Cause);
+                None
+            }
+        };
+        let mut text = format!("rejected: ECS ended the deployment of this state as {}", failed.status);
+        if let Some(cause) = cause.as_deref().filter(|cause| !cause.is_empty()) {
+            text = format!("{text}: {cause}");
+        }
+        text.push_str("; it is not tried again until the service's desired state changes");
+        let mut held = std::mem::take(&mut differences.task_definition);
+        held.extend(take(&mut differences.service, is_of_revision));
+        plan.verdict = Some(Verdict::Rejected);
+        plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: held });
+        if !tagged {
+            let tags = Tags::from([(identity::REJECTED.to_owned(), self.hash.clone())]);
+            let order = Some(Order::TagService { tags: tags.clone() });
+            plan.actions.push(Action {
+                kind: ActionKind::TagService,
+                changes: tag_changes(&tags, &Tags::new()),
+                order,
+            });
+        }
+        if recorded.is_none()
+            && let Some(cause) = cause.filter(|cause| !cause.is_empty())
+        {
+            let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&cause))]);
+            let changes = vec![Change {
+                path: format!("taskDefinition.tags[{}]", identity::OUTCOME),
+                old: None,
+                new: tags.values().next().cloned().map(Value::String),
+                effect: Effect::InPlace,
+                masked: false,
+            }];
+            let order = Some(Order::TagRevision { arn: failed.revision.arn.clone(), tags });
+            plan.actions.push(Action { kind: ActionKind::TagTaskDefinition, changes, order });
+        }
+    }
+
+    pub(super) fn cause_of(&mut self, live: &LiveService) -> Option<String> {
+        let revision = self.observed.revision.found().filter(|revision| revision.arn == live.task_definition);
+        if let Some(recorded) = revision.and_then(|revision| revision.tags.get(identity::OUTCOME)) {
+            return Some(recorded.clone());
+        }
+        if self.observed.cause.is_none() {
+            self.needs.insert(Need::Cause);
+        }
+        self.observed.cause.clone()
+    }
+}
+
 /// The newest deployment whose target equals desired, where it failed.
-pub(super) fn find<'a>(
-    desired: &Desired,
-    past: &'a [PastDeployment],
-    ignore: &[Path],
-) -> Option<&'a PastDeployment> {
-    past.iter()
-        .find(|deployment| targets(desired, deployment, ignore))
-        .filter(|deployment| deployment.has_failed())
+fn find<'a>(desired: &Desired, past: &'a [PastDeployment], ignore: &[Path]) -> Option<&'a PastDeployment> {
+    past.iter().find(|deployment| targets(desired, deployment, ignore)).filter(|deployment| deployment.has_failed())
 }
 
 /// Whether a deployment was to bring this desired state, on the members that a service revision holds.
-pub(super) fn targets(desired: &Desired, deployment: &PastDeployment, ignore: &[Path]) -> bool {
+fn targets(desired: &Desired, deployment: &PastDeployment, ignore: &[Path]) -> bool {
     let live = &deployment.revision.definition;
     let context = Context::of([&desired.task_definition, live]);
-    if !diff(
-        Root::TaskDefinition,
-        &desired.task_definition,
-        live,
-        &context,
-        ignore,
-    )
-    .is_empty()
-    {
+    if !diff(Root::TaskDefinition, &desired.task_definition, live, &context, ignore).is_empty() {
         return false;
     }
     if desired.ownership == Ownership::TaskDefinition {
         return true;
     }
-    let (declared, target) = (
-        only_revision_members(&desired.service),
-        only_revision_members(&deployment.service),
-    );
+    let (declared, target) = (only_revision_members(&desired.service), only_revision_members(&deployment.service));
     let mut context = Context::of([&desired.task_definition, &declared, &target]);
     context.fargate |= Context::of([&desired.service]).fargate;
-    let ignore: Vec<Path> = desired
-        .ignore
-        .iter()
-        .filter_map(|path| path.parse().ok())
-        .collect();
+    let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
     // A revision names the platform version that LATEST stood for.
     diff(Root::Service, &declared, &target, &context, &ignore)
         .iter()
@@ -56,18 +159,13 @@ pub(super) fn targets(desired: &Desired, deployment: &PastDeployment, ignore: &[
 }
 
 /// Whether a difference is of a member that a service revision holds.
-pub(super) fn is_of_revision(change: &Change) -> bool {
+fn is_of_revision(change: &Change) -> bool {
     change.path.starts_with("taskDefinition")
-        || change
-            .service_member()
-            .is_some_and(|name| REVISION_MEMBERS.contains(&name))
+        || change.service_member().is_some_and(|name| REVISION_MEMBERS.contains(&name))
 }
 
 fn declares_version(service: &Value) -> bool {
-    service
-        .get("platformVersion")
-        .and_then(Value::as_str)
-        .is_some_and(|version| version != "LATEST")
+    service.get("platformVersion").and_then(Value::as_str).is_some_and(|version| version != "LATEST")
 }
 
 fn only_revision_members(service: &Value) -> Value {

@@ -25,34 +25,20 @@ pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change])
         if !names.contains(member.name) {
             continue;
         }
-        let declared = desired
-            .service
-            .get(member.name)
-            .filter(|value| !is_empty(value));
+        let declared = desired.service.get(member.name).filter(|value| !is_empty(value));
         let change = rule_of("Service", member.name).change;
         force |= change.is_some_and(|change| change.effect == Effect::NeedsForce);
         if member.name == "launchType" {
             // Only reachable by dropping the strategy; the launch type itself is not in UpdateService.
-            result.insert(
-                "capacityProviderStrategy".to_owned(),
-                Value::Array(Vec::new()),
-            );
+            result.insert("capacityProviderStrategy".to_owned(), Value::Array(Vec::new()));
             continue;
         }
         let live = live.definition.get(member.name);
-        let value = match (
-            declared,
-            &member.kind,
-            change.and_then(|change| change.remove),
-        ) {
-            (Some(declared), Kind::Structure(shape), _) => {
-                Some(complete(declared, live, shape, &context))
-            }
+        let value = match (declared, &member.kind, change.and_then(|change| change.remove)) {
+            (Some(declared), Kind::Structure(shape), _) => Some(complete(declared, live, shape, &context)),
             (Some(declared), _, _) => Some(declared.clone()),
             (None, _, Some(remove)) => serde_json::from_str(remove).ok(),
-            (None, Kind::Structure(shape), None) => {
-                Some(complete(&Value::Object(Map::new()), live, shape, &context))
-            }
+            (None, Kind::Structure(shape), None) => Some(complete(&Value::Object(Map::new()), live, shape, &context)),
             (None, _, None) => None,
         };
         if let Some(value) = value {
@@ -73,22 +59,13 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// A block as declared, with the default spelled out for whatever is live and not declared.
-fn complete(
-    declared: &Value,
-    live: Option<&Value>,
-    shape: &'static Structure,
-    context: &Context,
-) -> Value {
+fn complete(declared: &Value, live: Option<&Value>, shape: &'static Structure, context: &Context) -> Value {
     let mut result = Map::new();
     for member in shape.members {
         let written = declared.get(member.name).filter(|value| !is_empty(value));
-        let existing = live
-            .and_then(|live| live.get(member.name))
-            .filter(|value| !is_empty(value));
+        let existing = live.and_then(|live| live.get(member.name)).filter(|value| !is_empty(value));
         let value = match (written, existing, &member.kind) {
-            (Some(written), existing, Kind::Structure(inner)) => {
-                Some(complete(written, existing, inner, context))
-            }
+            (Some(written), existing, Kind::Structure(inner)) => Some(complete(written, existing, inner, context)),
             (Some(written), _, _) => Some(written.clone()),
             (None, Some(existing), Kind::Structure(inner)) => {
                 let empty = complete(&Value::Null, Some(existing), inner, context);
