@@ -44,18 +44,12 @@ pub enum Behaviour {
 impl Behaviour {
     /// A crash after a time in `RUNNING`.
     pub fn crash(exit_code: i32, after_running: Duration) -> Self {
-        Self::Crash {
-            exit_code,
-            after_running_seconds: after_running.as_secs_f64(),
-        }
+        Self::Crash { exit_code, after_running_seconds: after_running.as_secs_f64() }
     }
 
     /// A start that fails after a time, with the reason that ECS would give.
     pub fn start_failure(reason: impl Into<String>, after: Duration) -> Self {
-        Self::StartFailure {
-            reason: reason.into(),
-            after_seconds: after.as_secs_f64(),
-        }
+        Self::StartFailure { reason: reason.into(), after_seconds: after.as_secs_f64() }
     }
 }
 

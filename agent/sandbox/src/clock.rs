@@ -24,10 +24,7 @@ impl Moment {
     }
 
     pub(crate) fn plus(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
     pub(crate) fn seconds(self) -> f64 {
@@ -48,9 +45,7 @@ impl Moment {
 
     /// The form of the HTTP `Date` header.
     pub(crate) fn http_date(self) -> String {
-        self.timestamp()
-            .strftime("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string()
+        self.timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
     /// ISO 8601, as the query protocol wants it.
@@ -69,14 +64,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start(mode: ClockMode) -> Self {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            mode,
-            base: Moment(0).plus(real),
-            since: Instant::now(),
-        }
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { mode, base: Moment(0).plus(real), since: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -84,8 +73,7 @@ impl Clock {
             ClockMode::Manual => self.base,
             ClockMode::Speed(speed) => {
                 let elapsed = self.since.elapsed().as_secs_f64() * speed.max(0.0);
-                self.base
-                    .plus(Duration::try_from_secs_f64(elapsed).unwrap_or(Duration::MAX))
+                self.base.plus(Duration::try_from_secs_f64(elapsed).unwrap_or(Duration::MAX))
             }
         }
     }

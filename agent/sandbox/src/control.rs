@@ -34,9 +34,7 @@ impl Control {
 
     /// Calls by `service:Operation` in one account and region.
     pub fn calls_in(&self, account: &str, region: &str) -> BTreeMap<String, u64> {
-        lock(&self.handle)
-            .journal
-            .counts_in(&Place::new(account, region))
+        lock(&self.handle).journal.counts_in(&Place::new(account, region))
     }
 
     /// Forgets counters and journal.
@@ -85,20 +83,11 @@ impl Control {
         let mut state = lock(&self.handle);
         let instances = state.options.container_instances;
         let world = state.world(&Place::new(account, region));
-        world
-            .clusters
-            .entry(name.to_owned())
-            .or_insert_with(|| Cluster::new(name, instances));
+        world.clusters.entry(name.to_owned()).or_insert_with(|| Cluster::new(name, instances));
     }
 
     /// Sets the number of EC2 instances of a cluster. Daemon services follow.
-    pub fn set_container_instances(
-        &self,
-        account: &str,
-        region: &str,
-        cluster: &str,
-        instances: u32,
-    ) {
+    pub fn set_container_instances(&self, account: &str, region: &str, cluster: &str, instances: u32) {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
         let world = state.world(&Place::new(account, region));
@@ -119,32 +108,17 @@ impl Control {
     pub fn create_repository(&self, account: &str, region: &str, repository: &str) {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
-        let registry = state
-            .outside
-            .registries
-            .entry(Place::new(account, region))
-            .or_default();
+        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
         registry.create(repository, "MUTABLE", now);
     }
 
     /// Pushes a new image with a behaviour, and makes the repository if need be. The tag moves.
     /// Returns the digest.
-    pub fn push_image(
-        &self,
-        account: &str,
-        region: &str,
-        repository: &str,
-        tag: &str,
-        behaviour: Behaviour,
-    ) -> String {
+    pub fn push_image(&self, account: &str, region: &str, repository: &str, tag: &str, behaviour: Behaviour) -> String {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
         let unique = state.outside.ids.uuid();
-        let registry = state
-            .outside
-            .registries
-            .entry(Place::new(account, region))
-            .or_default();
+        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
         registry.push(repository, tag, &unique, behaviour, now)
     }
 
@@ -167,23 +141,14 @@ impl Control {
     pub fn put_parameter(&self, account: &str, region: &str, name: &str, kind: &str, value: &str) {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
-        state
-            .outside
-            .parameters
-            .entry(Place::new(account, region))
-            .or_default()
-            .put(name, kind, value, now);
+        state.outside.parameters.entry(Place::new(account, region)).or_default().put(name, kind, value, now);
     }
 
     /// Removes a parameter.
     pub fn delete_parameter(&self, account: &str, region: &str, name: &str) {
         let mut state = lock(&self.handle);
         state.catch_up();
-        if let Some(parameters) = state
-            .outside
-            .parameters
-            .get_mut(&Place::new(account, region))
-        {
+        if let Some(parameters) = state.outside.parameters.get_mut(&Place::new(account, region)) {
             parameters.remove(name);
         }
     }
@@ -195,24 +160,11 @@ impl Control {
         let place = Place::new(account, region);
         let outside = &mut state.outside;
         let secrets = outside.secrets.entry(place.clone()).or_default();
-        secrets.put(
-            &place,
-            name,
-            json!({ "SecretString": value }),
-            now,
-            &mut outside.ids,
-        )
+        secrets.put(&place, name, json!({ "SecretString": value }), now, &mut outside.ids)
     }
 
     /// Registers a scalable target for the desired count of a service (`service/CLUSTER/NAME`).
-    pub fn register_scalable_target(
-        &self,
-        account: &str,
-        region: &str,
-        resource: &str,
-        minimum: u32,
-        maximum: u32,
-    ) {
+    pub fn register_scalable_target(&self, account: &str, region: &str, resource: &str, minimum: u32, maximum: u32) {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
         let place = Place::new(account, region);
@@ -243,18 +195,12 @@ impl Control {
 
     /// Makes an access key unknown.
     pub fn invalidate_key(&self, access_key: &str) {
-        lock(&self.handle)
-            .identity
-            .invalid_keys
-            .insert(access_key.to_owned());
+        lock(&self.handle).identity.invalid_keys.insert(access_key.to_owned());
     }
 
     /// Refuses `AssumeRole` for a role.
     pub fn deny_role(&self, role_arn: &str) {
-        lock(&self.handle)
-            .identity
-            .denied_roles
-            .insert(role_arn.to_owned());
+        lock(&self.handle).identity.denied_roles.insert(role_arn.to_owned());
     }
 
     /// Knows all access keys and allows all roles again.

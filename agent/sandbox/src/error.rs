@@ -13,11 +13,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { status: 400, code: code.to_owned(), message: message.into() }
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {

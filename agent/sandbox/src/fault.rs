@@ -134,7 +134,7 @@ impl Armed {
         match fault.when {
             When::Always => true,
             When::Nth(n) => self.matched == n,
-            When::Every(n) => n > 0 && self.matched % n == 0,
+            When::Every(n) => n > 0 && self.matched.is_multiple_of(n),
             When::First(n) => self.matched <= n,
         }
     }
@@ -146,13 +146,8 @@ mod tests {
 
     #[test]
     fn occurrences_are_counted_per_fault() {
-        let mut armed = Armed {
-            fault: Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)),
-            matched: 0,
-        };
-        let strikes: Vec<bool> = (0..4)
-            .map(|_| armed.strikes("ecs:ListServices", "1", "r"))
-            .collect();
+        let mut armed = Armed { fault: Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)), matched: 0 };
+        let strikes: Vec<bool> = (0..4).map(|_| armed.strikes("ecs:ListServices", "1", "r")).collect();
         assert_eq!(strikes, [false, true, false, true]);
         assert!(!armed.strikes("ssm:GetParameters", "1", "r"));
     }

@@ -41,18 +41,9 @@ impl Identity {
     }
 
     /// The caller of an access key.
-    pub(crate) fn caller(
-        &self,
-        access_key: Option<&str>,
-        query: bool,
-        now: Moment,
-    ) -> Result<Caller, ApiError> {
+    pub(crate) fn caller(&self, access_key: Option<&str>, query: bool, now: Moment) -> Result<Caller, ApiError> {
         let Some(key) = access_key else {
-            let code = if query {
-                "MissingAuthenticationToken"
-            } else {
-                "MissingAuthenticationTokenException"
-            };
+            let code = if query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
             return Err(ApiError::new(code, "Missing Authentication Token").with_status(403));
         };
         if self.invalid_keys.contains(key) {
@@ -72,11 +63,7 @@ impl Identity {
             }
             return Ok(session.caller.clone());
         }
-        let account = if is_account(key) {
-            key
-        } else {
-            self.default_account.as_str()
-        };
+        let account = if is_account(key) { key } else { self.default_account.as_str() };
         Ok(Caller {
             account: account.to_owned(),
             arn: format!("arn:aws:iam::{account}:user/sandbox"),
@@ -85,22 +72,15 @@ impl Identity {
     }
 
     /// Runs one operation of STS.
-    pub(crate) fn run(
-        &mut self,
-        operation: &str,
-        caller: &Caller,
-        request: Request<'_>,
-        now: Moment,
-    ) -> Answer {
+    pub(crate) fn run(&mut self, operation: &str, caller: &Caller, request: Request<'_>, now: Moment) -> Answer {
         match operation {
-            "GetCallerIdentity" => Ok(
-                json!({ "UserId": caller.user_id, "Account": caller.account, "Arn": caller.arn }),
-            ),
+            "GetCallerIdentity" => {
+                Ok(json!({ "UserId": caller.user_id, "Account": caller.account, "Arn": caller.arn }))
+            }
             "AssumeRole" => self.assume(caller, request, now),
-            other => Err(ApiError::new(
-                "InvalidAction",
-                format!("Could not find operation {other} for version 2011-06-15"),
-            )),
+            other => {
+                Err(ApiError::new("InvalidAction", format!("Could not find operation {other} for version 2011-06-15")))
+            }
         }
     }
 
@@ -108,40 +88,24 @@ impl Identity {
         let role = request.text("RoleArn").unwrap_or_default();
         let session = request.text("RoleSessionName").unwrap_or_default();
         let mut parts = role.split(':').skip(4);
-        let (account, path) = (
-            parts.next().unwrap_or_default(),
-            parts.next().unwrap_or_default(),
-        );
+        let (account, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let name = path.rsplit('/').next().unwrap_or_default();
         if !is_account(account) || !path.starts_with("role/") || session.is_empty() {
-            return Err(ApiError::new(
-                "ValidationError",
-                format!("{role} is invalid"),
-            ));
+            return Err(ApiError::new("ValidationError", format!("{role} is invalid")));
         }
         if self.denied_roles.contains(role) {
-            let message = format!(
-                "User: {} is not authorized to perform: sts:AssumeRole on resource: {role}",
-                caller.arn
-            );
+            let message =
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role}", caller.arn);
             return Err(ApiError::new("AccessDenied", message).with_status(403));
         }
-        let seconds = request
-            .text("DurationSeconds")
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(3600);
+        let seconds = request.text("DurationSeconds").and_then(|text| text.parse().ok()).unwrap_or(3600);
         let expires_at = now.plus(Duration::from_secs(seconds));
         let key = format!("ASIA{}", self.ids.capitals(16));
         let role_id = format!("AROA{}", self.ids.capitals(17));
         let arn = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
         let user_id = format!("{role_id}:{session}");
-        let caller = Caller {
-            account: account.to_owned(),
-            arn: arn.clone(),
-            user_id: user_id.clone(),
-        };
-        self.sessions
-            .insert(key.clone(), Session { caller, expires_at });
+        let caller = Caller { account: account.to_owned(), arn: arn.clone(), user_id: user_id.clone() };
+        self.sessions.insert(key.clone(), Session { caller, expires_at });
         Ok(json!({
             "Credentials": {
                 "AccessKeyId": key,

@@ -27,9 +27,7 @@ impl Ids {
     }
 
     fn pick(&mut self, alphabet: &[u8], length: usize) -> String {
-        (0..length)
-            .map(|_| alphabet[(self.next() % alphabet.len() as u64) as usize] as char)
-            .collect()
+        (0..length).map(|_| alphabet[(self.next() % alphabet.len() as u64) as usize] as char).collect()
     }
 
     pub(crate) fn hex(&mut self, length: usize) -> String {
@@ -41,18 +39,12 @@ impl Ids {
     }
 
     pub(crate) fn letters(&mut self, length: usize) -> String {
-        self.pick(
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-            length,
-        )
+        self.pick(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", length)
     }
 
     /// The form of a service deployment's id.
     pub(crate) fn slug(&mut self, length: usize) -> String {
-        self.pick(
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
-            length,
-        )
+        self.pick(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", length)
     }
 
     /// The form of an access key's random part.
@@ -63,14 +55,7 @@ impl Ids {
     pub(crate) fn uuid(&mut self) -> String {
         let hex = self.hex(30);
         let variant = self.pick(b"89ab", 1);
-        format!(
-            "{}-{}-4{}-{variant}{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..15],
-            &hex[15..18],
-            &hex[18..30]
-        )
+        format!("{}-{}-4{}-{variant}{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
@@ -92,13 +77,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The reverse of [`hex`].
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 /// Base64 with padding.
@@ -106,9 +88,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0u32, |word, (at, byte)| {
-            word | u32::from(*byte) << (16 - 8 * at)
-        });
+        let word = chunk.iter().enumerate().fold(0u32, |word, (at, byte)| word | u32::from(*byte) << (16 - 8 * at));
         for at in 0..4 {
             if at <= chunk.len() {
                 text.push(ALPHABET[(word >> (18 - 6 * at) & 63) as usize] as char);

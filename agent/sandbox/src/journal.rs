@@ -44,21 +44,13 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            ..Self::default()
-        }
+        Self { capacity, ..Self::default() }
     }
 
     pub(crate) fn record(&mut self, mut entry: JournalEntry) {
         let place = Place::new(&entry.account, &entry.region);
         let name = format!("{}:{}", entry.service, entry.operation);
-        *self
-            .counts
-            .entry(place)
-            .or_default()
-            .entry(name)
-            .or_default() += 1;
+        *self.counts.entry(place).or_default().entry(name).or_default() += 1;
         self.last += 1;
         entry.sequence = self.last;
         self.entries.push_back(entry);
@@ -80,9 +72,7 @@ impl Journal {
     }
 
     pub(crate) fn since(&self, sequence: u64) -> Vec<JournalEntry> {
-        let from = self
-            .entries
-            .partition_point(|entry| entry.sequence <= sequence);
+        let from = self.entries.partition_point(|entry| entry.sequence <= sequence);
         self.entries.range(from..).cloned().collect()
     }
 

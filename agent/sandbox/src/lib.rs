@@ -63,8 +63,7 @@ impl Sandbox {
         let handle = Arc::new(Mutex::new(state::State::new(options)));
         let control = Control::new(handle.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let service =
-            wire::router(handle).into_make_service_with_connect_info::<wire::Connection>();
+        let service = wire::router(handle).into_make_service_with_connect_info::<wire::Connection>();
         let server = tokio::spawn(async move {
             let serve = axum::serve(wire::Listener(listener), service);
             tokio::select! {
@@ -76,12 +75,7 @@ impl Sandbox {
                 _ = stopped => {}
             }
         });
-        Ok(Self {
-            address,
-            control,
-            stop: Some(stop),
-            server,
-        })
+        Ok(Self { address, control, stop: Some(stop), server })
     }
 
     /// Where it listens.

@@ -11,10 +11,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(account: &str, region: &str) -> Self {
-        Self {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        }
+        Self { account: account.to_owned(), region: region.to_owned() }
     }
 
     /// An ARN in this place.

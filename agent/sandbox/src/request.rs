@@ -26,9 +26,7 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn count(self, name: &str) -> Option<u32> {
-        self.get(name)?
-            .as_i64()
-            .and_then(|value| u32::try_from(value).ok())
+        self.get(name)?.as_i64().and_then(|value| u32::try_from(value).ok())
     }
 
     pub(crate) fn list(self, name: &str) -> Option<&'a Vec<Value>> {
@@ -36,9 +34,7 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn texts(self, name: &str) -> Vec<&'a str> {
-        self.list(name)
-            .map(|items| items.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default()
+        self.list(name).map(|items| items.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
     }
 
     /// Whether `include` asks for the part.
@@ -61,16 +57,11 @@ pub(crate) struct BadToken;
 
 /// Cuts one page out of `items`, which carry their keys. A page starts after the key in the token,
 /// so that items that come and go between two pages shift nothing.
-pub(crate) fn page<T>(
-    items: Vec<(String, T)>,
-    paging: &Paging<'_>,
-) -> Result<(Vec<T>, Option<String>), BadToken> {
+pub(crate) fn page<T>(items: Vec<(String, T)>, paging: &Paging<'_>) -> Result<(Vec<T>, Option<String>), BadToken> {
     let from = match paging.token {
         None => 0,
         Some(token) => {
-            let key = unhex(token)
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or(BadToken)?;
+            let key = unhex(token).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadToken)?;
             let key = key.strip_prefix("after ").ok_or(BadToken)?;
             match items.iter().position(|(candidate, _)| candidate == key) {
                 Some(at) => at + 1,
@@ -78,11 +69,7 @@ pub(crate) fn page<T>(
             }
         }
     };
-    let size = if paging.short && paging.size > 1 {
-        paging.size - 1
-    } else {
-        paging.size
-    };
+    let size = if paging.short && paging.size > 1 { paging.size - 1 } else { paging.size };
     let more = items.len() > from + size;
     let mut last = String::new();
     let picked = items
@@ -94,10 +81,7 @@ pub(crate) fn page<T>(
             item
         })
         .collect();
-    Ok((
-        picked,
-        more.then(|| hex(format!("after {last}").as_bytes())),
-    ))
+    Ok((picked, more.then(|| hex(format!("after {last}").as_bytes()))))
 }
 
 /// Removes members with the value null: on the wire they mean the same as absent ones.
@@ -118,31 +102,13 @@ mod tests {
 
     #[test]
     fn pages_survive_a_vanished_item() {
-        let items = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| ((*name).to_owned(), (*name).to_owned()))
-                .collect::<Vec<_>>()
-        };
-        let paging = Paging {
-            token: None,
-            size: 2,
-            short: false,
-        };
+        let items =
+            |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect::<Vec<_>>();
+        let paging = Paging { token: None, size: 2, short: false };
         let (first, token) = page(items(&["a", "b", "c", "d"]), &paging).unwrap();
         assert_eq!(first, ["a", "b"]);
-        let paging = Paging {
-            token: token.as_deref(),
-            size: 2,
-            short: false,
-        };
+        let paging = Paging { token: token.as_deref(), size: 2, short: false };
         let (second, token) = page(items(&["a", "c", "d"]), &paging).unwrap();
-        assert_eq!(
-            (second, token),
-            (
-                items(&["c", "d"]).into_iter().map(|(key, _)| key).collect(),
-                None
-            )
-        );
+        assert_eq!((second, token), (items(&["c", "d"]).into_iter().map(|(key, _)| key).collect(), None));
     }
 }

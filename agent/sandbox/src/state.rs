@@ -60,16 +60,8 @@ impl State {
         Self {
             clock: Clock::start(options.clock),
             worlds: BTreeMap::new(),
-            outside: Outside::new(
-                options.seed,
-                options.auto_create_images,
-                options.short_pages,
-            ),
-            identity: Identity::new(
-                &options.default_account,
-                options.seed,
-                options.expire_sessions,
-            ),
+            outside: Outside::new(options.seed, options.auto_create_images, options.short_pages),
+            identity: Identity::new(&options.default_account, options.seed, options.expire_sessions),
             faults: Vec::new(),
             journal: Journal::new(options.journal_capacity),
             request_ids: Ids::new(options.seed, "requests"),
@@ -81,10 +73,7 @@ impl State {
     /// Runs the simulation up to the present and returns it.
     pub(crate) fn catch_up(&mut self) -> Moment {
         let now = self.clock.now();
-        let around = Around {
-            durations: &self.options.durations,
-            outside: &self.outside,
-        };
+        let around = Around { durations: &self.options.durations, outside: &self.outside };
         loop {
             let due = self
                 .worlds
@@ -98,9 +87,7 @@ impl State {
 
     pub(crate) fn world(&mut self, place: &Place) -> &mut World {
         let seed = self.options.seed;
-        self.worlds
-            .entry(place.clone())
-            .or_insert_with(|| World::new(place.clone(), seed))
+        self.worlds.entry(place.clone()).or_insert_with(|| World::new(place.clone(), seed))
     }
 
     /// Forgets everything but the options and the clock.
@@ -114,9 +101,7 @@ impl State {
     pub(crate) fn call(&mut self, incoming: Incoming) -> Outgoing {
         let now = self.catch_up();
         let query = incoming.service == "sts";
-        let caller = self
-            .identity
-            .caller(incoming.access_key.as_deref(), query, now);
+        let caller = self.identity.caller(incoming.access_key.as_deref(), query, now);
         let mut outgoing = Outgoing {
             answer: Ok(Value::Null),
             drop: false,
@@ -124,16 +109,9 @@ impl State {
             now,
             request_id: self.request_ids.uuid(),
         };
-        let account = caller
-            .as_ref()
-            .map_or(self.options.default_account.as_str(), |caller| {
-                &caller.account
-            });
+        let account = caller.as_ref().map_or(self.options.default_account.as_str(), |caller| &caller.account);
         let place = Place::new(account, &incoming.region);
-        let arn = caller
-            .as_ref()
-            .map(|caller| caller.arn.clone())
-            .unwrap_or_default();
+        let arn = caller.as_ref().map(|caller| caller.arn.clone()).unwrap_or_default();
         outgoing.answer = match caller {
             Err(error) => Err(error),
             Ok(caller) => self.admitted(&incoming, &caller, &place, &mut outgoing),
@@ -155,13 +133,7 @@ impl State {
     }
 
     /// A call by a known caller: faults and rates first, then the operation.
-    fn admitted(
-        &mut self,
-        incoming: &Incoming,
-        caller: &Caller,
-        place: &Place,
-        outgoing: &mut Outgoing,
-    ) -> Answer {
+    fn admitted(&mut self, incoming: &Incoming, caller: &Caller, place: &Place, outgoing: &mut Outgoing) -> Answer {
         let name = format!("{}:{}", incoming.service, incoming.operation);
         let struck: Vec<(Timing, Effect)> = self
             .faults
@@ -177,20 +149,14 @@ impl State {
                     Effect::Delay(seconds) => outgoing.delay += crate::behaviour::span(*seconds),
                     Effect::Drop => {
                         outgoing.drop = true;
-                        return Err(ApiError::new(
-                            "ConnectionDropped",
-                            "The connection was dropped.",
-                        )
-                        .with_status(500));
+                        return Err(ApiError::new("ConnectionDropped", "The connection was dropped.").with_status(500));
                     }
                     Effect::Deny => return Err(denied(incoming, caller, place)),
                     Effect::Throttle => return Err(ApiError::throttled()),
                     Effect::InternalError => return Err(internal(incoming.service)),
-                    Effect::Error {
-                        code,
-                        message,
-                        status,
-                    } => return Err(ApiError::new(code, message).with_status(*status)),
+                    Effect::Error { code, message, status } => {
+                        return Err(ApiError::new(code, message).with_status(*status));
+                    }
                 }
             }
             Ok(())
@@ -216,28 +182,12 @@ impl State {
         }
         if incoming.service == "ecs" {
             let seed = self.options.seed;
-            let world = self
-                .worlds
-                .entry(place.clone())
-                .or_insert_with(|| World::new(place.clone(), seed));
-            let around = Around {
-                durations: &self.options.durations,
-                outside: &self.outside,
-            };
-            let ctx = Ctx {
-                sim: Sim::new(world, around, now),
-                request,
-                caller,
-                options: &self.options,
-            };
+            let world = self.worlds.entry(place.clone()).or_insert_with(|| World::new(place.clone(), seed));
+            let around = Around { durations: &self.options.durations, outside: &self.outside };
+            let ctx = Ctx { sim: Sim::new(world, around, now), request, caller, options: &self.options };
             return ecs::run(operation, ctx);
         }
-        let call = outside::Call {
-            outside: &mut self.outside,
-            place,
-            now,
-            request,
-        };
+        let call = outside::Call { outside: &mut self.outside, place, now, request };
         match incoming.service {
             "ecr" => outside::ecr::run(operation, call),
             "ssm" => outside::ssm::run(operation, call),
@@ -278,59 +228,30 @@ fn resource(incoming: &Incoming, place: &Place) -> String {
     let cluster = ecs::last_segment(request.text("cluster").unwrap_or("default"));
     let first = |list: &str| request.texts(list).first().copied();
     if incoming.service == "ecs" {
-        let service = request
-            .text("service")
-            .or_else(|| request.text("serviceName"))
-            .or_else(|| first("services"));
+        let service = request.text("service").or_else(|| request.text("serviceName")).or_else(|| first("services"));
         if let Some(service) = service {
-            return place.arn(
-                "ecs",
-                format_args!("service/{cluster}/{}", ecs::last_segment(service)),
-            );
+            return place.arn("ecs", format_args!("service/{cluster}/{}", ecs::last_segment(service)));
         }
-        if let Some(arn) = request
-            .text("resourceArn")
-            .or_else(|| request.text("serviceDeploymentArn"))
-        {
+        if let Some(arn) = request.text("resourceArn").or_else(|| request.text("serviceDeploymentArn")) {
             return arn.to_owned();
         }
         return match incoming.operation.as_str() {
-            "RegisterTaskDefinition" => place.arn(
-                "ecs",
-                format_args!(
-                    "task-definition/{}:*",
-                    request.text("family").unwrap_or("*")
-                ),
-            ),
-            "DescribeClusters" => place.arn(
-                "ecs",
-                format_args!(
-                    "cluster/{}",
-                    ecs::last_segment(first("clusters").unwrap_or("default"))
-                ),
-            ),
+            "RegisterTaskDefinition" => {
+                place.arn("ecs", format_args!("task-definition/{}:*", request.text("family").unwrap_or("*")))
+            }
+            "DescribeClusters" => {
+                place.arn("ecs", format_args!("cluster/{}", ecs::last_segment(first("clusters").unwrap_or("default"))))
+            }
             "DescribeTasks" | "ListTasks" => place.arn("ecs", format_args!("task/{cluster}/*")),
             _ => "*".to_owned(),
         };
     }
     match incoming.service {
         "ssm" => {
-            let name = request
-                .text("Name")
-                .or_else(|| first("Names"))
-                .unwrap_or("*");
-            place.arn(
-                "ssm",
-                format_args!("parameter/{}", name.trim_start_matches('/')),
-            )
+            let name = request.text("Name").or_else(|| first("Names")).unwrap_or("*");
+            place.arn("ssm", format_args!("parameter/{}", name.trim_start_matches('/')))
         }
-        "ecr" => place.arn(
-            "ecr",
-            format_args!(
-                "repository/{}",
-                request.text("repositoryName").unwrap_or("*")
-            ),
-        ),
+        "ecr" => place.arn("ecr", format_args!("repository/{}", request.text("repositoryName").unwrap_or("*"))),
         "secretsmanager" => request.text("SecretId").unwrap_or("*").to_owned(),
         "sts" => request.text("RoleArn").unwrap_or("*").to_owned(),
         _ => "*".to_owned(),

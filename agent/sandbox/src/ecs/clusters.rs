@@ -9,43 +9,20 @@ use crate::model::{Cluster, Object, Phase, ServiceStatus};
 impl Cluster {
     pub(crate) fn new(name: &str, instances: u32) -> Self {
         let mut wire = Object::new();
-        put(
-            &mut wire,
-            "settings",
-            json!([{ "name": "containerInsights", "value": "disabled" }]),
-        );
-        put(
-            &mut wire,
-            "capacityProviders",
-            json!(["FARGATE", "FARGATE_SPOT"]),
-        );
+        put(&mut wire, "settings", json!([{ "name": "containerInsights", "value": "disabled" }]));
+        put(&mut wire, "capacityProviders", json!(["FARGATE", "FARGATE_SPOT"]));
         put(&mut wire, "defaultCapacityProviderStrategy", json!([]));
-        Self {
-            name: name.to_owned(),
-            active: true,
-            wire,
-            tags: Vec::new(),
-            instances,
-        }
+        Self { name: name.to_owned(), active: true, wire, tags: Vec::new(), instances }
     }
 }
 
 /// Members of a cluster that come as they went.
-const KEPT: [&str; 5] = [
-    "settings",
-    "configuration",
-    "capacityProviders",
-    "defaultCapacityProviderStrategy",
-    "serviceConnectDefaults",
-];
+const KEPT: [&str; 5] =
+    ["settings", "configuration", "capacityProviders", "defaultCapacityProviderStrategy", "serviceConnectDefaults"];
 
 impl Ctx<'_> {
     pub(crate) fn create_cluster(&mut self) -> Answer {
-        let name = self
-            .request
-            .text("clusterName")
-            .unwrap_or("default")
-            .to_owned();
+        let name = self.request.text("clusterName").unwrap_or("default").to_owned();
         let mut cluster = Cluster::new(&name, self.options.container_instances);
         put(&mut cluster.wire, "capacityProviders", json!([]));
         for member in KEPT {
@@ -55,11 +32,7 @@ impl Ctx<'_> {
         }
         cluster.tags = tags_of(self.request);
         let world = &mut *self.sim.world;
-        world
-            .clusters
-            .entry(name.clone())
-            .and_modify(|old| old.active = true)
-            .or_insert(cluster);
+        world.clusters.entry(name.clone()).and_modify(|old| old.active = true).or_insert(cluster);
         Ok(json!({ "cluster": self.show_cluster(&name, true) }))
     }
 
@@ -72,11 +45,7 @@ impl Ctx<'_> {
             for name in &names {
                 let name = last_segment(name);
                 let instances = self.options.container_instances;
-                self.sim
-                    .world
-                    .clusters
-                    .entry(name.to_owned())
-                    .or_insert_with(|| Cluster::new(name, instances));
+                self.sim.world.clusters.entry(name.to_owned()).or_insert_with(|| Cluster::new(name, instances));
             }
         }
         let tags = self.request.includes("TAGS");
@@ -85,9 +54,7 @@ impl Ctx<'_> {
             match self.sim.world.clusters.get(last_segment(name)) {
                 Some(cluster) => found.push(self.show_cluster(&cluster.name, tags)),
                 None if name.starts_with("arn:") => failures.push(missing(name)),
-                None => failures.push(missing(
-                    &self.sim.world.ecs_arn(format_args!("cluster/{name}")),
-                )),
+                None => failures.push(missing(&self.sim.world.ecs_arn(format_args!("cluster/{name}")))),
             }
         }
         Ok(json!({ "clusters": found, "failures": failures }))
@@ -99,12 +66,7 @@ impl Ctx<'_> {
             .clusters
             .values()
             .filter(|cluster| cluster.active)
-            .map(|cluster| {
-                (
-                    cluster.name.clone(),
-                    world.ecs_arn(format_args!("cluster/{}", cluster.name)),
-                )
-            })
+            .map(|cluster| (cluster.name.clone(), world.ecs_arn(format_args!("cluster/{}", cluster.name))))
             .collect();
         let (arns, next) = self.page(all, 100)?;
         Ok(with_token(json!({ "clusterArns": arns }), next))
@@ -142,11 +104,7 @@ impl Ctx<'_> {
         let wanted = self.request.texts("capacityProviders");
         let mut names: Vec<String> = vec!["FARGATE".to_owned(), "FARGATE_SPOT".to_owned()];
         for cluster in self.sim.world.clusters.values() {
-            for provider in cluster.wire["capacityProviders"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
+            for provider in cluster.wire["capacityProviders"].as_array().into_iter().flatten().filter_map(Value::as_str)
             {
                 if !names.iter().any(|name| name == provider) {
                     names.push(provider.to_owned());
@@ -172,28 +130,19 @@ impl Ctx<'_> {
             })
             .collect();
         let (items, next) = self.page(all, 10)?;
-        Ok(with_token(
-            json!({ "capacityProviders": items, "failures": failures }),
-            next,
-        ))
+        Ok(with_token(json!({ "capacityProviders": items, "failures": failures }), next))
     }
 
     /// The namespace that Service Connect takes when a service names none.
     pub(crate) fn default_namespace(&self, cluster: &str) -> Option<Value> {
         let cluster = self.sim.world.clusters.get(cluster)?;
-        cluster
-            .wire
-            .get("serviceConnectDefaults")
-            .map(|defaults| defaults["namespace"].clone())
+        cluster.wire.get("serviceConnectDefaults").map(|defaults| defaults["namespace"].clone())
     }
 
     pub(crate) fn default_strategy(&self, cluster: &str) -> Option<Value> {
         let cluster = self.sim.world.clusters.get(cluster)?;
         let strategy = cluster.wire.get("defaultCapacityProviderStrategy")?;
-        strategy
-            .as_array()
-            .filter(|entries| !entries.is_empty())
-            .map(|_| strategy.clone())
+        strategy.as_array().filter(|entries| !entries.is_empty()).map(|_| strategy.clone())
     }
 }
 

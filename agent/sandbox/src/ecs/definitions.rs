@@ -18,12 +18,7 @@ impl Ctx<'_> {
         if self.options.shuffle_sets {
             normalise::shuffle(&mut wire, &mut world.ids);
         }
-        let revision = world
-            .families
-            .get(&family)
-            .and_then(|family| family.keys().last().copied())
-            .unwrap_or(0)
-            + 1;
+        let revision = world.families.get(&family).and_then(|family| family.keys().last().copied()).unwrap_or(0) + 1;
         let arn = world.ecs_arn(format_args!("task-definition/{family}:{revision}"));
         let mut full = Object::new();
         put(&mut full, "taskDefinitionArn", arn.as_str());
@@ -36,19 +31,8 @@ impl Ctx<'_> {
         put(&mut full, "registeredBy", self.caller.arn.as_str());
         let awsvpc = full.get("networkMode").and_then(Value::as_str) == Some("awsvpc");
         // The simulation works on the shuffled order too, so that answers agree with each other.
-        let containers = if self.options.shuffle_sets {
-            normalise::containers(&full)
-        } else {
-            containers
-        };
-        let definition = Definition {
-            arn,
-            family: family.clone(),
-            revision,
-            wire: full,
-            containers,
-            awsvpc,
-        };
+        let containers = if self.options.shuffle_sets { normalise::containers(&full) } else { containers };
+        let definition = Definition { arn, family: family.clone(), revision, wire: full, containers, awsvpc };
         let definition = TaskDefinition {
             definition: Arc::new(definition),
             active: true,
@@ -56,48 +40,30 @@ impl Ctx<'_> {
             tags: tags_of(self.request),
         };
         let answer = show(&definition, true);
-        world
-            .families
-            .entry(family)
-            .or_default()
-            .insert(revision, definition);
+        world.families.entry(family).or_default().insert(revision, definition);
         Ok(answer)
     }
 
     pub(crate) fn describe_task_definition(&mut self) -> Answer {
         let reference = self.request.text("taskDefinition").unwrap_or_default();
-        let definition = self
-            .find_definition(reference)
-            .ok_or_else(|| ApiError::client("Unable to describe task definition."))?;
+        let definition =
+            self.find_definition(reference).ok_or_else(|| ApiError::client("Unable to describe task definition."))?;
         Ok(show(definition, self.request.includes("TAGS")))
     }
 
     pub(crate) fn deregister_task_definition(&mut self) -> Answer {
         let reference = self.request.text("taskDefinition").unwrap_or_default();
-        if !reference
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.contains(':'))
-        {
-            return Err(ApiError::client(
-                "The specified task definition is missing a revision.",
-            ));
+        if !reference.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+            return Err(ApiError::client("The specified task definition is missing a revision."));
         }
         let (family, revision) = self
             .find_definition(reference)
             .map(|found| (found.definition.family.clone(), found.definition.revision))
             .ok_or_else(|| ApiError::client("The specified task definition does not exist."))?;
         let now = self.now();
-        let found = self
-            .sim
-            .world
-            .families
-            .get_mut(&family)
-            .and_then(|family| family.get_mut(&revision));
+        let found = self.sim.world.families.get_mut(&family).and_then(|family| family.get_mut(&revision));
         let Some(found) = found else {
-            return Err(ApiError::client(
-                "The specified task definition does not exist.",
-            ));
+            return Err(ApiError::client("The specified task definition does not exist."));
         };
         found.active = false;
         found.deregistered_at.get_or_insert(now);
@@ -115,23 +81,12 @@ impl Ctx<'_> {
             "INACTIVE" => false,
             _ => return Ok(json!({ "taskDefinitionArns": [] })),
         };
-        let families = self
-            .sim
-            .world
-            .families
-            .iter()
-            .filter(|(name, _)| family.is_none_or(|family| family == *name));
+        let families = self.sim.world.families.iter().filter(|(name, _)| family.is_none_or(|family| family == *name));
         let mut all: Vec<(String, String)> = families
             .flat_map(|(name, revisions)| {
-                revisions
-                    .iter()
-                    .filter(|(_, definition)| definition.active == active)
-                    .map(move |(revision, definition)| {
-                        (
-                            format!("{name} {revision:010}"),
-                            definition.definition.arn.clone(),
-                        )
-                    })
+                revisions.iter().filter(|(_, definition)| definition.active == active).map(
+                    move |(revision, definition)| (format!("{name} {revision:010}"), definition.definition.arn.clone()),
+                )
             })
             .collect();
         if self.request.text("sort") == Some("DESC") {
@@ -167,20 +122,8 @@ impl Ctx<'_> {
 
 fn show(definition: &TaskDefinition, tags: bool) -> Value {
     let mut wire = definition.definition.wire.clone();
-    put(
-        &mut wire,
-        "status",
-        if definition.active {
-            "ACTIVE"
-        } else {
-            "INACTIVE"
-        },
-    );
-    put_some(
-        &mut wire,
-        "deregisteredAt",
-        definition.deregistered_at.map(|moment| moment.wire()),
-    );
+    put(&mut wire, "status", if definition.active { "ACTIVE" } else { "INACTIVE" });
+    put_some(&mut wire, "deregisteredAt", definition.deregistered_at.map(|moment| moment.wire()));
     let mut answer = json!({ "taskDefinition": wire });
     if tags {
         answer["tags"] = json!(definition.tags);
@@ -191,11 +134,7 @@ fn show(definition: &TaskDefinition, tags: bool) -> Value {
 fn compatibilities(wire: &Object) -> Value {
     let awsvpc = wire.get("networkMode").and_then(Value::as_str) == Some("awsvpc");
     let sized = wire.contains_key("cpu") && wire.contains_key("memory");
-    if awsvpc && sized {
-        json!(["EC2", "FARGATE"])
-    } else {
-        json!(["EC2"])
-    }
+    if awsvpc && sized { json!(["EC2", "FARGATE"]) } else { json!(["EC2"]) }
 }
 
 fn attributes(wire: &Object) -> Value {
@@ -209,8 +148,5 @@ fn attributes(wire: &Object) -> Value {
     if wire.contains_key("taskRoleArn") {
         names.push("com.amazonaws.ecs.capability.task-iam-role");
     }
-    names
-        .into_iter()
-        .map(|name| json!({ "name": name }))
-        .collect()
+    names.into_iter().map(|name| json!({ "name": name })).collect()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::ecs::show::put_platform;
 use crate::ecs::{Ctx, missing, put, put_some, with_token};
 use crate::error::{Answer, ApiError};
-use crate::model::{Counts, Object, Service, ServiceDeployment, ServiceKey, Status, World};
+use crate::model::{Counts, Monitor, Object, Service, ServiceDeployment, ServiceKey, Status, World};
 use crate::sim::queue::Event;
 use crate::sim::rollout::counts;
 
@@ -46,15 +46,9 @@ impl Ctx<'_> {
         let arns = self.batch("serviceRevisionArns", 20, "serviceRevisionArns")?;
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for arn in &arns {
-            let service = self
-                .service_of(arn)
-                .map(|key| &self.sim.world.services[&key]);
-            let revision = service.and_then(|service| {
-                service
-                    .revisions
-                    .iter()
-                    .position(|revision| revision.arn == *arn)
-            });
+            let service = self.service_of(arn).map(|key| &self.sim.world.services[&key]);
+            let revision =
+                service.and_then(|service| service.revisions.iter().position(|revision| revision.arn == *arn));
             match (service, revision) {
                 (Some(service), Some(at)) => found.push(show_revision(self.sim.world, service, at)),
                 _ => failures.push(missing(arn)),
@@ -64,19 +58,12 @@ impl Ctx<'_> {
     }
 
     pub(crate) fn stop_service_deployment(&mut self) -> Answer {
-        let arn = self
-            .request
-            .text("serviceDeploymentArn")
-            .unwrap_or_default()
-            .to_owned();
+        let arn = self.request.text("serviceDeploymentArn").unwrap_or_default().to_owned();
         if self.request.text("stopType") == Some("ABORT") {
             return Err(ApiError::invalid("The stop type ABORT is not supported."));
         }
         let Some((key, at)) = self.find_record(&arn) else {
-            return Err(ApiError::new(
-                "ServiceDeploymentNotFoundException",
-                "The service deployment does not exist.",
-            ));
+            return Err(ApiError::new("ServiceDeploymentNotFoundException", "The service deployment does not exist."));
         };
         let now = self.now();
         let after = self.sim.durations().rollback_stop_pending;
@@ -95,10 +82,7 @@ impl Ctx<'_> {
                 record.status = Status::RollbackRequested;
                 record.updated_at = now;
                 let deployment = record.deployment;
-                self.sim
-                    .world
-                    .queue
-                    .push(now.plus(after), Event::RollBack(key, deployment));
+                self.sim.world.queue.push(now.plus(after), Event::RollBack(key, deployment));
             }
             _ => {}
         }
@@ -116,10 +100,7 @@ impl Ctx<'_> {
 
     fn find_record(&self, arn: &str) -> Option<(ServiceKey, usize)> {
         let key = self.service_of(arn)?;
-        let at = self.sim.world.services[&key]
-            .history
-            .iter()
-            .position(|record| record.arn == arn)?;
+        let at = self.sim.world.services[&key].history.iter().position(|record| record.arn == arn)?;
         Some((key, at))
     }
 }
@@ -128,27 +109,11 @@ fn brief(world: &World, service: &Service, record: &ServiceDeployment) -> Value 
     let mut wire = Object::new();
     put(&mut wire, "serviceDeploymentArn", record.arn.as_str());
     put(&mut wire, "serviceArn", service.arn.as_str());
-    put(
-        &mut wire,
-        "clusterArn",
-        world.ecs_arn(format_args!("cluster/{}", service.cluster)),
-    );
-    put_some(
-        &mut wire,
-        "startedAt",
-        record.started_at.map(|moment| moment.wire()),
-    );
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
+    put_some(&mut wire, "startedAt", record.started_at.map(|moment| moment.wire()));
     put(&mut wire, "createdAt", record.created_at.wire());
-    put_some(
-        &mut wire,
-        "finishedAt",
-        record.finished_at.map(|moment| moment.wire()),
-    );
-    put(
-        &mut wire,
-        "targetServiceRevisionArn",
-        service.revisions[record.target].arn.as_str(),
-    );
+    put_some(&mut wire, "finishedAt", record.finished_at.map(|moment| moment.wire()));
+    put(&mut wire, "targetServiceRevisionArn", service.revisions[record.target].arn.as_str());
     put(&mut wire, "status", record.status.wire());
     put_some(&mut wire, "statusReason", record.reason.as_deref());
     Value::Object(wire)
@@ -168,64 +133,40 @@ fn show(world: &World, key: ServiceKey, at: usize) -> Value {
     let mut wire = Object::new();
     put(&mut wire, "serviceDeploymentArn", record.arn.as_str());
     put(&mut wire, "serviceArn", service.arn.as_str());
-    put(
-        &mut wire,
-        "clusterArn",
-        world.ecs_arn(format_args!("cluster/{}", service.cluster)),
-    );
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
     put(&mut wire, "createdAt", record.created_at.wire());
-    put_some(
-        &mut wire,
-        "startedAt",
-        record.started_at.map(|moment| moment.wire()),
-    );
-    put_some(
-        &mut wire,
-        "finishedAt",
-        record.finished_at.map(|moment| moment.wire()),
-    );
-    put_some(
-        &mut wire,
-        "stoppedAt",
-        record.stopped_at.map(|moment| moment.wire()),
-    );
+    put_some(&mut wire, "startedAt", record.started_at.map(|moment| moment.wire()));
+    put_some(&mut wire, "finishedAt", record.finished_at.map(|moment| moment.wire()));
+    put_some(&mut wire, "stoppedAt", record.stopped_at.map(|moment| moment.wire()));
     put(&mut wire, "updatedAt", record.updated_at.wire());
-    put(
-        &mut wire,
-        "sourceServiceRevisions",
-        record
-            .sources
-            .iter()
-            .map(|source| counted(*source))
-            .collect::<Vec<_>>(),
-    );
+    put(&mut wire, "sourceServiceRevisions", record.sources.iter().map(|source| counted(*source)).collect::<Vec<_>>());
     put(&mut wire, "targetServiceRevision", counted(record.target));
     put(&mut wire, "status", record.status.wire());
     put_some(&mut wire, "statusReason", record.reason.as_deref());
-    put(
-        &mut wire,
-        "deploymentConfiguration",
-        record.configuration.clone(),
-    );
+    put(&mut wire, "deploymentConfiguration", record.configuration.clone());
     if let Some(rollback) = &record.rollback {
         let mut back = Object::new();
         put(&mut back, "reason", rollback.reason.as_str());
         put(&mut back, "startedAt", rollback.at.wire());
-        put_some(
-            &mut back,
-            "serviceRevisionArn",
-            rollback
-                .revision
-                .map(|at| service.revisions[at].arn.clone()),
-        );
+        put_some(&mut back, "serviceRevisionArn", rollback.revision.map(|at| service.revisions[at].arn.clone()));
         put(&mut wire, "rollback", back);
     }
     let breaker = json!({
         "status": record.breaker.wire(), "failureCount": record.breaker_count, "threshold": record.breaker_threshold,
     });
     put(&mut wire, "deploymentCircuitBreaker", breaker);
-    put(&mut wire, "alarms", json!({ "status": "DISABLED" }));
+    put(&mut wire, "alarms", alarms(record));
     Value::Object(wire)
+}
+
+/// Alarms are watched, but none of them ever fires.
+fn alarms(record: &ServiceDeployment) -> Value {
+    let configured = &record.configuration["alarms"];
+    if configured["enable"] != json!(true) {
+        return json!({ "status": "DISABLED" });
+    }
+    let monitor = if record.status.terminal() { Monitor::Complete } else { Monitor::Monitoring };
+    json!({ "status": monitor.wire(), "alarmNames": configured["alarmNames"] })
 }
 
 fn show_revision(world: &World, service: &Service, at: usize) -> Value {
@@ -234,36 +175,19 @@ fn show_revision(world: &World, service: &Service, at: usize) -> Value {
     let mut wire = Object::new();
     put(&mut wire, "serviceRevisionArn", revision.arn.as_str());
     put(&mut wire, "serviceArn", service.arn.as_str());
-    put(
-        &mut wire,
-        "clusterArn",
-        world.ecs_arn(format_args!("cluster/{}", service.cluster)),
-    );
-    put(
-        &mut wire,
-        "taskDefinition",
-        revision.definition.arn.as_str(),
-    );
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
+    put(&mut wire, "taskDefinition", revision.definition.arn.as_str());
     put_platform(&mut wire, template, &revision.platform);
     for list in ["loadBalancers", "serviceRegistries"] {
-        put(
-            &mut wire,
-            list,
-            template.get(list).cloned().unwrap_or_else(|| json!([])),
-        );
+        put(&mut wire, list, template.get(list).cloned().unwrap_or_else(|| json!([])));
     }
-    put_some(
-        &mut wire,
-        "networkConfiguration",
-        template.get("networkConfiguration").cloned(),
-    );
+    put_some(&mut wire, "networkConfiguration", template.get("networkConfiguration").cloned());
     let images: Vec<Value> = revision
         .digests
         .iter()
         .flat_map(|digests| {
             revision.definition.containers.iter().map(|container| {
-                let mut image =
-                    json!({ "containerName": container.name, "image": container.image });
+                let mut image = json!({ "containerName": container.name, "image": container.image });
                 if let Some(digest) = digests.get(&container.name) {
                     image["imageDigest"] = json!(digest);
                 }
@@ -273,37 +197,17 @@ fn show_revision(world: &World, service: &Service, at: usize) -> Value {
         .collect();
     put(&mut wire, "containerImages", images);
     put(&mut wire, "guardDutyEnabled", false);
-    let connect = template
-        .get("serviceConnectConfiguration")
-        .cloned()
-        .unwrap_or_else(|| json!({ "enabled": false }));
+    let connect = template.get("serviceConnectConfiguration").cloned().unwrap_or_else(|| json!({ "enabled": false }));
     put(&mut wire, "serviceConnectConfiguration", connect);
-    put(
-        &mut wire,
-        "volumeConfigurations",
-        template
-            .get("volumeConfigurations")
-            .cloned()
-            .unwrap_or_else(|| json!([])),
-    );
+    put(&mut wire, "volumeConfigurations", template.get("volumeConfigurations").cloned().unwrap_or_else(|| json!([])));
     put(&mut wire, "createdAt", revision.created_at.wire());
     put(
         &mut wire,
         "vpcLatticeConfigurations",
-        template
-            .get("vpcLatticeConfigurations")
-            .cloned()
-            .unwrap_or_else(|| json!([])),
+        template.get("vpcLatticeConfigurations").cloned().unwrap_or_else(|| json!([])),
     );
-    let resolved: Vec<Value> = service
-        .target_groups(at)
-        .into_iter()
-        .map(|(group, _)| json!({ "targetGroupArn": group }))
-        .collect();
-    put(
-        &mut wire,
-        "resolvedConfiguration",
-        json!({ "loadBalancers": resolved }),
-    );
+    let resolved: Vec<Value> =
+        service.target_groups(at).into_iter().map(|(group, _)| json!({ "targetGroupArn": group })).collect();
+    put(&mut wire, "resolvedConfiguration", json!({ "loadBalancers": resolved }));
     Value::Object(wire)
 }

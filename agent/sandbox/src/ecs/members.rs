@@ -33,33 +33,22 @@ pub(crate) const IN_PLACE: [&str; 7] = [
 pub(crate) fn fill(member: &str, mut value: Value, namespace: Option<&Value>) -> Value {
     match member {
         "networkConfiguration" => {
-            if let Some(network) = value
-                .get_mut("awsvpcConfiguration")
-                .and_then(Value::as_object_mut)
-            {
+            if let Some(network) = value.get_mut("awsvpcConfiguration").and_then(Value::as_object_mut) {
                 network.entry("securityGroups").or_insert(json!([]));
                 network.entry("assignPublicIp").or_insert(json!("DISABLED"));
             }
         }
-        "serviceConnectConfiguration" => {
-            if value["enabled"] == json!(true) {
-                if let (None, Some(namespace)) = (value.get("namespace"), namespace) {
-                    value["namespace"] = namespace.clone();
-                }
-                if let Some(log) = value
-                    .get_mut("logConfiguration")
-                    .and_then(Value::as_object_mut)
-                {
-                    log.entry("secretOptions").or_insert(json!([]));
-                }
+        "serviceConnectConfiguration" if value["enabled"] == json!(true) => {
+            if let (None, Some(namespace)) = (value.get("namespace"), namespace) {
+                value["namespace"] = namespace.clone();
+            }
+            if let Some(log) = value.get_mut("logConfiguration").and_then(Value::as_object_mut) {
+                log.entry("secretOptions").or_insert(json!([]));
             }
         }
         "volumeConfigurations" => {
             for volume in value.as_array_mut().into_iter().flatten() {
-                if let Some(volume) = volume
-                    .get_mut("managedEBSVolume")
-                    .and_then(Value::as_object_mut)
-                {
+                if let Some(volume) = volume.get_mut("managedEBSVolume").and_then(Value::as_object_mut) {
                     volume.entry("filesystemType").or_insert(json!("xfs"));
                 }
             }
@@ -84,10 +73,8 @@ fn canonical(value: &Value) -> Value {
             Value::Array(items)
         }
         Value::Object(fields) => {
-            let mut fields: Vec<(String, Value)> = fields
-                .iter()
-                .map(|(name, field)| (name.clone(), canonical(field)))
-                .collect();
+            let mut fields: Vec<(String, Value)> =
+                fields.iter().map(|(name, field)| (name.clone(), canonical(field))).collect();
             fields.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(fields.into_iter().collect())
         }
@@ -120,10 +107,7 @@ pub(crate) fn deployment_configuration(
         merged.insert(member.clone(), nested(member, value));
     }
     let defaults = [
-        (
-            "deploymentCircuitBreaker",
-            nested("deploymentCircuitBreaker", &json!({})),
-        ),
+        ("deploymentCircuitBreaker", nested("deploymentCircuitBreaker", &json!({}))),
         ("maximumPercent", json!(if daemon { 100 } else { 200 })),
         ("minimumHealthyPercent", json!(if daemon { 0 } else { 100 })),
         ("strategy", json!("ROLLING")),
@@ -151,12 +135,10 @@ fn nested(member: &str, value: &Value) -> Value {
         })),
         "alarms" => over(json!({ "alarmNames": [], "enable": false, "rollback": false })),
         "linearConfiguration" => over(json!({ "stepPercent": 10.0, "stepBakeTimeInMinutes": 6 })),
-        "canaryConfiguration" => {
-            over(json!({ "canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10 }))
+        "canaryConfiguration" => over(json!({ "canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10 })),
+        "earlySuccessCriteria" => {
+            over(json!({ "enable": false, "healthyPercent": 100, "sourceServiceRevisionCleanup": "BLOCKING" }))
         }
-        "earlySuccessCriteria" => over(
-            json!({ "enable": false, "healthyPercent": 100, "sourceServiceRevisionCleanup": "BLOCKING" }),
-        ),
         "lifecycleHooks" => value
             .as_array()
             .into_iter()
@@ -170,10 +152,7 @@ fn nested(member: &str, value: &Value) -> Value {
                     hook["timeoutConfiguration"] = json!({});
                 }
                 let timeout = &mut hook["timeoutConfiguration"];
-                for (name, value) in [
-                    ("timeoutInMinutes", json!(1440)),
-                    ("action", json!("ROLLBACK")),
-                ] {
+                for (name, value) in [("timeoutInMinutes", json!(1440)), ("action", json!("ROLLBACK"))] {
                     if timeout.get(name).is_none() {
                         timeout[name] = value;
                     }
@@ -188,77 +167,46 @@ fn nested(member: &str, value: &Value) -> Value {
 fn check_configuration(merged: &Object) -> Result<(), ApiError> {
     let number = |name: &str| merged.get(name).and_then(Value::as_i64).unwrap_or_default();
     if number("maximumPercent") < 100 {
-        return Err(ApiError::invalid(
-            "maximumPercent must be greater than or equal to 100.",
-        ));
+        return Err(ApiError::invalid("maximumPercent must be greater than or equal to 100."));
     }
     if number("minimumHealthyPercent") < 0 {
+        return Err(ApiError::invalid("minimumHealthyPercent must be greater than or equal to 0."));
+    }
+    if number("maximumPercent") == 100 && number("minimumHealthyPercent") == 100 {
         return Err(ApiError::invalid(
-            "minimumHealthyPercent must be greater than or equal to 0.",
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
         ));
     }
-    if number("maximumPercent") == 100 && number("minimumHealthyPercent") >= 100 {
-        return Err(ApiError::invalid(
-            "Invalid minimumHealthyPercent and maximumPercent combination: both are 100.",
-        ));
-    }
-    let strategy = merged
-        .get("strategy")
-        .and_then(Value::as_str)
-        .unwrap_or("ROLLING");
+    let strategy = merged.get("strategy").and_then(Value::as_str).unwrap_or("ROLLING");
     if strategy != "ROLLING" {
-        return Err(ApiError::unsupported(format!(
-            "The sandbox does not emulate the deployment strategy {strategy}."
-        )));
+        return Err(ApiError::unsupported(format!("The sandbox does not emulate the deployment strategy {strategy}.")));
     }
-    let unused = [
-        ("linearConfiguration", "LINEAR"),
-        ("canaryConfiguration", "CANARY"),
-    ];
+    let early = merged.get("earlySuccessCriteria").is_some_and(|criteria| criteria["enable"] == json!(true));
+    let hooks = merged.get("lifecycleHooks").and_then(Value::as_array).is_some_and(|hooks| !hooks.is_empty());
+    if early || hooks {
+        return Err(ApiError::unsupported("The sandbox does not emulate lifecycle hooks and early success criteria."));
+    }
+    let unused = [("linearConfiguration", "LINEAR"), ("canaryConfiguration", "CANARY")];
     for (member, needed) in unused {
         if merged.contains_key(member) {
-            return Err(ApiError::invalid(format!(
-                "{member} is only allowed with the deployment strategy {needed}."
-            )));
+            return Err(ApiError::invalid(format!("{member} is only allowed with the deployment strategy {needed}.")));
         }
     }
     Ok(())
 }
 
 /// Checks load balancers against the containers of the definition.
-pub(crate) fn check_load_balancers(
-    balancers: &Value,
-    definition: &Definition,
-) -> Result<(), ApiError> {
+pub(crate) fn check_load_balancers(balancers: &Value, definition: &Definition) -> Result<(), ApiError> {
     for balancer in balancers.as_array().into_iter().flatten() {
         let name = balancer["containerName"].as_str().unwrap_or_default();
-        if !definition
-            .containers
-            .iter()
-            .any(|container| container.name == name)
-        {
-            return Err(ApiError::invalid(format!(
-                "The container {name} does not exist in the task definition."
-            )));
+        if !definition.containers.iter().any(|container| container.name == name) {
+            return Err(ApiError::invalid(format!("The container {name} does not exist in the task definition.")));
         }
         let port = &balancer["containerPort"];
-        let containers = definition
-            .wire
-            .get("containerDefinitions")
-            .and_then(Value::as_array);
-        let container = containers
-            .into_iter()
-            .flatten()
-            .find(|container| container["name"] == json!(name));
-        let mapped = container
-            .and_then(|container| container["portMappings"].as_array())
-            .into_iter()
-            .flatten();
-        if port.is_u64()
-            && !mapped
-                .into_iter()
-                .any(|mapping| mapping["containerPort"] == *port)
-        {
+        let containers = definition.wire.get("containerDefinitions").and_then(Value::as_array);
+        let container = containers.into_iter().flatten().find(|container| container["name"] == json!(name));
+        let mapped = container.and_then(|container| container["portMappings"].as_array()).into_iter().flatten();
+        if port.is_u64() && !mapped.into_iter().any(|mapping| mapping["containerPort"] == *port) {
             return Err(ApiError::invalid(format!(
                 "The container {name} did not have a container port {port} defined."
             )));
@@ -268,15 +216,12 @@ pub(crate) fn check_load_balancers(
 }
 
 /// Checks `networkConfiguration` against the network mode of the definition.
-pub(crate) fn check_network(
-    network: Option<&Value>,
-    definition: &Definition,
-) -> Result<(), ApiError> {
+pub(crate) fn check_network(network: Option<&Value>, definition: &Definition) -> Result<(), ApiError> {
     let given = network.is_some_and(|network| network.get("awsvpcConfiguration").is_some());
     match (definition.awsvpc, given) {
-        (true, false) => Err(ApiError::invalid(
-            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-        )),
+        (true, false) => {
+            Err(ApiError::invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."))
+        }
         (false, true) => Err(ApiError::invalid(
             "Network Configuration is not valid for the given networkMode of this task definition.",
         )),
@@ -289,33 +234,17 @@ pub(crate) fn platform(template: &Object) -> Platform {
     let provider = template
         .get("capacityProviderStrategy")
         .and_then(Value::as_array)
-        .and_then(|entries| {
-            entries
-                .iter()
-                .max_by_key(|entry| (entry["base"].as_u64(), entry["weight"].as_u64()))
-        })
+        .and_then(|entries| entries.iter().max_by_key(|entry| (entry["base"].as_u64(), entry["weight"].as_u64())))
         .and_then(|entry| entry["capacityProvider"].as_str())
         .map(str::to_owned);
-    let launch = template
-        .get("launchType")
-        .and_then(Value::as_str)
-        .unwrap_or("EC2");
-    let fargate = provider.as_deref().map_or(launch == "FARGATE", |provider| {
-        provider.starts_with("FARGATE")
+    let launch = template.get("launchType").and_then(Value::as_str).unwrap_or("EC2");
+    let fargate = provider.as_deref().map_or(launch == "FARGATE", |provider| provider.starts_with("FARGATE"));
+    let version = fargate.then(|| match template.get("platformVersion").and_then(Value::as_str) {
+        None | Some("LATEST") => "1.4.0".to_owned(),
+        Some(pinned) => pinned.to_owned(),
     });
-    let version = fargate.then(
-        || match template.get("platformVersion").and_then(Value::as_str) {
-            None | Some("LATEST") => "1.4.0".to_owned(),
-            Some(pinned) => pinned.to_owned(),
-        },
-    );
     let launch_type = if fargate { "FARGATE" } else { launch };
-    Platform {
-        fargate,
-        launch_type: launch_type.to_owned(),
-        provider,
-        version,
-    }
+    Platform { fargate, launch_type: launch_type.to_owned(), provider, version }
 }
 
 /// The service-linked role, for services that need it.
@@ -326,8 +255,7 @@ pub(crate) fn service_role(account: &str) -> String {
 /// The members of a new service that change in place, with their defaults.
 pub(crate) fn settings(request: Request<'_>, daemon: bool) -> Result<Object, ApiError> {
     let mut settings = Object::new();
-    let configuration =
-        deployment_configuration(None, request.get("deploymentConfiguration"), daemon)?;
+    let configuration = deployment_configuration(None, request.get("deploymentConfiguration"), daemon)?;
     put(&mut settings, "deploymentConfiguration", configuration);
     let defaults = [
         ("placementConstraints", json!([])),
@@ -338,17 +266,10 @@ pub(crate) fn settings(request: Request<'_>, daemon: bool) -> Result<Object, Api
         ("enableECSManagedTags", json!(false)),
         ("propagateTags", json!("NONE")),
         ("enableExecuteCommand", json!(false)),
-        (
-            "availabilityZoneRebalancing",
-            json!(if daemon { "DISABLED" } else { "ENABLED" }),
-        ),
+        ("availabilityZoneRebalancing", json!(if daemon { "DISABLED" } else { "ENABLED" })),
     ];
     for (member, default) in defaults {
-        put(
-            &mut settings,
-            member,
-            request.get(member).cloned().unwrap_or(default),
-        );
+        put(&mut settings, member, request.get(member).cloned().unwrap_or(default));
     }
     Ok(settings)
 }

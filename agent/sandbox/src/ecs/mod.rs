@@ -60,9 +60,7 @@ pub(crate) fn run(operation: &str, mut ctx: Ctx<'_>) -> Answer {
         "TagResource" => ctx.tag_resource(),
         "UntagResource" => ctx.untag_resource(),
         "ListTagsForResource" => ctx.list_tags(),
-        other => Err(ApiError::unsupported(format!(
-            "The sandbox does not know ecs:{other}."
-        ))),
+        other => Err(ApiError::unsupported(format!("The sandbox does not know ecs:{other}."))),
     }
 }
 
@@ -77,10 +75,7 @@ impl Ctx<'_> {
         let world = &mut *self.sim.world;
         if self.options.auto_create_clusters {
             let instances = self.options.container_instances;
-            world
-                .clusters
-                .entry(name.clone())
-                .or_insert_with(|| Cluster::new(&name, instances));
+            world.clusters.entry(name.clone()).or_insert_with(|| Cluster::new(&name, instances));
         }
         match world.clusters.get(&name) {
             Some(cluster) if cluster.active => Ok(name),
@@ -91,19 +86,14 @@ impl Ctx<'_> {
     /// The service of a name or ARN in a cluster, in whatever state.
     pub(crate) fn find_service(&self, cluster: &str, service: &str) -> Option<ServiceKey> {
         let name = last_segment(service);
-        self.sim
-            .world
-            .names
-            .get(&(cluster.to_owned(), name.to_owned()))
-            .copied()
+        self.sim.world.names.get(&(cluster.to_owned(), name.to_owned())).copied()
     }
 
     /// The service that a request means, or the error that it does not exist.
     pub(crate) fn service_named(&mut self, member: &str) -> Result<ServiceKey, ApiError> {
         let cluster = self.cluster()?;
         let name = self.request.text(member).unwrap_or_default();
-        self.find_service(&cluster, name)
-            .ok_or_else(ApiError::service_not_found)
+        self.find_service(&cluster, name).ok_or_else(ApiError::service_not_found)
     }
 
     /// The task definition of a family, a `family:revision` or an ARN.
@@ -115,10 +105,7 @@ impl Ctx<'_> {
         let revisions = self.sim.world.families.get(family)?;
         match revision {
             Some(revision) => revisions.get(&revision),
-            None => revisions
-                .values()
-                .rev()
-                .find(|definition| definition.active),
+            None => revisions.values().rev().find(|definition| definition.active),
         }
     }
 
@@ -126,9 +113,7 @@ impl Ctx<'_> {
     pub(crate) fn usable_definition(&self, reference: &str) -> Result<TaskDefinition, ApiError> {
         match self.find_definition(reference) {
             None => Err(ApiError::client("TaskDefinition not found.")),
-            Some(definition) if !definition.active => {
-                Err(ApiError::client("TaskDefinition is inactive"))
-            }
+            Some(definition) if !definition.active => Err(ApiError::client("TaskDefinition is inactive")),
             Some(definition) => Ok(definition.clone()),
         }
     }
@@ -144,26 +129,15 @@ impl Ctx<'_> {
             Some(size @ 1..=100) => size as usize,
             Some(_) => return Err(ApiError::invalid("maxResults must be between 1 and 100.")),
         };
-        let paging = Paging {
-            token: self.request.text("nextToken"),
-            size,
-            short: self.options.short_pages,
-        };
+        let paging = Paging { token: self.request.text("nextToken"), size, short: self.options.short_pages };
         page(items, &paging).map_err(|_| ApiError::invalid("Invalid token in request."))
     }
 
     /// Refuses a batch that is longer than the operation allows.
-    pub(crate) fn batch(
-        &self,
-        member: &str,
-        limit: usize,
-        what: &str,
-    ) -> Result<Vec<String>, ApiError> {
+    pub(crate) fn batch(&self, member: &str, limit: usize, what: &str) -> Result<Vec<String>, ApiError> {
         let items = self.request.texts(member);
         if items.len() > limit {
-            return Err(ApiError::invalid(format!(
-                "{what} cannot have more than {limit} elements"
-            )));
+            return Err(ApiError::invalid(format!("{what} cannot have more than {limit} elements")));
         }
         Ok(items.into_iter().map(str::to_owned).collect())
     }

@@ -32,45 +32,28 @@ pub(crate) fn task_definition(request: Request<'_>) -> Result<Object, ApiError> 
     let family = request.text("family").unwrap_or_default();
     if family.is_empty()
         || family.len() > 255
-        || !family
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        || !family.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     {
         return Err(ApiError::client("Family contains invalid characters."));
     }
-    let fargate = request
-        .texts("requiresCompatibilities")
-        .contains(&"FARGATE");
+    let fargate = request.texts("requiresCompatibilities").contains(&"FARGATE");
     let network = request.text("networkMode");
     if fargate && network != Some("awsvpc") {
-        return Err(ApiError::client(
-            "Fargate only supports network mode 'awsvpc'.",
-        ));
+        return Err(ApiError::client("Fargate only supports network mode 'awsvpc'."));
     }
     let cpu = request.text("cpu").map(cpu_units).transpose()?;
     let memory = request.text("memory").map(memory_mib).transpose()?;
     if fargate && (cpu.is_none() || memory.is_none()) {
-        return Err(ApiError::client(
-            "Fargate requires that 'cpu' and 'memory' be defined at the task level.",
-        ));
+        return Err(ApiError::client("Fargate requires that 'cpu' and 'memory' be defined at the task level."));
     }
-    let containers = request
-        .list("containerDefinitions")
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let containers = request.list("containerDefinitions").map(Vec::as_slice).unwrap_or_default();
     if containers.is_empty() {
         return Err(ApiError::client("Container list cannot be empty."));
     }
-    let mut names: Vec<&str> = containers
-        .iter()
-        .filter_map(|container| container["name"].as_str())
-        .collect();
+    let mut names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(ApiError::client(format!(
-            "Container names must be unique: {}.",
-            pair[0]
-        )));
+        return Err(ApiError::client(format!("Container names must be unique: {}.", pair[0])));
     }
     let mut wire = Object::new();
     put(&mut wire, "family", family);
@@ -80,31 +63,13 @@ pub(crate) fn task_definition(request: Request<'_>) -> Result<Object, ApiError> 
         check_container(&container, memory.is_some())?;
         filled.push(Value::Object(fill_container(container, network)));
     }
-    if filled
-        .iter()
-        .all(|container| container["essential"] == json!(false))
-    {
-        return Err(ApiError::client(
-            "At least one container must be essential.",
-        ));
+    if filled.iter().all(|container| container["essential"] == json!(false)) {
+        return Err(ApiError::client("At least one container must be essential."));
     }
     put(&mut wire, "containerDefinitions", filled);
-    let volumes = request
-        .list("volumes")
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .map(fill_volume)
-        .collect::<Vec<_>>();
+    let volumes = request.list("volumes").cloned().unwrap_or_default().into_iter().map(fill_volume).collect::<Vec<_>>();
     put(&mut wire, "volumes", volumes);
-    put(
-        &mut wire,
-        "placementConstraints",
-        request
-            .get("placementConstraints")
-            .cloned()
-            .unwrap_or_else(|| json!([])),
-    );
+    put(&mut wire, "placementConstraints", request.get("placementConstraints").cloned().unwrap_or_else(|| json!([])));
     for member in KEPT {
         if let Some(value) = request.get(member) {
             put(&mut wire, member, value.clone());
@@ -120,21 +85,12 @@ pub(crate) fn task_definition(request: Request<'_>) -> Result<Object, ApiError> 
 }
 
 fn check_container(container: &Object, task_memory: bool) -> Result<(), ApiError> {
-    let text = |name: &str| {
-        container
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |name: &str| container.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("name").is_empty() {
-        return Err(ApiError::client(
-            "Container.name should not be null or empty.",
-        ));
+        return Err(ApiError::client("Container.name should not be null or empty."));
     }
     if text("image").is_empty() {
-        return Err(ApiError::client(
-            "Container.image should not be null or empty.",
-        ));
+        return Err(ApiError::client("Container.image should not be null or empty."));
     }
     let sized = container.contains_key("memory") || container.contains_key("memoryReservation");
     if !sized && !task_memory {
@@ -152,13 +108,7 @@ fn fill_container(mut container: Object, network: Option<&str>) -> Object {
     };
     default("cpu", json!(0));
     default("essential", json!(true));
-    for list in [
-        "environment",
-        "mountPoints",
-        "volumesFrom",
-        "portMappings",
-        "systemControls",
-    ] {
+    for list in ["environment", "mountPoints", "volumesFrom", "portMappings", "systemControls"] {
         default(list, json!([]));
     }
     for mapping in container
@@ -189,18 +139,12 @@ fn fill_container(mut container: Object, network: Option<&str>) -> Object {
     {
         mount.entry("readOnly").or_insert(json!(false));
     }
-    if let Some(check) = container
-        .get_mut("healthCheck")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(check) = container.get_mut("healthCheck").and_then(Value::as_object_mut) {
         for (member, value) in [("interval", 30), ("timeout", 5), ("retries", 3)] {
             check.entry(member).or_insert(json!(value));
         }
     }
-    if let Some(log) = container
-        .get_mut("logConfiguration")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(log) = container.get_mut("logConfiguration").and_then(Value::as_object_mut) {
         log.entry("options").or_insert(json!({}));
         log.entry("secretOptions").or_insert(json!([]));
     }
@@ -210,16 +154,11 @@ fn fill_container(mut container: Object, network: Option<&str>) -> Object {
 fn fill_volume(mut volume: Value) -> Value {
     let fields = volume.as_object_mut();
     if let Some(fields) = fields
-        && !fields
-            .keys()
-            .any(|key| key.ends_with("Configuration") || key == "configuredAtLaunch")
+        && !fields.keys().any(|key| key.ends_with("Configuration") || key == "configuredAtLaunch")
     {
         fields.entry("host").or_insert(json!({}));
     }
-    if let Some(efs) = volume
-        .get_mut("efsVolumeConfiguration")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(efs) = volume.get_mut("efsVolumeConfiguration").and_then(Value::as_object_mut) {
         efs.entry("rootDirectory").or_insert(json!("/"));
     }
     volume
@@ -229,11 +168,7 @@ fn fill_volume(mut volume: Value) -> Value {
 fn cpu_units(text: &str) -> Result<String, ApiError> {
     let lower = text.trim().to_ascii_lowercase();
     let units = match lower.strip_suffix("vcpu") {
-        Some(number) => number
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .map(|number| (number * 1024.0).round() as u64),
+        Some(number) => number.trim().parse::<f64>().ok().map(|number| (number * 1024.0).round() as u64),
         None => lower.parse::<u64>().ok(),
     };
     units
@@ -245,11 +180,7 @@ fn cpu_units(text: &str) -> Result<String, ApiError> {
 fn memory_mib(text: &str) -> Result<String, ApiError> {
     let lower = text.trim().to_ascii_lowercase();
     let mib = match lower.strip_suffix("gb") {
-        Some(number) => number
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .map(|number| (number * 1024.0).round() as u64),
+        Some(number) => number.trim().parse::<f64>().ok().map(|number| (number * 1024.0).round() as u64),
         None => lower.parse::<u64>().ok(),
     };
     mib.map(|mib| mib.to_string())
@@ -258,30 +189,18 @@ fn memory_mib(text: &str) -> Result<String, ApiError> {
 
 /// Reorders what the service does not keep in order.
 pub(crate) fn shuffle(wire: &mut Object, ids: &mut Ids) {
-    let Some(containers) = wire
-        .get_mut("containerDefinitions")
-        .and_then(Value::as_array_mut)
-    else {
+    let Some(containers) = wire.get_mut("containerDefinitions").and_then(Value::as_array_mut) else {
         return;
     };
     ids.shuffle(containers);
     for container in containers {
-        for list in [
-            "environment",
-            "secrets",
-            "portMappings",
-            "volumesFrom",
-            "links",
-        ] {
+        for list in ["environment", "secrets", "portMappings", "volumesFrom", "links"] {
             if let Some(items) = container.get_mut(list).and_then(Value::as_array_mut) {
                 ids.shuffle(items);
             }
         }
     }
-    if let Some(items) = wire
-        .get_mut("requiresCompatibilities")
-        .and_then(Value::as_array_mut)
-    {
+    if let Some(items) = wire.get_mut("requiresCompatibilities").and_then(Value::as_array_mut) {
         ids.shuffle(items);
     }
 }
@@ -294,9 +213,7 @@ pub(crate) fn containers(wire: &Object) -> Vec<Container> {
         .flatten()
         .map(|container| {
             let text = |name: &str| container[name].as_str().unwrap_or_default().to_owned();
-            let seconds = |value: &Value, default: u64| {
-                Duration::from_secs(value.as_u64().unwrap_or(default))
-            };
+            let seconds = |value: &Value, default: u64| Duration::from_secs(value.as_u64().unwrap_or(default));
             let check = container.get("healthCheck").map(|check| HealthCheck {
                 interval: seconds(&check["interval"], 30),
                 retries: check["retries"].as_u64().unwrap_or(3) as u32,
@@ -308,10 +225,7 @@ pub(crate) fn containers(wire: &Object) -> Vec<Container> {
                 image: text("image"),
                 essential: container["essential"].as_bool().unwrap_or(true),
                 consistent: container["versionConsistency"] != json!("disabled"),
-                secrets: secrets
-                    .filter_map(|secret| secret["valueFrom"].as_str())
-                    .map(str::to_owned)
-                    .collect(),
+                secrets: secrets.filter_map(|secret| secret["valueFrom"].as_str()).map(str::to_owned).collect(),
                 check,
             }
         })

@@ -15,39 +15,25 @@ use crate::sim::rollout::Proposal;
 impl Ctx<'_> {
     pub(crate) fn create_service(&mut self) -> Answer {
         let cluster = self.cluster()?;
-        let name = self
-            .request
-            .text("serviceName")
-            .unwrap_or_default()
-            .to_owned();
+        let name = self.request.text("serviceName").unwrap_or_default().to_owned();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > 255 || !name.bytes().all(legal) {
-            return Err(ApiError::invalid(
-                "Service name contains invalid characters.",
-            ));
+            return Err(ApiError::invalid("Service name contains invalid characters."));
         }
         if let Some(answer) = self.repeated_create(&cluster)? {
             return Ok(answer);
         }
-        match self
-            .find_service(&cluster, &name)
-            .map(|key| self.sim.world.services[&key].status)
-        {
+        match self.find_service(&cluster, &name).map(|key| self.sim.world.services[&key].status) {
             Some(ServiceStatus::Active) => {
                 return Err(ApiError::invalid("Creation of service was not idempotent."));
             }
             Some(ServiceStatus::Draining) => {
-                return Err(ApiError::invalid(
-                    "Unable to Start a service that is still Draining.",
-                ));
+                return Err(ApiError::invalid("Unable to Start a service that is still Draining."));
             }
             Some(ServiceStatus::Inactive) | None => {}
         }
         let daemon = self.request.text("schedulingStrategy") == Some("DAEMON");
-        let controller = self
-            .request
-            .get("deploymentController")
-            .and_then(|controller| controller["type"].as_str());
+        let controller = self.request.get("deploymentController").and_then(|controller| controller["type"].as_str());
         if let Some(controller @ ("CODE_DEPLOY" | "EXTERNAL")) = controller {
             return Err(ApiError::unsupported(format!(
                 "The sandbox does not emulate the deployment controller {controller}."
@@ -72,10 +58,7 @@ impl Ctx<'_> {
         let key = ServiceKey(self.sim.world.next_key());
         let service = Service {
             key,
-            arn: self
-                .sim
-                .world
-                .ecs_arn(format_args!("service/{cluster}/{name}")),
+            arn: self.sim.world.ecs_arn(format_args!("service/{cluster}/{name}")),
             cluster: cluster.clone(),
             name: name.clone(),
             status: ServiceStatus::Active,
@@ -100,19 +83,10 @@ impl Ctx<'_> {
             world.services.remove(&old);
         }
         if let Some(token) = self.request.text("clientToken") {
-            world
-                .tokens
-                .insert((cluster, token.to_owned()), (self.request.0.clone(), key));
+            world.tokens.insert((cluster, token.to_owned()), (self.request.0.clone(), key));
         }
         let platform = platform(&template);
-        self.sim.open(
-            key,
-            Proposal {
-                template,
-                definition,
-                platform,
-            },
-        );
+        self.sim.open(key, Proposal { template, definition, platform });
         Ok(json!({ "service": self.show_service(key, true) }))
     }
 
@@ -122,25 +96,12 @@ impl Ctx<'_> {
             return Ok(None);
         };
         if token.len() > 36 {
-            return Err(ApiError::invalid(
-                "clientToken cannot be longer than 36 characters.",
-            ));
+            return Err(ApiError::invalid("clientToken cannot be longer than 36 characters."));
         }
-        let Some((request, key)) = self
-            .sim
-            .world
-            .tokens
-            .get(&(cluster.to_owned(), token.to_owned()))
-        else {
+        let Some((request, key)) = self.sim.world.tokens.get(&(cluster.to_owned(), token.to_owned())) else {
             return Ok(None);
         };
-        if !self
-            .sim
-            .world
-            .services
-            .get(key)
-            .is_some_and(|service| service.status == ServiceStatus::Active)
-        {
+        if !self.sim.world.services.get(key).is_some_and(|service| service.status == ServiceStatus::Active) {
             return Ok(None);
         }
         if request != self.request.0 {
@@ -152,42 +113,28 @@ impl Ctx<'_> {
     pub(crate) fn desired_count(&self) -> Result<Option<u32>, ApiError> {
         match self.request.get("desiredCount").and_then(Value::as_i64) {
             None => Ok(None),
-            Some(count) => u32::try_from(count)
-                .map(Some)
-                .map_err(|_| ApiError::invalid("Desired Count can not be negative.")),
+            Some(count) => {
+                u32::try_from(count).map(Some).map_err(|_| ApiError::invalid("Desired Count can not be negative."))
+            }
         }
     }
 
     /// The first template of a service.
-    fn template(
-        &mut self,
-        cluster: &str,
-        definition: &crate::model::Definition,
-    ) -> Result<Object, ApiError> {
+    fn template(&mut self, cluster: &str, definition: &crate::model::Definition) -> Result<Object, ApiError> {
         let request = self.request;
         let mut template = Object::new();
         put(&mut template, "taskDefinition", definition.arn.as_str());
-        let given = request
-            .list("capacityProviderStrategy")
-            .filter(|entries| !entries.is_empty());
+        let given = request.list("capacityProviderStrategy").filter(|entries| !entries.is_empty());
         match (given, request.text("launchType")) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::invalid(
                     "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
                 ));
             }
-            (Some(entries), None) => put(
-                &mut template,
-                "capacityProviderStrategy",
-                strategy(&json!(entries)),
-            ),
+            (Some(entries), None) => put(&mut template, "capacityProviderStrategy", strategy(&json!(entries))),
             (None, Some(launch)) => put(&mut template, "launchType", launch),
             (None, None) => match self.default_strategy(cluster) {
-                Some(default) => put(
-                    &mut template,
-                    "capacityProviderStrategy",
-                    strategy(&default),
-                ),
+                Some(default) => put(&mut template, "capacityProviderStrategy", strategy(&default)),
                 None => put(&mut template, "launchType", "EC2"),
             },
         }
@@ -203,20 +150,12 @@ impl Ctx<'_> {
             template.entry("platformVersion").or_insert(json!("LATEST"));
         }
         check_network(template.get("networkConfiguration"), definition)?;
-        check_load_balancers(
-            template.get("loadBalancers").unwrap_or(&Value::Null),
-            definition,
-        )?;
+        check_load_balancers(template.get("loadBalancers").unwrap_or(&Value::Null), definition)?;
         if definition.awsvpc
-            || template
-                .get("loadBalancers")
-                .and_then(Value::as_array)
-                .is_some_and(|all| !all.is_empty())
+            || template.get("loadBalancers").and_then(Value::as_array).is_some_and(|all| !all.is_empty())
         {
-            let role = request
-                .text("role")
-                .map(str::to_owned)
-                .unwrap_or_else(|| service_role(&self.sim.world.place.account));
+            let role =
+                request.text("role").map(str::to_owned).unwrap_or_else(|| service_role(&self.sim.world.place.account));
             put(&mut template, "roleArn", role);
         }
         Ok(template)
@@ -254,11 +193,7 @@ impl Ctx<'_> {
                 for deployment in &mut service.deployments {
                     deployment.desired = 0;
                 }
-                for record in service
-                    .history
-                    .iter_mut()
-                    .filter(|record| !record.status.terminal())
-                {
+                for record in service.history.iter_mut().filter(|record| !record.status.terminal()) {
                     record.close(Status::Stopped, now, counts.clone());
                 }
             }
@@ -281,10 +216,7 @@ impl Ctx<'_> {
             match self.find_service(&cluster, name) {
                 Some(key) => services.push(self.show_service(key, tags)),
                 None => {
-                    let arn = self
-                        .sim
-                        .world
-                        .ecs_arn(format_args!("service/{cluster}/{}", last_segment(name)));
+                    let arn = self.sim.world.ecs_arn(format_args!("service/{cluster}/{}", last_segment(name)));
                     failures.push(missing(if name.starts_with("arn:") { name } else { &arn }));
                 }
             }
@@ -304,13 +236,9 @@ impl Ctx<'_> {
             .map(|(_, key)| &world.services[key])
             .filter(|service| service.status == ServiceStatus::Active)
             .filter(|service| {
-                launch.is_none_or(|launch| {
-                    service.template().get("launchType").and_then(Value::as_str) == Some(launch)
-                })
+                launch.is_none_or(|launch| service.template().get("launchType").and_then(Value::as_str) == Some(launch))
             })
-            .filter(|service| {
-                scheduling.is_none_or(|wanted| (wanted == "DAEMON") == service.daemon)
-            })
+            .filter(|service| scheduling.is_none_or(|wanted| (wanted == "DAEMON") == service.daemon))
             .map(|service| (service.name.clone(), service.arn.clone()))
             .collect();
         let (arns, next) = self.page(all, 10)?;

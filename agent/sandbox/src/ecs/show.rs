@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ecs::{Ctx, put, put_some};
-use crate::model::{
-    Deployment, Object, Phase, Platform, Rollout, Service, ServiceKey, ServiceStatus, World,
-};
+use crate::model::{Deployment, Object, Phase, Platform, Rollout, Service, ServiceKey, ServiceStatus, World};
 use crate::sim::rollout::counts;
 
 impl Ctx<'_> {
@@ -21,29 +19,15 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
     };
     let template = service.template();
     let revision = &service.revisions[service.primary().revision];
-    let listed: &[Deployment] = if service.status == ServiceStatus::Inactive {
-        &[]
-    } else {
-        &service.deployments
-    };
+    let listed: &[Deployment] = if service.status == ServiceStatus::Inactive { &[] } else { &service.deployments };
     let shares = shares(world, service);
-    let (running, pending) = shares
-        .iter()
-        .fold((0, 0), |sum, share| (sum.0 + share.0, sum.1 + share.1));
+    let (running, pending) = shares.iter().fold((0, 0), |sum, share| (sum.0 + share.0, sum.1 + share.1));
     let mut wire = Object::new();
     put(&mut wire, "serviceArn", service.arn.as_str());
     put(&mut wire, "serviceName", service.name.as_str());
-    put(
-        &mut wire,
-        "clusterArn",
-        world.ecs_arn(format_args!("cluster/{}", service.cluster)),
-    );
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", service.cluster)));
     for list in ["loadBalancers", "serviceRegistries"] {
-        put(
-            &mut wire,
-            list,
-            template.get(list).cloned().unwrap_or_else(|| json!([])),
-        );
+        put(&mut wire, list, template.get(list).cloned().unwrap_or_else(|| json!([])));
     }
     let status = match service.status {
         ServiceStatus::Active => "ACTIVE",
@@ -60,11 +44,7 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
     if revision.platform.fargate {
         put(&mut wire, "platformFamily", "Linux");
     }
-    put(
-        &mut wire,
-        "taskDefinition",
-        revision.definition.arn.as_str(),
-    );
+    put(&mut wire, "taskDefinition", revision.definition.arn.as_str());
     let deployments: Vec<Value> = listed
         .iter()
         .zip(&shares)
@@ -83,21 +63,13 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
         .collect();
     put(&mut wire, "events", events);
     put(&mut wire, "createdAt", service.created_at.wire());
-    put_some(
-        &mut wire,
-        "networkConfiguration",
-        template.get("networkConfiguration").cloned(),
-    );
+    put_some(&mut wire, "networkConfiguration", template.get("networkConfiguration").cloned());
     put(&mut wire, "createdBy", service.created_by.as_str());
     if tags {
         put(&mut wire, "tags", json!(service.tags));
     }
     if service.status == ServiceStatus::Active {
-        put_some(
-            &mut wire,
-            "currentServiceDeployment",
-            service.history.last().map(|record| record.arn.clone()),
-        );
+        put_some(&mut wire, "currentServiceDeployment", service.history.last().map(|record| record.arn.clone()));
         let revisions: Vec<Value> = counts(world, key)
             .into_iter()
             .rev()
@@ -116,18 +88,9 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
 /// Running and pending tasks by entry of the deployments list.
 fn shares(world: &World, service: &Service) -> Vec<(u32, u32)> {
     let mut shares = vec![(0, 0); service.deployments.len()];
-    for task in service
-        .tasks
-        .iter()
-        .filter_map(|task| world.tasks.get(task))
-        .filter(|task| task.live())
-    {
+    for task in service.tasks.iter().filter_map(|task| world.tasks.get(task)).filter(|task| task.live()) {
         let owner = task.service.map(|(_, owner)| owner);
-        let Some(at) = service
-            .deployments
-            .iter()
-            .position(|entry| Some(entry.key) == owner)
-        else {
+        let Some(at) = service.deployments.iter().position(|entry| Some(entry.key) == owner) else {
             continue;
         };
         if task.phase == Phase::Running {
@@ -139,25 +102,12 @@ fn shares(world: &World, service: &Service) -> Vec<(u32, u32)> {
     shares
 }
 
-fn deployment(
-    service: &Service,
-    entry: &Deployment,
-    primary: bool,
-    (running, pending): (u32, u32),
-) -> Value {
+fn deployment(service: &Service, entry: &Deployment, primary: bool, (running, pending): (u32, u32)) -> Value {
     let revision = &service.revisions[entry.revision];
     let mut wire = Object::new();
     put(&mut wire, "id", entry.id.as_str());
-    put(
-        &mut wire,
-        "status",
-        if primary { "PRIMARY" } else { "ACTIVE" },
-    );
-    put(
-        &mut wire,
-        "taskDefinition",
-        revision.definition.arn.as_str(),
-    );
+    put(&mut wire, "status", if primary { "PRIMARY" } else { "ACTIVE" });
+    put(&mut wire, "taskDefinition", revision.definition.arn.as_str());
     put(&mut wire, "desiredCount", entry.desired);
     put(&mut wire, "pendingCount", pending);
     put(&mut wire, "runningCount", running);
@@ -165,11 +115,7 @@ fn deployment(
     put(&mut wire, "createdAt", entry.created_at.wire());
     put(&mut wire, "updatedAt", entry.updated_at.wire());
     put_platform(&mut wire, &revision.template, &revision.platform);
-    put_some(
-        &mut wire,
-        "networkConfiguration",
-        revision.template.get("networkConfiguration").cloned(),
-    );
+    put_some(&mut wire, "networkConfiguration", revision.template.get("networkConfiguration").cloned());
     let state = match entry.rollout {
         Rollout::InProgress => "IN_PROGRESS",
         Rollout::Completed => "COMPLETED",
@@ -177,11 +123,7 @@ fn deployment(
     };
     put(&mut wire, "rolloutState", state);
     put(&mut wire, "rolloutStateReason", entry.reason.as_str());
-    for member in [
-        "serviceConnectConfiguration",
-        "volumeConfigurations",
-        "vpcLatticeConfigurations",
-    ] {
+    for member in ["serviceConnectConfiguration", "volumeConfigurations", "vpcLatticeConfigurations"] {
         put_some(&mut wire, member, revision.template.get(member).cloned());
     }
     Value::Object(wire)

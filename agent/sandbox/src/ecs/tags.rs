@@ -10,17 +10,10 @@ use crate::model::World;
 impl Ctx<'_> {
     pub(crate) fn tag_resource(&mut self) -> Answer {
         let new = self.request.list("tags").cloned().unwrap_or_default();
-        if new
-            .iter()
-            .any(|tag| tag["key"].as_str().is_none_or(str::is_empty))
-        {
+        if new.iter().any(|tag| tag["key"].as_str().is_none_or(str::is_empty)) {
             return Err(ApiError::invalid("Tag keys cannot be empty."));
         }
-        if new.iter().any(|tag| {
-            tag["key"]
-                .as_str()
-                .is_some_and(|key| key.starts_with("aws:"))
-        }) {
+        if new.iter().any(|tag| tag["key"].as_str().is_some_and(|key| key.starts_with("aws:"))) {
             return Err(ApiError::invalid("Tag keys cannot start with aws:."));
         }
         let tags = self.tags_of_arn()?;
@@ -35,8 +28,7 @@ impl Ctx<'_> {
 
     pub(crate) fn untag_resource(&mut self) -> Answer {
         let keys: Vec<Value> = self.request.list("tagKeys").cloned().unwrap_or_default();
-        self.tags_of_arn()?
-            .retain(|tag| !keys.contains(&tag["key"]));
+        self.tags_of_arn()?.retain(|tag| !keys.contains(&tag["key"]));
         Ok(json!({}))
     }
 
@@ -46,10 +38,7 @@ impl Ctx<'_> {
 
     fn tags_of_arn(&mut self) -> Result<&mut Vec<Value>, ApiError> {
         let arn = self.request.text("resourceArn").unwrap_or_default();
-        let Some(path) = arn
-            .strip_prefix("arn:")
-            .and_then(|arn| arn.splitn(5, ':').nth(4))
-        else {
+        let Some(path) = arn.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4)) else {
             return Err(ApiError::invalid("Invalid ARN."));
         };
         let (kind, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -59,10 +48,7 @@ impl Ctx<'_> {
 
 fn find<'a>(world: &'a mut World, kind: &str, path: &str) -> Option<&'a mut Vec<Value>> {
     match kind {
-        "cluster" => world
-            .clusters
-            .get_mut(path)
-            .map(|cluster| &mut cluster.tags),
+        "cluster" => world.clusters.get_mut(path).map(|cluster| &mut cluster.tags),
         "service" => {
             let (cluster, name) = path.split_once('/')?;
             let key = world.names.get(&(cluster.to_owned(), name.to_owned()))?;
@@ -71,11 +57,7 @@ fn find<'a>(world: &'a mut World, kind: &str, path: &str) -> Option<&'a mut Vec<
         "task-definition" => {
             let (family, revision) = path.rsplit_once(':')?;
             let revision = revision.parse().ok()?;
-            world
-                .families
-                .get_mut(family)?
-                .get_mut(&revision)
-                .map(|definition| &mut definition.tags)
+            world.families.get_mut(family)?.get_mut(&revision).map(|definition| &mut definition.tags)
         }
         "task" => {
             let key = world.task_ids.get(last_segment(path))?;

@@ -12,50 +12,29 @@ impl Ctx<'_> {
     pub(crate) fn run_task(&mut self) -> Answer {
         let cluster = self.cluster()?;
         let request = self.request;
-        let definition = self
-            .usable_definition(request.text("taskDefinition").unwrap_or_default())?
-            .definition;
+        let definition = self.usable_definition(request.text("taskDefinition").unwrap_or_default())?.definition;
         let count = request.count("count").unwrap_or(1);
         if !(1..=10).contains(&count) {
             return Err(ApiError::invalid("count must be between 1 and 10."));
         }
         let mut template = Object::new();
-        put(
-            &mut template,
-            "launchType",
-            request.text("launchType").unwrap_or("EC2"),
-        );
-        put_some(
-            &mut template,
-            "capacityProviderStrategy",
-            request.get("capacityProviderStrategy").map(strategy),
-        );
-        put_some(
-            &mut template,
-            "platformVersion",
-            request.text("platformVersion"),
-        );
+        put(&mut template, "launchType", request.text("launchType").unwrap_or("EC2"));
+        put_some(&mut template, "capacityProviderStrategy", request.get("capacityProviderStrategy").map(strategy));
+        put_some(&mut template, "platformVersion", request.text("platformVersion"));
         check_network(request.get("networkConfiguration"), &definition)?;
-        let network = request
-            .get("networkConfiguration")
-            .map(|network| fill("networkConfiguration", network.clone(), None));
+        let network =
+            request.get("networkConfiguration").map(|network| fill("networkConfiguration", network.clone(), None));
         let new = NewTask {
             cluster,
             service: None,
             revision: None,
-            group: request
-                .text("group")
-                .map_or_else(|| format!("family:{}", definition.family), str::to_owned),
+            group: request.text("group").map_or_else(|| format!("family:{}", definition.family), str::to_owned),
             started_by: request.text("startedBy").map(str::to_owned),
             platform: platform(&template),
             definition,
             network: network.unwrap_or_default(),
             execute_command: request.flag("enableExecuteCommand").unwrap_or(false),
-            overrides: request
-                .get("overrides")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            overrides: request.get("overrides").and_then(Value::as_object).cloned().unwrap_or_default(),
             tags: tags_of(request),
             digests: None,
             balanced: false,
@@ -77,14 +56,10 @@ impl Ctx<'_> {
 
     pub(crate) fn stop_task(&mut self) -> Answer {
         let cluster = self.cluster()?;
-        let Some(key) = self.find_task(&cluster, self.request.text("task").unwrap_or_default())
-        else {
+        let Some(key) = self.find_task(&cluster, self.request.text("task").unwrap_or_default()) else {
             return Err(ApiError::invalid("The referenced task was not found."));
         };
-        let reason = self
-            .request
-            .text("reason")
-            .unwrap_or("Task stopped by user");
+        let reason = self.request.text("reason").unwrap_or("Task stopped by user");
         self.sim.stop_task(key, "UserInitiated", reason);
         if let Some((service, _)) = self.sim.world.tasks[&key].service {
             let after = self.sim.durations().scheduler_pass;
@@ -100,19 +75,12 @@ impl Ctx<'_> {
         let (family, started_by) = (request.text("family"), request.text("startedBy"));
         let wanted = request.text("desiredStatus").unwrap_or("RUNNING");
         if started_by.is_some()
-            && ["family", "serviceName", "containerInstance"]
-                .iter()
-                .any(|member| request.has(member))
+            && ["family", "serviceName", "containerInstance"].iter().any(|member| request.has(member))
         {
-            return Err(ApiError::invalid(
-                "startedBy cannot be combined with another filter.",
-            ));
+            return Err(ApiError::invalid("startedBy cannot be combined with another filter."));
         }
         let service = match request.text("serviceName") {
-            Some(name) => Some(
-                self.find_service(&cluster, name)
-                    .ok_or_else(ApiError::service_not_found)?,
-            ),
+            Some(name) => Some(self.find_service(&cluster, name).ok_or_else(ApiError::service_not_found)?),
             None => None,
         };
         let world = &self.sim.world;
@@ -125,16 +93,10 @@ impl Ctx<'_> {
                 "STOPPED" => !task.live(),
                 _ => false,
             })
-            .filter(|task| {
-                service.is_none_or(|key| task.service.is_some_and(|(owner, _)| owner == key))
-            })
+            .filter(|task| service.is_none_or(|key| task.service.is_some_and(|(owner, _)| owner == key)))
             .filter(|task| family.is_none_or(|family| task.definition.family == family))
             .filter(|task| started_by.is_none_or(|by| task.started_by.as_deref() == Some(by)))
-            .filter(|task| {
-                request
-                    .text("launchType")
-                    .is_none_or(|launch| task.platform.launch_type == launch)
-            })
+            .filter(|task| request.text("launchType").is_none_or(|launch| task.platform.launch_type == launch))
             .map(|task| (format!("{:020}", task.key.0), task.arn.clone()))
             .collect();
         let (arns, next) = self.page(all, 100)?;
@@ -153,12 +115,7 @@ impl Ctx<'_> {
             match self.find_task(&cluster, reference) {
                 Some(key) => tasks.push(show(self.sim.world, key, tags)),
                 None if reference.starts_with("arn:") => failures.push(missing(reference)),
-                None => failures.push(missing(
-                    &self
-                        .sim
-                        .world
-                        .ecs_arn(format_args!("task/{cluster}/{reference}")),
-                )),
+                None => failures.push(missing(&self.sim.world.ecs_arn(format_args!("task/{cluster}/{reference}")))),
             }
         }
         Ok(json!({ "tasks": tasks, "failures": failures }))
@@ -169,22 +126,10 @@ fn show(world: &World, key: TaskKey, tags: bool) -> Value {
     let task = &world.tasks[&key];
     let mut wire = Object::new();
     put(&mut wire, "attachments", attachments(task));
-    put(
-        &mut wire,
-        "attributes",
-        json!([{ "name": "ecs.cpu-architecture", "value": "x86_64" }]),
-    );
+    put(&mut wire, "attributes", json!([{ "name": "ecs.cpu-architecture", "value": "x86_64" }]));
     put(&mut wire, "availabilityZone", task.zone.as_str());
-    put_some(
-        &mut wire,
-        "capacityProviderName",
-        task.platform.provider.as_deref(),
-    );
-    put(
-        &mut wire,
-        "clusterArn",
-        world.ecs_arn(format_args!("cluster/{}", task.cluster)),
-    );
+    put_some(&mut wire, "capacityProviderName", task.platform.provider.as_deref());
+    put(&mut wire, "clusterArn", world.ecs_arn(format_args!("cluster/{}", task.cluster)));
     if task.connectivity_at.is_some() {
         put(&mut wire, "connectivity", "CONNECTED");
     }
@@ -193,11 +138,7 @@ fn show(world: &World, key: TaskKey, tags: bool) -> Value {
     let size = |name: &str| task.definition.wire.get(name).cloned();
     put_some(&mut wire, "cpu", size("cpu"));
     put_some(&mut wire, "memory", size("memory"));
-    put(
-        &mut wire,
-        "desiredStatus",
-        if task.live() { "RUNNING" } else { "STOPPED" },
-    );
+    put(&mut wire, "desiredStatus", if task.live() { "RUNNING" } else { "STOPPED" });
     put(&mut wire, "enableExecuteCommand", task.execute_command);
     put(&mut wire, "group", task.group.as_str());
     put(&mut wire, "healthStatus", task.health.wire());
@@ -209,12 +150,8 @@ fn show(world: &World, key: TaskKey, tags: bool) -> Value {
     if let Some(version) = &task.platform.version {
         put(&mut wire, "platformVersion", version.as_str());
         put(&mut wire, "platformFamily", "Linux");
-        let storage = task
-            .definition
-            .wire
-            .get("ephemeralStorage")
-            .cloned()
-            .unwrap_or_else(|| json!({ "sizeInGiB": 20 }));
+        let storage =
+            task.definition.wire.get("ephemeralStorage").cloned().unwrap_or_else(|| json!({ "sizeInGiB": 20 }));
         put(&mut wire, "ephemeralStorage", storage.clone());
         put(&mut wire, "fargateEphemeralStorage", storage);
     }
@@ -236,11 +173,7 @@ fn show(world: &World, key: TaskKey, tags: bool) -> Value {
     for (member, moment) in moments {
         put_some(&mut wire, member, moment.map(|moment| moment.wire()));
     }
-    put(
-        &mut wire,
-        "tags",
-        if tags { json!(task.tags) } else { json!([]) },
-    );
+    put(&mut wire, "tags", if tags { json!(task.tags) } else { json!([]) });
     put(&mut wire, "taskArn", task.arn.as_str());
     put(&mut wire, "taskDefinitionArn", task.definition.arn.as_str());
     put(&mut wire, "version", task.version);
@@ -249,17 +182,9 @@ fn show(world: &World, key: TaskKey, tags: bool) -> Value {
 
 fn overrides(task: &Task) -> Value {
     let mut overrides = task.overrides.clone();
-    let named: Vec<Value> = task
-        .containers
-        .iter()
-        .map(|container| json!({ "name": container.name }))
-        .collect();
-    overrides
-        .entry("containerOverrides")
-        .or_insert(json!(named));
-    overrides
-        .entry("inferenceAcceleratorOverrides")
-        .or_insert(json!([]));
+    let named: Vec<Value> = task.containers.iter().map(|container| json!({ "name": container.name })).collect();
+    overrides.entry("containerOverrides").or_insert(json!(named));
+    overrides.entry("inferenceAcceleratorOverrides").or_insert(json!([]));
     Value::Object(overrides)
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::ecs::members::{
-    IN_PLACE, REVISED, check_load_balancers, check_network, deployment_configuration, fill,
-    platform, same, service_role, strategy,
+    IN_PLACE, REVISED, check_load_balancers, check_network, deployment_configuration, fill, platform, same,
+    service_role, strategy,
 };
 use crate::ecs::{Ctx, put};
 use crate::error::{Answer, ApiError};
@@ -17,19 +17,12 @@ impl Ctx<'_> {
         let request = self.request;
         let service = &self.sim.world.services[&key];
         if service.status != ServiceStatus::Active {
-            return Err(ApiError::new(
-                "ServiceNotActiveException",
-                "Service was not ACTIVE.",
-            ));
+            return Err(ApiError::new("ServiceNotActiveException", "Service was not ACTIVE."));
         }
         let daemon = service.daemon;
-        let controller = request
-            .get("deploymentController")
-            .and_then(|controller| controller["type"].as_str());
+        let controller = request.get("deploymentController").and_then(|controller| controller["type"].as_str());
         if controller.is_some_and(|controller| controller != "ECS") {
-            return Err(ApiError::unsupported(
-                "The sandbox only emulates the deployment controller ECS.",
-            ));
+            return Err(ApiError::unsupported("The sandbox only emulates the deployment controller ECS."));
         }
         let desired = self.desired_count()?;
         if daemon && desired.is_some() {
@@ -38,11 +31,7 @@ impl Ctx<'_> {
             ));
         }
         let configuration = match request.get("deploymentConfiguration") {
-            Some(given) => Some(deployment_configuration(
-                Some(service.configuration()),
-                Some(given),
-                daemon,
-            )?),
+            Some(given) => Some(deployment_configuration(Some(service.configuration()), Some(given), daemon)?),
             None => None,
         };
         // Everything is checked before anything changes.
@@ -51,11 +40,7 @@ impl Ctx<'_> {
             return Err(ApiError::service_not_found());
         };
         if let Some(configuration) = configuration {
-            put(
-                &mut service.settings,
-                "deploymentConfiguration",
-                configuration,
-            );
+            put(&mut service.settings, "deploymentConfiguration", configuration);
         }
         for member in IN_PLACE {
             if let Some(value) = request.get(member) {
@@ -86,15 +71,12 @@ impl Ctx<'_> {
         let service = &self.sim.world.services[&key];
         let cluster = service.cluster.clone();
         let old = service.template().clone();
-        let mut definition = service.revisions[service.primary().revision]
-            .definition
-            .clone();
+        let mut definition = service.revisions[service.primary().revision].definition.clone();
         let mut template = old.clone();
         let mut triggered = force;
         if let Some(reference) = request.text("taskDefinition") {
             definition = self.usable_definition(reference)?.definition;
-            triggered |=
-                self.options.same_value_triggers || old["taskDefinition"] != json!(definition.arn);
+            triggered |= self.options.same_value_triggers || old["taskDefinition"] != json!(definition.arn);
             put(&mut template, "taskDefinition", definition.arn.as_str());
         } else if force {
             self.check_still_usable(&definition.arn)?;
@@ -110,10 +92,7 @@ impl Ctx<'_> {
             let mut value = fill(member, given.clone(), namespace.as_ref());
             let unchanged = match old.get(member) {
                 Some(old) => same(old, &value),
-                None => {
-                    value.as_array().is_some_and(Vec::is_empty)
-                        || value == json!({ "enabled": false })
-                }
+                None => value.as_array().is_some_and(Vec::is_empty) || value == json!({ "enabled": false }),
             };
             triggered |= self.options.same_value_triggers || !unchanged;
             if !unchanged {
@@ -125,20 +104,10 @@ impl Ctx<'_> {
             return Ok(None);
         }
         check_network(template.get("networkConfiguration"), &definition)?;
-        check_load_balancers(
-            template.get("loadBalancers").unwrap_or(&Value::Null),
-            &definition,
-        )?;
-        let balanced = template
-            .get("loadBalancers")
-            .and_then(Value::as_array)
-            .is_some_and(|all| !all.is_empty());
+        check_load_balancers(template.get("loadBalancers").unwrap_or(&Value::Null), &definition)?;
+        let balanced = template.get("loadBalancers").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         if (definition.awsvpc || balanced) && !template.contains_key("roleArn") {
-            put(
-                &mut template,
-                "roleArn",
-                service_role(&self.sim.world.place.account),
-            );
+            put(&mut template, "roleArn", service_role(&self.sim.world.place.account));
         }
         let platform = platform(&template);
         if platform.fargate {
@@ -146,11 +115,7 @@ impl Ctx<'_> {
         } else {
             template.remove("platformVersion");
         }
-        Ok(Some(Proposal {
-            template,
-            definition,
-            platform,
-        }))
+        Ok(Some(Proposal { template, definition, platform }))
     }
 
     fn check_still_usable(&self, arn: &str) -> Result<(), ApiError> {
@@ -158,17 +123,9 @@ impl Ctx<'_> {
     }
 
     /// A change of the strategy needs a forced deployment in the same call.
-    fn change_strategy(
-        &self,
-        template: &mut Object,
-        given: &Value,
-        force: bool,
-    ) -> Result<(), ApiError> {
+    fn change_strategy(&self, template: &mut Object, given: &Value, force: bool) -> Result<(), ApiError> {
         let new = strategy(given);
-        let old = template
-            .get("capacityProviderStrategy")
-            .cloned()
-            .unwrap_or_else(|| json!([]));
+        let old = template.get("capacityProviderStrategy").cloned().unwrap_or_else(|| json!([]));
         if same(&old, &new) {
             return Ok(());
         }
@@ -180,11 +137,7 @@ impl Ctx<'_> {
         let was_fargate = platform(template).fargate;
         if new.as_array().is_none_or(Vec::is_empty) {
             template.remove("capacityProviderStrategy");
-            put(
-                template,
-                "launchType",
-                if was_fargate { "FARGATE" } else { "EC2" },
-            );
+            put(template, "launchType", if was_fargate { "FARGATE" } else { "EC2" });
         } else {
             template.remove("launchType");
             put(template, "capacityProviderStrategy", new);

@@ -16,10 +16,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(auto_create: bool) -> Self {
-        Self {
-            auto_create,
-            by_reference: BTreeMap::new(),
-        }
+        Self { auto_create, by_reference: BTreeMap::new() }
     }
 
     pub(crate) fn set(&mut self, reference: &str, behaviour: Behaviour) {
@@ -51,16 +48,8 @@ impl<'a> Reference<'a> {
             None => (text, None),
         };
         match rest.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => Self {
-                name,
-                tag: Some(tag),
-                digest,
-            },
-            _ => Self {
-                name: rest,
-                tag: None,
-                digest,
-            },
+            Some((name, tag)) if !tag.contains('/') => Self { name, tag: Some(tag), digest },
+            _ => Self { name: rest, tag: None, digest },
         }
     }
 
@@ -80,9 +69,7 @@ impl Outside {
         let reference = Reference::parse(image);
         let rules = &self.images.by_reference;
         let tagged = reference.tag.map(|tag| format!("{}:{tag}", reference.name));
-        let pinned = reference
-            .digest
-            .map(|digest| format!("{}@{digest}", reference.name));
+        let pinned = reference.digest.map(|digest| format!("{}@{digest}", reference.name));
         let rule = rules
             .get(image)
             .or_else(|| pinned.and_then(|text| rules.get(&text)))
@@ -104,27 +91,16 @@ impl Outside {
     }
 
     fn look_up(&self, reference: &Reference<'_>) -> Found {
-        let derived = || Found {
-            digest: Some(derived_digest(reference)),
-            behaviour: Behaviour::Ok,
-        };
+        let derived = || Found { digest: Some(derived_digest(reference)), behaviour: Behaviour::Ok };
         let Some((place, repository)) = reference.ecr() else {
             return derived();
         };
-        let image = self
-            .registries
-            .get(&place)
-            .and_then(|registry| registry.find(repository, reference.tag, reference.digest));
+        let image =
+            self.registries.get(&place).and_then(|registry| registry.find(repository, reference.tag, reference.digest));
         match image {
-            Some((digest, behaviour)) => Found {
-                digest: Some(digest),
-                behaviour,
-            },
+            Some((digest, behaviour)) => Found { digest: Some(digest), behaviour },
             None if self.images.auto_create => derived(),
-            None => Found {
-                digest: None,
-                behaviour: Behaviour::Ok,
-            },
+            None => Found { digest: None, behaviour: Behaviour::Ok },
         }
     }
 }
@@ -132,11 +108,7 @@ impl Outside {
 fn derived_digest(reference: &Reference<'_>) -> String {
     match reference.digest {
         Some(digest) => digest.to_owned(),
-        None => digest_of(&format!(
-            "{}:{}",
-            reference.name,
-            reference.tag.unwrap_or("latest")
-        )),
+        None => digest_of(&format!("{}:{}", reference.name, reference.tag.unwrap_or("latest"))),
     }
 }
 
@@ -147,18 +119,10 @@ mod tests {
     #[test]
     fn references_are_split_at_tag_and_digest() {
         let r = Reference::parse("localhost:5000/a/b");
-        assert_eq!(
-            (r.name, r.tag, r.digest),
-            ("localhost:5000/a/b", None, None)
-        );
-        let r = Reference::parse(
-            "111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v1@sha256:aa",
-        );
+        assert_eq!((r.name, r.tag, r.digest), ("localhost:5000/a/b", None, None));
+        let r = Reference::parse("111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v1@sha256:aa");
         assert_eq!((r.tag, r.digest), (Some("v1"), Some("sha256:aa")));
-        assert_eq!(
-            r.ecr(),
-            Some((Place::new("111111111111", "eu-central-1"), "shop/web"))
-        );
+        assert_eq!(r.ecr(), Some((Place::new("111111111111", "eu-central-1"), "shop/web")));
         assert_eq!(Reference::parse("nginx").ecr(), None);
     }
 }

@@ -59,16 +59,8 @@ impl Call<'_> {
         default: usize,
         error: &str,
     ) -> Result<(Vec<T>, Option<String>), ApiError> {
-        let size = self
-            .request
-            .count(size)
-            .map_or(default, |size| size.max(1) as usize);
-        let paging = Paging {
-            token: self.request.text(token),
-            size,
-            short: self.outside.short_pages,
-        };
-        page(items, &paging)
-            .map_err(|_| ApiError::new(error, "The specified nextToken is not valid."))
+        let size = self.request.count(size).map_or(default, |size| size.max(1) as usize);
+        let paging = Paging { token: self.request.text(token), size, short: self.outside.short_pages };
+        page(items, &paging).map_err(|_| ApiError::new(error, "The specified nextToken is not valid."))
     }
 }

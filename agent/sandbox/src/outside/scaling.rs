@@ -28,41 +28,23 @@ pub(crate) struct Registration<'a> {
 }
 
 impl Targets {
-    pub(crate) fn register(
-        &mut self,
-        place: &Place,
-        new: &Registration<'_>,
-        now: Moment,
-        ids: &mut Ids,
-    ) -> Answer {
-        let key = (
-            new.namespace.to_owned(),
-            new.resource.to_owned(),
-            new.dimension.to_owned(),
-        );
+    pub(crate) fn register(&mut self, place: &Place, new: &Registration<'_>, now: Moment, ids: &mut Ids) -> Answer {
+        let key = (new.namespace.to_owned(), new.resource.to_owned(), new.dimension.to_owned());
         let old = self.by_key.get(&key);
         let bound = |name: &str, given: Option<u32>| match (given, old) {
             (Some(value), _) => Ok(json!(value)),
             (None, Some(old)) => Ok(old[name].clone()),
-            (None, None) => Err(ApiError::validation(format!(
-                "{name} must be specified when registering a new scalable target"
-            ))),
+            (None, None) => {
+                Err(ApiError::validation(format!("{name} must be specified when registering a new scalable target")))
+            }
         };
-        let (minimum, maximum) = (
-            bound("MinCapacity", new.minimum)?,
-            bound("MaxCapacity", new.maximum)?,
-        );
+        let (minimum, maximum) = (bound("MinCapacity", new.minimum)?, bound("MaxCapacity", new.maximum)?);
         if minimum.as_u64() > maximum.as_u64() {
-            return Err(ApiError::validation(
-                "Maximum capacity cannot be less than minimum capacity",
-            ));
+            return Err(ApiError::validation("Maximum capacity cannot be less than minimum capacity"));
         }
         let arn = match old {
             Some(old) => old["ScalableTargetARN"].clone(),
-            None => json!(place.arn(
-                "application-autoscaling",
-                format_args!("scalable-target/{}", ids.hex(40))
-            )),
+            None => json!(place.arn("application-autoscaling", format_args!("scalable-target/{}", ids.hex(40)))),
         };
         let role = format!(
             "arn:aws:iam::{}:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_ECSService",
@@ -123,12 +105,7 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
                 })
                 .map(|((_, id, dim), target)| (format!("{id} {dim}"), target.clone()))
                 .collect();
-            let (items, next) = call.page(
-                all,
-                ("NextToken", "MaxResults"),
-                50,
-                "InvalidNextTokenException",
-            )?;
+            let (items, next) = call.page(all, ("NextToken", "MaxResults"), 50, "InvalidNextTokenException")?;
             let mut answer = json!({ "ScalableTargets": items });
             if let Some(token) = next {
                 answer["NextToken"] = json!(token);
@@ -136,11 +113,7 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
             Ok(answer)
         }
         "DeregisterScalableTarget" => {
-            let key = (
-                namespace.to_owned(),
-                resource.to_owned(),
-                dimension.unwrap_or_default().to_owned(),
-            );
+            let key = (namespace.to_owned(), resource.to_owned(), dimension.unwrap_or_default().to_owned());
             if targets.by_key.remove(&key).is_some() {
                 return Ok(json!({}));
             }
@@ -152,8 +125,6 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
                 ),
             ))
         }
-        other => Err(ApiError::unsupported(format!(
-            "The sandbox does not know application-autoscaling:{other}."
-        ))),
+        other => Err(ApiError::unsupported(format!("The sandbox does not know application-autoscaling:{other}."))),
     }
 }

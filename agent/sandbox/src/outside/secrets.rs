@@ -35,33 +35,16 @@ struct Version {
 
 impl Secrets {
     /// Writes a value, and makes the secret if need be. Returns the ARN.
-    pub(crate) fn put(
-        &mut self,
-        place: &Place,
-        name: &str,
-        value: Value,
-        now: Moment,
-        ids: &mut Ids,
-    ) -> String {
-        let secret = self
-            .by_name
-            .entry(name.to_owned())
-            .or_insert_with(|| Secret {
-                arn: place.arn(
-                    "secretsmanager",
-                    format_args!("secret:{name}-{}", ids.letters(6)),
-                ),
-                description: None,
-                created_at: now,
-                changed_at: now,
-                versions: Vec::new(),
-            });
-        secret.changed_at = now;
-        secret.versions.push(Version {
-            id: ids.uuid(),
-            value,
+    pub(crate) fn put(&mut self, place: &Place, name: &str, value: Value, now: Moment, ids: &mut Ids) -> String {
+        let secret = self.by_name.entry(name.to_owned()).or_insert_with(|| Secret {
+            arn: place.arn("secretsmanager", format_args!("secret:{name}-{}", ids.letters(6))),
+            description: None,
             created_at: now,
+            changed_at: now,
+            versions: Vec::new(),
         });
+        secret.changed_at = now;
+        secret.versions.push(Version { id: ids.uuid(), value, created_at: now });
         secret.arn.clone()
     }
 
@@ -70,14 +53,9 @@ impl Secrets {
         if !id.starts_with("arn:") {
             return self.by_name.get_key_value(id);
         }
-        self.by_name
-            .iter()
-            .find(|(_, secret)| secret.arn == id)
-            .or_else(|| {
-                self.by_name.iter().find(|(_, secret)| {
-                    secret.arn.len() == id.len() + 7 && secret.arn.starts_with(id)
-                })
-            })
+        self.by_name.iter().find(|(_, secret)| secret.arn == id).or_else(|| {
+            self.by_name.iter().find(|(_, secret)| secret.arn.len() == id.len() + 7 && secret.arn.starts_with(id))
+        })
     }
 
     /// Whether a task may read `valueFrom`, which may carry `:key:stage:version`.
@@ -117,12 +95,7 @@ impl Secret {
 pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
     let request = call.request;
     let id = request.text("SecretId").unwrap_or_default();
-    let not_found = || {
-        ApiError::new(
-            "ResourceNotFoundException",
-            "Secrets Manager can't find the specified secret.",
-        )
-    };
+    let not_found = || ApiError::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
     let value = || {
         let mut value = Map::new();
         for member in ["SecretString", "SecretBinary"] {
@@ -142,9 +115,7 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
         "GetSecretValue" => {
             let (name, secret) = secrets.find(id).ok_or_else(not_found)?;
             let at = (0..secret.versions.len()).rev().find(|at| {
-                request
-                    .text("VersionId")
-                    .is_none_or(|wanted| secret.versions[*at].id == wanted)
+                request.text("VersionId").is_none_or(|wanted| secret.versions[*at].id == wanted)
                     && match (request.text("VersionStage"), request.text("VersionId")) {
                         (Some(stage), _) => secret.stages(*at).contains(&stage),
                         (None, Some(_)) => true,
@@ -182,41 +153,24 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
             Err(not_found())
         }
         "PutSecretValue" => {
-            let name = secrets
-                .find(id)
-                .map(|(name, _)| name.clone())
-                .ok_or_else(not_found)?;
+            let name = secrets.find(id).map(|(name, _)| name.clone()).ok_or_else(not_found)?;
             let arn = secrets.put(call.place, &name, value(), call.now, ids);
-            let version = secrets.by_name[&name]
-                .versions
-                .last()
-                .map(|version| version.id.clone());
-            Ok(
-                json!({ "ARN": arn, "Name": name, "VersionId": version, "VersionStages": ["AWSCURRENT"] }),
-            )
+            let version = secrets.by_name[&name].versions.last().map(|version| version.id.clone());
+            Ok(json!({ "ARN": arn, "Name": name, "VersionId": version, "VersionStages": ["AWSCURRENT"] }))
         }
         "ListSecrets" => {
             let all = secrets
                 .by_name
                 .iter()
-                .map(|(name, secret)| {
-                    (name.clone(), secret.summary(name, "SecretVersionsToStages"))
-                })
+                .map(|(name, secret)| (name.clone(), secret.summary(name, "SecretVersionsToStages")))
                 .collect();
-            let (items, next) = call.page(
-                all,
-                ("NextToken", "MaxResults"),
-                100,
-                "InvalidNextTokenException",
-            )?;
+            let (items, next) = call.page(all, ("NextToken", "MaxResults"), 100, "InvalidNextTokenException")?;
             let mut answer = json!({ "SecretList": items });
             if let Some(token) = next {
                 answer["NextToken"] = json!(token);
             }
             Ok(answer)
         }
-        other => Err(ApiError::unsupported(format!(
-            "The sandbox does not know secretsmanager:{other}."
-        ))),
+        other => Err(ApiError::unsupported(format!("The sandbox does not know secretsmanager:{other}."))),
     }
 }

@@ -27,14 +27,11 @@ struct Parameter {
 
 impl Parameters {
     pub(crate) fn put(&mut self, name: &str, kind: &str, value: &str, now: Moment) -> usize {
-        let parameter = self
-            .by_name
-            .entry(name.to_owned())
-            .or_insert_with(|| Parameter {
-                kind: kind.to_owned(),
-                description: None,
-                versions: Vec::new(),
-            });
+        let parameter = self.by_name.entry(name.to_owned()).or_insert_with(|| Parameter {
+            kind: kind.to_owned(),
+            description: None,
+            versions: Vec::new(),
+        });
         parameter.kind = kind.to_owned();
         parameter.versions.push((value.to_owned(), now));
         parameter.versions.len()
@@ -60,12 +57,18 @@ impl Parameters {
         let (name, parameter) = self.by_name.get_key_value(&base).ok_or_else(not_found)?;
         let version = match &selector {
             None => parameter.versions.len(),
-            Some(text) => text.parse().ok().filter(|version| (1..=parameter.versions.len()).contains(version)).ok_or_else(|| {
-                ApiError::new(
-                    "ParameterVersionNotFound",
-                    format!("Systems Manager could not find version {text} of {name}. Verify the version and try again."),
-                )
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|version| (1..=parameter.versions.len()).contains(version))
+                .ok_or_else(|| {
+                    ApiError::new(
+                        "ParameterVersionNotFound",
+                        format!(
+                            "Systems Manager could not find version {text} of {name}. Verify the version and try again."
+                        ),
+                    )
+                })?,
         };
         let (value, modified) = &parameter.versions[version - 1];
         let mut wire = json!({
@@ -90,10 +93,7 @@ impl Parameters {
                 let path = reference.strip_prefix(&place.arn("ssm", "parameter"))?;
                 // The ARN of `name` and of `/name` look alike.
                 let bare = path.strip_prefix('/')?.to_owned();
-                let known = |text: &str| {
-                    self.by_name
-                        .contains_key(text.split(':').next().unwrap_or_default())
-                };
+                let known = |text: &str| self.by_name.contains_key(text.split(':').next().unwrap_or_default());
                 if known(&bare) { bare } else { path.to_owned() }
             }
         };
@@ -105,10 +105,7 @@ impl Parameters {
 }
 
 fn arn(place: &Place, name: &str) -> String {
-    place.arn(
-        "ssm",
-        format_args!("parameter/{}", name.trim_start_matches('/')),
-    )
+    place.arn("ssm", format_args!("parameter/{}", name.trim_start_matches('/')))
 }
 
 fn ciphertext(value: &str) -> String {
@@ -120,11 +117,7 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
     let request = call.request;
     let decrypt = request.flag("WithDecryption").unwrap_or(false);
     let name = request.text("Name").unwrap_or_default();
-    let parameters = call
-        .outside
-        .parameters
-        .entry(call.place.clone())
-        .or_default();
+    let parameters = call.outside.parameters.entry(call.place.clone()).or_default();
     match operation {
         "GetParameter" => Ok(json!({ "Parameter": parameters.select(call.place, name, decrypt)? })),
         "GetParameters" => get_parameters(parameters, call.place, &request.texts("Names"), decrypt),
@@ -142,17 +135,14 @@ pub(crate) fn run(operation: &str, call: Call<'_>) -> Answer {
                 .iter()
                 .map(|(name, parameter)| (name.clone(), parameter.describe(call.place, name)))
                 .collect();
-            let (items, next) =
-                call.page(all, ("NextToken", "MaxResults"), 10, "InvalidNextToken")?;
+            let (items, next) = call.page(all, ("NextToken", "MaxResults"), 10, "InvalidNextToken")?;
             let mut answer = json!({ "Parameters": items });
             if let Some(token) = next {
                 answer["NextToken"] = json!(token);
             }
             Ok(answer)
         }
-        other => Err(ApiError::unsupported(format!(
-            "The sandbox does not know ssm:{other}."
-        ))),
+        other => Err(ApiError::unsupported(format!("The sandbox does not know ssm:{other}."))),
     }
 }
 
@@ -186,9 +176,7 @@ fn get_parameters(parameters: &Parameters, place: &Place, names: &[&str], decryp
     let mut seen: Vec<&str> = names.to_vec();
     seen.sort_unstable();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(ApiError::validation(
-            "Parameter names must be unique: duplicates found in the request.",
-        ));
+        return Err(ApiError::validation("Parameter names must be unique: duplicates found in the request."));
     }
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for name in names {
@@ -213,16 +201,11 @@ fn put_parameter(parameters: &mut Parameters, request: Request<'_>, now: Moment)
         (Some(kind), _) => kind.to_owned(),
         (None, Some(existing)) => existing.kind.clone(),
         (None, None) => {
-            return Err(ApiError::validation(
-                "A parameter type is required when you create a parameter.",
-            ));
+            return Err(ApiError::validation("A parameter type is required when you create a parameter."));
         }
     };
     let version = parameters.put(name, &kind, request.text("Value").unwrap_or_default(), now);
-    if let (Some(text), Some(parameter)) = (
-        request.text("Description"),
-        parameters.by_name.get_mut(name),
-    ) {
+    if let (Some(text), Some(parameter)) = (request.text("Description"), parameters.by_name.get_mut(name)) {
         parameter.description = Some(text.to_owned());
     }
     Ok(json!({ "Version": version, "Tier": "Standard" }))

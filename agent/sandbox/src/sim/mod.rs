@@ -11,6 +11,7 @@ use crate::durations::Durations;
 use crate::model::{DeploymentKey, Service, ServiceEvent, ServiceKey, TaskKey, World};
 use crate::outside::Outside;
 
+mod fate;
 mod pass;
 pub(crate) mod queue;
 mod rollback;
@@ -88,28 +89,19 @@ impl<'a> Sim<'a> {
 
     /// Asks for a look of the scheduler after a while.
     pub(crate) fn pass_in(&mut self, key: ServiceKey, after: Duration) {
-        self.world
-            .queue
-            .push(self.now.plus(after), Event::Pass(key));
+        self.world.queue.push(self.now.plus(after), Event::Pass(key));
     }
 
     pub(crate) fn task_in(&mut self, key: TaskKey, after: Duration, step: Step) {
-        self.world
-            .queue
-            .push(self.now.plus(after), Event::Task(key, step));
+        self.world.queue.push(self.now.plus(after), Event::Task(key, step));
     }
 
     pub(crate) fn task_at(&mut self, key: TaskKey, at: Moment, step: Step) {
-        self.world
-            .queue
-            .push(at.max(self.now), Event::Task(key, step));
+        self.world.queue.push(at.max(self.now), Event::Task(key, step));
     }
 
     fn repeat_steady(&mut self, key: ServiceKey, round: u64) {
-        if self
-            .service(key)
-            .is_some_and(|service| service.steady && service.steady_round == round)
-        {
+        if self.service(key).is_some_and(|service| service.steady && service.steady_round == round) {
             self.tell(key, self.now, ") has reached a steady state.");
             let next = self.now.plus(self.durations().steady_state_repeat);
             self.world.queue.push(next, Event::Steady(key, round));

@@ -46,8 +46,7 @@ impl Sim<'_> {
         };
         let (desired, lower, upper) = (service.desired, service.lower(), service.upper());
         let primary = service.primary();
-        let (target, rollout, launched) =
-            (primary.key, primary.rollout, primary.launch_at <= self.now);
+        let (target, rollout, launched) = (primary.key, primary.rollout, primary.launch_at <= self.now);
         let waits = primary.not_before.is_some_and(|moment| moment > self.now);
         let share = self.share(key, target);
         let sources = self.sources(key);
@@ -63,9 +62,7 @@ impl Sim<'_> {
         }
         self.set_desired(key, target, desired);
         // A completed deployment replaces lost tasks within the same bounds.
-        let headroom = upper
-            .max(desired.min(1))
-            .saturating_sub(share.live() + others);
+        let headroom = upper.max(desired.min(1)).saturating_sub(share.live() + others);
         let missing = desired.saturating_sub(share.live());
         let start = missing.min(headroom);
         if start > 0 && !waits {
@@ -125,9 +122,7 @@ impl Sim<'_> {
                 expendable: match entry.rollout {
                     Rollout::Completed => false,
                     Rollout::Failed => true,
-                    Rollout::InProgress => {
-                        entry.superseded_at.is_none_or(|moment| moment <= self.now)
-                    }
+                    Rollout::InProgress => entry.superseded_at.is_none_or(|moment| moment <= self.now),
                 },
             })
             .collect()
@@ -138,21 +133,14 @@ impl Sim<'_> {
         let Some(service) = self.service(key) else {
             return;
         };
-        let instances = self
-            .world
-            .clusters
-            .get(&service.cluster)
-            .map_or(0, |cluster| cluster.instances);
+        let instances = self.world.clusters.get(&service.cluster).map_or(0, |cluster| cluster.instances);
         if let Some(service) = self.service_mut(key) {
             service.desired = instances;
         }
     }
 
     fn set_desired(&mut self, key: ServiceKey, deployment: DeploymentKey, desired: u32) {
-        if let Some(entry) = self
-            .service_mut(key)
-            .and_then(|service| service.deployment_mut(deployment))
-        {
+        if let Some(entry) = self.service_mut(key).and_then(|service| service.deployment_mut(deployment)) {
             entry.desired = desired;
         }
     }
@@ -179,23 +167,12 @@ impl Sim<'_> {
     }
 
     /// Lost tasks of an old completed revision are replaced with the same revision.
-    fn replace_in_sources(
-        &mut self,
-        key: ServiceKey,
-        sources: &[Source],
-        mut total: u32,
-        upper: u32,
-    ) {
+    fn replace_in_sources(&mut self, key: ServiceKey, sources: &[Source], mut total: u32, upper: u32) {
         for source in sources.iter().filter(|source| !source.expendable) {
-            let Some(entry) = self
-                .service(key)
-                .and_then(|service| service.deployment(source.key))
-            else {
+            let Some(entry) = self.service(key).and_then(|service| service.deployment(source.key)) else {
                 continue;
             };
-            if entry.rollout != Rollout::Completed
-                || entry.not_before.is_some_and(|moment| moment > self.now)
-            {
+            if entry.rollout != Rollout::Completed || entry.not_before.is_some_and(|moment| moment > self.now) {
                 continue;
             }
             let missing = entry.desired.saturating_sub(source.share.live());
@@ -210,86 +187,46 @@ impl Sim<'_> {
 
     /// A failed deployment keeps what runs well and nothing else.
     fn stop_failed(&mut self, key: ServiceKey, share: &Share) {
-        let victims: Vec<TaskKey> = share
-            .pending
-            .iter()
-            .chain(&share.unproven)
-            .copied()
-            .collect();
+        let victims: Vec<TaskKey> = share.pending.iter().chain(&share.unproven).copied().collect();
         if !victims.is_empty() {
-            let id = self
-                .service(key)
-                .map(|service| service.primary().id.clone())
-                .unwrap_or_default();
+            let id = self.service(key).map(|service| service.primary().id.clone()).unwrap_or_default();
             self.stop_and_tell(key, &victims, &id);
         }
     }
 
     fn scale_in(&mut self, key: ServiceKey, share: &Share, count: u32) {
-        let order = share
-            .pending
-            .iter()
-            .chain(&share.unproven)
-            .chain(&share.healthy);
+        let order = share.pending.iter().chain(&share.unproven).chain(&share.healthy);
         let victims: Vec<TaskKey> = order.copied().take(count as usize).collect();
-        let id = self
-            .service(key)
-            .map(|service| service.primary().id.clone())
-            .unwrap_or_default();
+        let id = self.service(key).map(|service| service.primary().id.clone()).unwrap_or_default();
         self.stop_and_tell(key, &victims, &id);
         self.unsettle(key);
     }
 
     /// Stops old tasks as far as the bounds allow. Returns how many.
-    fn stop_sources(
-        &mut self,
-        key: ServiceKey,
-        target: &Share,
-        sources: &[Source],
-        headroom: u32,
-        lower: u32,
-    ) -> u32 {
+    fn stop_sources(&mut self, key: ServiceKey, target: &Share, sources: &[Source], headroom: u32, lower: u32) -> u32 {
         let mut victims: Vec<(DeploymentKey, TaskKey)> = Vec::new();
         for source in sources.iter().filter(|source| source.expendable) {
             let unproven = source.share.unproven.iter().filter(|_| source.failed);
-            victims.extend(
-                source
-                    .share
-                    .pending
-                    .iter()
-                    .chain(unproven)
-                    .map(|task| (source.key, *task)),
-            );
+            victims.extend(source.share.pending.iter().chain(unproven).map(|task| (source.key, *task)));
         }
-        let old_healthy: u32 = sources
-            .iter()
-            .map(|source| source.share.healthy.len() as u32)
-            .sum();
+        let old_healthy: u32 = sources.iter().map(|source| source.share.healthy.len() as u32).sum();
         let new_healthy = target.healthy.len() as u32;
         let desired = self.service(key).map_or(0, |service| service.desired);
         if new_healthy > 0 || headroom == 0 || desired == 0 {
-            let spare = (new_healthy + old_healthy)
-                .saturating_sub(lower)
-                .min(old_healthy);
+            let spare = (new_healthy + old_healthy).saturating_sub(lower).min(old_healthy);
             // The newest of the failed ones go first, the completed revision last.
             let expendable_first = sources
                 .iter()
                 .filter(|source| source.expendable)
                 .chain(sources.iter().filter(|source| !source.expendable));
-            let healthy = expendable_first
-                .flat_map(|source| source.share.healthy.iter().map(|task| (source.key, *task)));
+            let healthy =
+                expendable_first.flat_map(|source| source.share.healthy.iter().map(|task| (source.key, *task)));
             victims.extend(healthy.take(spare as usize));
         }
         if new_healthy >= desired {
             for source in sources {
-                victims.extend(
-                    source
-                        .share
-                        .pending
-                        .iter()
-                        .chain(&source.share.unproven)
-                        .map(|task| (source.key, *task)),
-                );
+                victims
+                    .extend(source.share.pending.iter().chain(&source.share.unproven).map(|task| (source.key, *task)));
             }
             victims.sort();
             victims.dedup();
@@ -316,9 +253,8 @@ impl Sim<'_> {
 
     /// Stops tasks for the deployment `id`, with one event for the running and one for the pending ones.
     pub(crate) fn stop_and_tell(&mut self, key: ServiceKey, tasks: &[TaskKey], id: &str) {
-        let (running, pending): (Vec<TaskKey>, Vec<TaskKey>) = tasks
-            .iter()
-            .partition(|task| self.world.tasks[*task].phase == Phase::Running);
+        let (running, pending): (Vec<TaskKey>, Vec<TaskKey>) =
+            tasks.iter().partition(|task| self.world.tasks[*task].phase == Phase::Running);
         for task in tasks {
             self.stop_task(
                 *task,
@@ -327,26 +263,12 @@ impl Sim<'_> {
             );
         }
         if !running.is_empty() {
-            let names: Vec<String> = running
-                .iter()
-                .map(|task| format!("(task {})", self.world.tasks[task].id))
-                .collect();
-            self.tell(
-                key,
-                self.now,
-                &format!(
-                    ") has stopped {} running tasks: {}.",
-                    running.len(),
-                    names.join(" ")
-                ),
-            );
+            let names: Vec<String> =
+                running.iter().map(|task| format!("(task {})", self.world.tasks[task].id)).collect();
+            self.tell(key, self.now, &format!(") has stopped {} running tasks: {}.", running.len(), names.join(" ")));
         }
         if !pending.is_empty() {
-            self.tell(
-                key,
-                self.now,
-                &format!(") stopped {} pending tasks.", pending.len()),
-            );
+            self.tell(key, self.now, &format!(") stopped {} pending tasks.", pending.len()));
         }
     }
 
@@ -368,12 +290,7 @@ impl Sim<'_> {
             return;
         };
         let id = service.primary().id.clone();
-        let live: Vec<TaskKey> = service
-            .tasks
-            .iter()
-            .copied()
-            .filter(|task| self.world.tasks[task].live())
-            .collect();
+        let live: Vec<TaskKey> = service.tasks.iter().copied().filter(|task| self.world.tasks[task].live()).collect();
         let empty = service.tasks.is_empty();
         if !live.is_empty() {
             self.stop_and_tell(key, &live, &id);

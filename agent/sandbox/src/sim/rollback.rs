@@ -19,9 +19,7 @@ enum Cause {
 impl Cause {
     fn status_reason(self) -> &'static str {
         match self {
-            Self::Breaker => {
-                "Service deployment rolled back because the circuit breaker threshold was exceeded."
-            }
+            Self::Breaker => "Service deployment rolled back because the circuit breaker threshold was exceeded.",
             Self::Request => "Service deployment rolled back because a rollback was requested.",
         }
     }
@@ -80,14 +78,11 @@ impl Sim<'_> {
             return;
         }
         let limit = threshold(&configuration, desired);
-        let due =
-            count >= limit && !std::mem::replace(&mut entry.breaker_scheduled, count >= limit);
-        if let Some(record) = service
-            .history
-            .iter_mut()
-            .rev()
-            .find(|record| record.deployment == deployment)
-        {
+        let due = count >= limit && !std::mem::replace(&mut entry.breaker_scheduled, count >= limit);
+        let open = |record: &&mut crate::model::ServiceDeployment| {
+            record.deployment == deployment && !record.status.terminal()
+        };
+        if let Some(record) = service.history.iter_mut().rev().find(open) {
             record.breaker_count = count;
             record.breaker_threshold = limit;
         }
@@ -109,11 +104,7 @@ impl Sim<'_> {
         entry.breaker_scheduled = false;
         let exceeded = entry.rollout == Rollout::InProgress && entry.breaker_count >= limit;
         if current && exceeded && breaker["enable"].as_bool() == Some(true) {
-            self.fail(
-                key,
-                Cause::Breaker,
-                breaker["rollback"].as_bool().unwrap_or(false),
-            );
+            self.fail(key, Cause::Breaker, breaker["rollback"].as_bool().unwrap_or(false));
         }
     }
 
@@ -121,10 +112,7 @@ impl Sim<'_> {
         let Some(service) = self.service(key) else {
             return;
         };
-        let asked = service
-            .history
-            .last()
-            .is_some_and(|record| record.status == Status::RollbackRequested);
+        let asked = service.history.last().is_some_and(|record| record.status == Status::RollbackRequested);
         if asked && service.primary().key == deployment {
             self.fail(key, Cause::Request, true);
         }
@@ -134,29 +122,18 @@ impl Sim<'_> {
     fn fail(&mut self, key: ServiceKey, cause: Cause, roll_back: bool) {
         let now = self.now;
         let durations = self.durations();
-        let (stop, end) = (
-            durations.rollback_stop_pending,
-            durations.rollback_without_candidate,
-        );
+        let (stop, end) = (durations.rollback_stop_pending, durations.rollback_without_candidate);
         let Some(service) = self.service_mut(key) else {
             return;
         };
         let failed = service.primary().key;
         let failed_id = service.primary().id.clone();
-        let candidate = service.deployments[1..]
-            .iter()
-            .position(|entry| entry.rollout == Rollout::Completed)
-            .map(|at| at + 1);
-        let Some(record_at) = service
-            .history
-            .iter()
-            .rposition(|record| record.deployment == failed)
-        else {
+        let candidate =
+            service.deployments[1..].iter().position(|entry| entry.rollout == Rollout::Completed).map(|at| at + 1);
+        let Some(record_at) = service.history.iter().rposition(|record| record.deployment == failed) else {
             return;
         };
-        let back_to = candidate
-            .filter(|_| roll_back)
-            .map(|at| service.deployments[at].revision);
+        let back_to = candidate.filter(|_| roll_back).map(|at| service.deployments[at].revision);
 
         let entry = &mut service.deployments[0];
         entry.rollout = Rollout::Failed;
@@ -170,17 +147,12 @@ impl Sim<'_> {
         if roll_back {
             record.status = Status::RollbackInProgress;
             record.reason = Some(cause.status_reason().to_owned());
-            record.rollback = Some(RollbackRecord {
-                reason: cause.status_reason().to_owned(),
-                at: now,
-                revision: back_to,
-            });
+            record.rollback =
+                Some(RollbackRecord { reason: cause.status_reason().to_owned(), at: now, revision: back_to });
         } else {
             record.status = Status::StopRequested;
-            record.reason = Some(
-                "Service deployment stopped because the circuit breaker threshold was exceeded."
-                    .to_owned(),
-            );
+            record.reason =
+                Some("Service deployment stopped because the circuit breaker threshold was exceeded.".to_owned());
         }
         let back = candidate.filter(|_| roll_back).map(|at| {
             let mut entry = service.deployments.remove(at);
@@ -194,30 +166,18 @@ impl Sim<'_> {
             entry.desired = service.desired;
             let id = entry.id.clone();
             service.deployments.insert(0, entry);
-            service.rollback = Some(Rollback {
-                at: now,
-                record: record_at,
-            });
+            service.rollback = Some(Rollback { at: now, record: record_at });
             id
         });
-        self.tell(
-            key,
-            now,
-            &format!(
-                ") (deployment {failed_id}) deployment failed: {}",
-                cause.event()
-            ),
-        );
+        self.tell(key, now, &format!(") (deployment {failed_id}) deployment failed: {}", cause.event()));
         match back {
-            Some(id) => self.tell(
-                key,
-                now.plus(Duration::from_millis(1)),
-                &format!(") rolling back to deployment {id}."),
-            ),
-            None => self.world.queue.push(
-                now.plus(if roll_back { end } else { stop }),
-                Event::RollbackImpossible(key, failed),
-            ),
+            Some(id) => {
+                self.tell(key, now.plus(Duration::from_millis(1)), &format!(") rolling back to deployment {id}."))
+            }
+            None => self
+                .world
+                .queue
+                .push(now.plus(if roll_back { end } else { stop }), Event::RollbackImpossible(key, failed)),
         }
         self.unsettle(key);
         self.pass_in(key, stop);
@@ -230,19 +190,13 @@ impl Sim<'_> {
         let Some(service) = self.service_mut(key) else {
             return;
         };
-        let Some(record) = service
-            .history
-            .iter_mut()
-            .rev()
-            .find(|record| record.deployment == deployment)
-        else {
+        let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) else {
             return;
         };
         match record.status {
             Status::RollbackInProgress => {
                 record.close(Status::RollbackFailed, now, counts);
-                record.reason =
-                    Some("No rollback candidate was found to run the rollback.".to_owned());
+                record.reason = Some("No rollback candidate was found to run the rollback.".to_owned());
             }
             Status::StopRequested => record.close(Status::Stopped, now, counts),
             _ => {}

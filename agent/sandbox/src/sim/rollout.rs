@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::model::{
-    Counts, Definition, Deployment, DeploymentKey, Monitor, Object, Platform, Revision, Rollout,
-    Service, ServiceDeployment, ServiceKey, Status, World,
+    Counts, Definition, Deployment, DeploymentKey, Monitor, Object, Platform, Revision, Rollout, Service,
+    ServiceDeployment, ServiceKey, Status, World,
 };
 use crate::sim::Sim;
 use crate::sim::queue::Event;
@@ -24,22 +24,15 @@ impl Sim<'_> {
     pub(crate) fn open(&mut self, key: ServiceKey, proposal: Proposal) {
         let now = self.now;
         let durations = self.durations();
-        let (revision_number, slug, classic) = (
-            self.world.ids.digits(19),
-            self.world.ids.slug(21),
-            format!("ecs-svc/{}", self.world.ids.digits(19)),
-        );
+        let (revision_number, slug, classic) =
+            (self.world.ids.digits(19), self.world.ids.slug(21), format!("ecs-svc/{}", self.world.ids.digits(19)));
         let deployment = DeploymentKey(self.world.next_key());
         let Some(service) = self.service(key) else {
             return;
         };
         let path = format!("{}/{}", service.cluster, service.name);
-        let revision_arn = self
-            .world
-            .ecs_arn(format_args!("service-revision/{path}/{revision_number}"));
-        let record_arn = self
-            .world
-            .ecs_arn(format_args!("service-deployment/{path}/{slug}"));
+        let revision_arn = self.world.ecs_arn(format_args!("service-revision/{path}/{revision_number}"));
+        let record_arn = self.world.ecs_arn(format_args!("service-deployment/{path}/{slug}"));
         self.give_way(key);
         let Some(service) = self.service_mut(key) else {
             return;
@@ -81,14 +74,8 @@ impl Sim<'_> {
             },
         );
         let configuration = service.configuration().clone();
-        let guarded = configuration["deploymentCircuitBreaker"]["enable"]
-            .as_bool()
-            .unwrap_or(false);
-        let threshold = if guarded {
-            super::rollback::threshold(&configuration, service.desired)
-        } else {
-            0
-        };
+        let guarded = configuration["deploymentCircuitBreaker"]["enable"].as_bool().unwrap_or(false);
+        let threshold = if guarded { super::rollback::threshold(&configuration, service.desired) } else { 0 };
         service.history.push(ServiceDeployment {
             arn: record_arn,
             deployment,
@@ -102,21 +89,14 @@ impl Sim<'_> {
             finished_at: None,
             stopped_at: None,
             configuration,
-            breaker: if guarded {
-                Monitor::Monitoring
-            } else {
-                Monitor::Disabled
-            },
+            breaker: if guarded { Monitor::Monitoring } else { Monitor::Disabled },
             breaker_count: 0,
             breaker_threshold: threshold,
             rollback: None,
             frozen: None,
         });
         self.unsettle(key);
-        self.world.queue.push(
-            now.plus(durations.pending_to_in_progress),
-            Event::Begin(key, deployment),
-        );
+        self.world.queue.push(now.plus(durations.pending_to_in_progress), Event::Begin(key, deployment));
         self.world.queue.push(launch_at, Event::Pass(key));
     }
 
@@ -132,11 +112,7 @@ impl Sim<'_> {
         let Some(service) = self.world.services.get_mut(&key) else {
             return;
         };
-        if let Some(record) = service
-            .history
-            .last_mut()
-            .filter(|record| !record.status.terminal())
-        {
+        if let Some(record) = service.history.last_mut().filter(|record| !record.status.terminal()) {
             record.updated_at = now;
             if record.status == Status::Pending {
                 record.close(Status::Stopped, now, counts);
@@ -150,9 +126,7 @@ impl Sim<'_> {
         if primary.rollout != Rollout::Completed {
             primary.superseded_at = Some(later);
             let deployment = primary.key;
-            self.world
-                .queue
-                .push(later, Event::Superseded(key, deployment));
+            self.world.queue.push(later, Event::Superseded(key, deployment));
         }
     }
 
@@ -162,11 +136,7 @@ impl Sim<'_> {
             return;
         };
         let idle = service.desired == 0 && service.deployments.len() == 1;
-        let Some(record) = service
-            .history
-            .iter_mut()
-            .find(|record| record.deployment == deployment)
-        else {
+        let Some(record) = service.history.iter_mut().find(|record| record.deployment == deployment) else {
             return;
         };
         if record.status != Status::Pending {
@@ -217,12 +187,8 @@ impl Sim<'_> {
             return;
         };
         let tasks = &self.world.tasks;
-        let busy: Vec<DeploymentKey> = service
-            .tasks
-            .iter()
-            .filter_map(|task| tasks[task].service)
-            .map(|(_, deployment)| deployment)
-            .collect();
+        let busy: Vec<DeploymentKey> =
+            service.tasks.iter().filter_map(|task| tasks[task].service).map(|(_, deployment)| deployment).collect();
         let primary = service.primary().key;
         service.deployments.retain(|entry| {
             entry.key == primary
@@ -243,16 +209,9 @@ impl Sim<'_> {
         };
         let primary = service.primary();
         let own = |task: &&crate::model::TaskKey| {
-            self.world.tasks[*task]
-                .service
-                .is_some_and(|(_, owner)| owner == primary.key)
+            self.world.tasks[*task].service.is_some_and(|(_, owner)| owner == primary.key)
         };
-        let healthy = service
-            .tasks
-            .iter()
-            .filter(own)
-            .filter(|task| self.world.tasks[*task].healthy)
-            .count() as u32;
+        let healthy = service.tasks.iter().filter(own).filter(|task| self.world.tasks[*task].healthy).count() as u32;
         let all = service.tasks.len() as u32;
         let ready = healthy == service.desired && all == healthy;
         if primary.rollout == Rollout::Completed {
@@ -288,9 +247,7 @@ impl Sim<'_> {
         if let Some(rollback) = &service.rollback {
             return rollback.at.plus(durations.rollback_to_completed).max(since);
         }
-        let bake = service.configuration()["bakeTimeInMinutes"]
-            .as_u64()
-            .unwrap_or(0);
+        let bake = service.configuration()["bakeTimeInMinutes"].as_u64().unwrap_or(0);
         let settled = match service.primary().source_stopped_at {
             Some(stopped) => stopped.plus(durations.source_stop_to_complete),
             None if service.desired == 0 => since,
@@ -315,25 +272,14 @@ impl Sim<'_> {
         primary.ready_since = None;
         let (id, deployment) = (primary.id.clone(), primary.key);
         match rollback {
-            Some(rollback) => {
-                service.history[rollback.record].close(Status::RollbackSuccessful, now, counts)
-            }
+            Some(rollback) => service.history[rollback.record].close(Status::RollbackSuccessful, now, counts),
             None => {
-                if let Some(record) = service
-                    .history
-                    .iter_mut()
-                    .rev()
-                    .find(|record| record.deployment == deployment)
-                {
+                if let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) {
                     record.close(Status::Successful, now, counts);
                 }
             }
         }
-        self.tell(
-            key,
-            now,
-            &format!(") (deployment {id}) deployment completed."),
-        );
+        self.tell(key, now, &format!(") (deployment {id}) deployment completed."));
         self.become_steady(key, now.plus(Duration::from_millis(1)));
     }
 
@@ -368,11 +314,7 @@ impl ServiceDeployment {
 
 /// The revisions that have tasks, or would have if they were wanted.
 fn running_revisions(service: &Service) -> Vec<usize> {
-    service
-        .deployments
-        .iter()
-        .map(|entry| entry.revision)
-        .collect()
+    service.deployments.iter().map(|entry| entry.revision).collect()
 }
 
 /// Live counts of a service by revision.
@@ -384,11 +326,7 @@ pub(crate) fn counts(world: &World, key: ServiceKey) -> BTreeMap<usize, Counts> 
     for entry in &service.deployments {
         counts.entry(entry.revision).or_default().requested += entry.desired;
     }
-    for task in service
-        .tasks
-        .iter()
-        .filter_map(|task| world.tasks.get(task))
-    {
+    for task in service.tasks.iter().filter_map(|task| world.tasks.get(task)) {
         let Some(revision) = task.revision else {
             continue;
         };

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::behaviour::Behaviour;
 use crate::model::{
-    Definition, DeploymentKey, Health, Interface, Object, Phase, Platform, ServiceKey, Target,
-    Task, TaskContainer, TaskKey, World,
+    Definition, DeploymentKey, Health, Interface, Object, Phase, Platform, ServiceKey, Target, Task, TaskContainer,
+    TaskKey, World,
 };
 use crate::sim::Sim;
 use crate::sim::queue::Step;
@@ -33,12 +33,7 @@ pub(crate) struct NewTask {
 
 impl Sim<'_> {
     /// Starts `count` tasks of a deployment and tells so. Returns whether any could be placed.
-    pub(crate) fn start_tasks(
-        &mut self,
-        key: ServiceKey,
-        deployment: DeploymentKey,
-        count: u32,
-    ) -> bool {
+    pub(crate) fn start_tasks(&mut self, key: ServiceKey, deployment: DeploymentKey, count: u32) -> bool {
         let Some(service) = self.service(key) else {
             return false;
         };
@@ -46,11 +41,7 @@ impl Sim<'_> {
             return false;
         };
         let revision = &service.revisions[entry.revision];
-        let instances = self
-            .world
-            .clusters
-            .get(&service.cluster)
-            .map_or(0, |cluster| cluster.instances);
+        let instances = self.world.clusters.get(&service.cluster).map_or(0, |cluster| cluster.instances);
         if !revision.platform.fargate && revision.platform.provider.is_none() && instances == 0 {
             self.tell(
                 key,
@@ -60,18 +51,8 @@ impl Sim<'_> {
             self.pass_in(key, self.durations().scheduler_pass * 6);
             return false;
         }
-        let setting = |name: &str| {
-            service
-                .settings
-                .get(name)
-                .and_then(Value::as_bool)
-                .unwrap_or(false)
-        };
-        let tags = match service
-            .settings
-            .get("propagateTags")
-            .and_then(Value::as_str)
-        {
+        let setting = |name: &str| service.settings.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let tags = match service.settings.get("propagateTags").and_then(Value::as_str) {
             Some("SERVICE") => service.tags.clone(),
             Some("TASK_DEFINITION") => self
                 .world
@@ -91,11 +72,7 @@ impl Sim<'_> {
             started_by: Some(started_by),
             definition: revision.definition.clone(),
             platform: revision.platform.clone(),
-            network: revision
-                .template
-                .get("networkConfiguration")
-                .cloned()
-                .unwrap_or_default(),
+            network: revision.template.get("networkConfiguration").cloned().unwrap_or_default(),
             execute_command: setting("enableExecuteCommand"),
             overrides: Object::new(),
             tags,
@@ -112,11 +89,7 @@ impl Sim<'_> {
             }
         }
         self.unsettle(key);
-        self.tell(
-            key,
-            self.now,
-            &format!(") has started {count} tasks: {}.", ids.join(" ")),
-        );
+        self.tell(key, self.now, &format!(") has started {count} tasks: {}.", ids.join(" ")));
         true
     }
 
@@ -141,9 +114,7 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
     let id = world.ids.hex(32);
     let interface = (new.definition.awsvpc || new.platform.fargate).then(|| {
         let subnets = new.network["awsvpcConfiguration"]["subnets"].as_array();
-        let subnet = subnets
-            .and_then(|all| all.get(key.0 as usize % all.len().max(1)))
-            .and_then(Value::as_str);
+        let subnet = subnets.and_then(|all| all.get(key.0 as usize % all.len().max(1))).and_then(Value::as_str);
         Interface {
             attachment: world.ids.uuid(),
             id: format!("eni-{}", world.ids.hex(17)),
@@ -155,11 +126,7 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
                 world.ids.hex(2),
                 world.ids.hex(2)
             ),
-            ip: format!(
-                "10.0.{}.{}",
-                world.ids.next() % 250,
-                4 + world.ids.next() % 250
-            ),
+            ip: format!("10.0.{}.{}", world.ids.next() % 250, 4 + world.ids.next() % 250),
             subnet: subnet.unwrap_or("subnet-00000000000000000").to_owned(),
         }
     });
@@ -168,10 +135,7 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         .containers
         .iter()
         .map(|container| {
-            let digest = new
-                .digests
-                .as_ref()
-                .and_then(|digests| digests.get(&container.name));
+            let digest = new.digests.as_ref().and_then(|digests| digests.get(&container.name));
             TaskContainer {
                 arn: {
                     let uuid = world.ids.uuid();
@@ -191,18 +155,9 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
             }
         })
         .collect();
-    let instance = (!new.platform.fargate).then(|| {
-        world.ecs_arn(format_args!(
-            "container-instance/{}/{:032x}",
-            new.cluster,
-            key.0 % 2 + 1
-        ))
-    });
-    let zone = format!(
-        "{}{}",
-        world.place.region,
-        ["a", "b", "c"][key.0 as usize % 3]
-    );
+    let instance = (!new.platform.fargate)
+        .then(|| world.ecs_arn(format_args!("container-instance/{}/{:032x}", new.cluster, key.0 % 2 + 1)));
+    let zone = format!("{}{}", world.place.region, ["a", "b", "c"][key.0 as usize % 3]);
     Task {
         key,
         arn: world.ecs_arn(format_args!("task/{}/{id}", new.cluster)),
@@ -214,11 +169,7 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         started_by: new.started_by.clone(),
         definition: new.definition.clone(),
         platform: new.platform.clone(),
-        phase: if interface.is_some() {
-            Phase::Provisioning
-        } else {
-            Phase::Pending
-        },
+        phase: if interface.is_some() { Phase::Provisioning } else { Phase::Pending },
         interface,
         instance,
         zone,
@@ -228,11 +179,7 @@ fn build(world: &mut World, new: &NewTask, key: TaskKey, now: crate::clock::Mome
         containers,
         stop: None,
         version: 1,
-        target: if new.balanced {
-            Target::Waiting
-        } else {
-            Target::None
-        },
+        target: if new.balanced { Target::Waiting } else { Target::None },
         health: Health::Unknown,
         healthy: false,
         behaviour: Behaviour::Ok,

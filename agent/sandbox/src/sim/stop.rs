@@ -15,23 +15,12 @@ impl Sim<'_> {
         let crashed = code == "EssentialContainerExited";
         let balanced = task.target == Target::Registered;
         let (phase, step) = match task.phase {
-            Phase::Running if balanced && !crashed => {
-                (Phase::Deactivating, (durations.deactivating, Step::Signal))
-            }
-            Phase::Running if !crashed => {
-                (Phase::Stopping, (durations.stopping, Step::Deprovision))
-            }
-            _ => (
-                Phase::Deprovisioning,
-                (durations.deprovisioning, Step::Stopped),
-            ),
+            Phase::Running if balanced && !crashed => (Phase::Deactivating, (durations.deactivating, Step::Signal)),
+            Phase::Running if !crashed => (Phase::Stopping, (durations.stopping, Step::Deprovision)),
+            _ => (Phase::Deprovisioning, (durations.deprovisioning, Step::Stopped)),
         };
         self.change(key, |task| {
-            task.stop = Some(Stop {
-                code,
-                reason: reason.to_owned(),
-                at: now,
-            });
+            task.stop = Some(Stop { code, reason: reason.to_owned(), at: now });
             task.phase = phase;
             task.healthy = false;
             if phase == Phase::Deprovisioning {
@@ -74,22 +63,12 @@ impl Sim<'_> {
             self.change(*key, |task| task.target = Target::Gone);
         }
         for (group, _) in groups {
-            self.tell(
-                service,
-                self.now,
-                &format!(
-                    ") deregistered {} targets in (target-group {group})",
-                    due.len()
-                ),
-            );
+            self.tell(service, self.now, &format!(") deregistered {} targets in (target-group {group})", due.len()));
         }
         self.tell(
             service,
             draining,
-            &format!(
-                ", taskSet {id}) has begun draining connections on {} tasks.",
-                due.len()
-            ),
+            &format!(", taskSet {id}) has begun draining connections on {} tasks.", due.len()),
         );
     }
 

@@ -23,10 +23,7 @@ impl Sim<'_> {
         let Some(task) = self.world.tasks.get(&key) else {
             return;
         };
-        let ending = matches!(
-            step,
-            Step::Deregister | Step::Signal | Step::Deprovision | Step::Stopped | Step::Forget
-        );
+        let ending = matches!(step, Step::Deregister | Step::Signal | Step::Deprovision | Step::Stopped | Step::Forget);
         if !task.live() && !ending {
             return;
         }
@@ -87,64 +84,16 @@ impl Sim<'_> {
         self.task_at(key, at.0, at.1);
     }
 
-    /// What the images and secrets of a task make of it, and which container is to blame.
-    fn fate(&self, key: TaskKey) -> (Behaviour, usize) {
-        let task = &self.world.tasks[&key];
-        let outside = self.around.outside;
-        let place = &self.world.place;
-        for (at, container) in task.definition.containers.iter().enumerate() {
-            for secret in &container.secrets {
-                if let Some(reason) = missing_secret(outside, place, secret) {
-                    return (
-                        Behaviour::StartFailure {
-                            reason,
-                            after_seconds: 0.0,
-                        },
-                        at,
-                    );
-                }
-            }
-        }
-        let mut fate = (Behaviour::Ok, 0);
-        for (at, (container, defined)) in task
-            .containers
-            .iter()
-            .zip(&task.definition.containers)
-            .enumerate()
-        {
-            let found = outside.pull(&container.image);
-            if found.digest.is_none() {
-                return (Behaviour::Missing, at);
-            }
-            if let Behaviour::StartFailure { .. } = found.behaviour {
-                return (found.behaviour, at);
-            }
-            if defined.essential && fate.0 == Behaviour::Ok {
-                fate = (found.behaviour, at);
-            }
-        }
-        fate
-    }
-
     fn end_pull(&mut self, key: TaskKey) {
         let now = self.now;
         let task = &self.world.tasks[&key];
-        let digests: Vec<Option<String>> = task
-            .containers
-            .iter()
-            .map(|container| self.around.outside.pull(&container.image).digest)
-            .collect();
-        let runtimes: Vec<String> = task
-            .containers
-            .iter()
-            .map(|_| self.world.ids.digits(10))
-            .collect();
+        let digests: Vec<Option<String>> =
+            task.containers.iter().map(|container| self.around.outside.pull(&container.image).digest).collect();
+        let runtimes: Vec<String> = task.containers.iter().map(|_| self.world.ids.digits(10)).collect();
         self.change(key, |task| {
             task.phase = Phase::Activating;
             task.pull_stopped_at = Some(now);
-            for ((container, digest), runtime) in
-                task.containers.iter_mut().zip(digests).zip(runtimes)
-            {
+            for ((container, digest), runtime) in task.containers.iter_mut().zip(digests).zip(runtimes) {
                 container.digest = digest;
                 container.runtime_id = Some(format!("{}-{runtime}", task.id));
             }
@@ -166,10 +115,7 @@ impl Sim<'_> {
             .filter(|(_, defined)| defined.consistent)
             .filter_map(|(container, _)| Some((container.name.clone(), container.digest.clone()?)))
             .collect();
-        if let Some(revision) = self
-            .service_mut(service)
-            .and_then(|service| service.revisions.get_mut(revision))
-        {
+        if let Some(revision) = self.service_mut(service).and_then(|service| service.revisions.get_mut(revision)) {
             revision.digests.get_or_insert(digests);
         }
     }
@@ -193,11 +139,7 @@ impl Sim<'_> {
         });
         self.stop_task(key, "TaskFailedToStart", &reason);
         if let Some((service, _)) = service {
-            self.tell(
-                service,
-                self.now,
-                &format!(") was unable to place a task. Reason: {reason}."),
-            );
+            self.tell(service, self.now, &format!(") was unable to place a task. Reason: {reason}."));
         }
         self.task_failed(key, Failure::Start);
     }
@@ -211,21 +153,13 @@ impl Sim<'_> {
         let durations = self.durations();
         let task = self.world.tasks[&key].clone();
         if let Some((service, deployment)) = task.service
-            && let Some(entry) = self
-                .service_mut(service)
-                .and_then(|service| service.deployment_mut(deployment))
+            && let Some(entry) = self.service_mut(service).and_then(|service| service.deployment_mut(deployment))
         {
             entry.seen_running = true;
             entry.round = 0;
         }
         match task.behaviour {
-            Behaviour::Crash {
-                after_running_seconds,
-                ..
-            }
-            | Behaviour::OutOfMemory {
-                after_running_seconds,
-            } => {
+            Behaviour::Crash { after_running_seconds, .. } | Behaviour::OutOfMemory { after_running_seconds } => {
                 self.task_in(key, span(after_running_seconds), Step::Exit);
             }
             _ => {}
@@ -241,21 +175,13 @@ impl Sim<'_> {
         match slowest {
             Some(check) if sick => {
                 let after = check.start_period + check.interval * check.retries;
-                self.task_in(
-                    key,
-                    after.max(self.grace(task.service)),
-                    Step::ContainerUnhealthy,
-                );
+                self.task_in(key, after.max(self.grace(task.service)), Step::ContainerUnhealthy);
             }
             Some(check) => self.task_in(key, check.interval, Step::ContainerHealthy),
             None => {}
         }
         if task.target == Target::Waiting {
-            self.task_at(
-                key,
-                task.created_at.plus(durations.target_register_after_start),
-                Step::Register,
-            );
+            self.task_at(key, task.created_at.plus(durations.target_register_after_start), Step::Register);
         } else if slowest.is_none() {
             self.task_in(key, durations.healthy_without_checks, Step::CountAsHealthy);
         }
@@ -272,9 +198,7 @@ impl Sim<'_> {
     /// Registers the task and those that are due with it.
     fn register(&mut self, key: TaskKey) {
         let task = &self.world.tasks[&key];
-        let (Some((service, _)), Some(revision), Target::Waiting) =
-            (task.service, task.revision, task.target)
-        else {
+        let (Some((service, _)), Some(revision), Target::Waiting) = (task.service, task.revision, task.target) else {
             return;
         };
         let now = self.now;
@@ -296,31 +220,17 @@ impl Sim<'_> {
             })
             .collect();
         for (group, _) in &groups {
-            self.tell(
-                service,
-                now,
-                &format!(
-                    ") registered {} targets in (target-group {group})",
-                    due.len()
-                ),
-            );
+            self.tell(service, now, &format!(") registered {} targets in (target-group {group})", due.len()));
         }
         for key in due {
             self.change(key, |task| task.target = Target::Registered);
             let task = &self.world.tasks[&key];
             if task.behaviour == Behaviour::Unhealthy {
-                let grace = task
-                    .started_at
-                    .unwrap_or(now)
-                    .plus(self.grace(task.service));
+                let grace = task.started_at.unwrap_or(now).plus(self.grace(task.service));
                 let verdict = now.plus(self.durations().target_unhealthy_after_register);
                 self.task_at(key, verdict.max(grace), Step::TargetUnhealthy);
             } else {
-                self.task_in(
-                    key,
-                    self.durations().target_healthy_after_register,
-                    Step::TargetHealthy,
-                );
+                self.task_in(key, self.durations().target_healthy_after_register, Step::TargetHealthy);
             }
         }
     }
@@ -328,11 +238,8 @@ impl Sim<'_> {
     fn change_health(&mut self, key: TaskKey, change: impl FnOnce(&mut Task)) {
         self.change(key, |task| {
             change(task);
-            let checked = task
-                .definition
-                .containers
-                .iter()
-                .any(|container| container.essential && container.check.is_some());
+            let checked =
+                task.definition.containers.iter().any(|container| container.essential && container.check.is_some());
             let target = task.target == Target::None || task.target_healthy;
             task.healthy = task.running() && target && (!checked || task.health == Health::Healthy);
         });
@@ -349,9 +256,7 @@ impl Sim<'_> {
         let Some(owner) = self.service_mut(service) else {
             return;
         };
-        let reset = owner.configuration()["deploymentCircuitBreaker"]["resetOnHealthyTask"]
-            .as_bool()
-            .unwrap_or(true);
+        let reset = owner.configuration()["deploymentCircuitBreaker"]["resetOnHealthyTask"].as_bool().unwrap_or(true);
         let Some(entry) = owner.deployment_mut(deployment) else {
             return;
         };
@@ -359,6 +264,9 @@ impl Sim<'_> {
         entry.unreported = (0, if reset { 0 } else { entry.unreported.1 });
         if reset {
             entry.breaker_count = 0;
+            let open =
+                owner.history.iter_mut().filter(|record| record.deployment == deployment && !record.status.terminal());
+            open.for_each(|record| record.breaker_count = 0);
         }
     }
 
@@ -369,18 +277,13 @@ impl Sim<'_> {
             match task.behaviour {
                 Behaviour::OutOfMemory { .. } => {
                     container.exit_code = Some(137);
-                    container.reason =
-                        Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
+                    container.reason = Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
                 }
                 Behaviour::Crash { exit_code, .. } => container.exit_code = Some(exit_code),
                 _ => container.exit_code = Some(0),
             }
         });
-        self.stop_task(
-            key,
-            "EssentialContainerExited",
-            "Essential container in task exited",
-        );
+        self.stop_task(key, "EssentialContainerExited", "Essential container in task exited");
         self.task_failed(key, Failure::Run);
     }
 
@@ -389,10 +292,7 @@ impl Sim<'_> {
         let (Some((service, _)), Some(revision)) = (task.service, task.revision) else {
             return;
         };
-        let groups = self
-            .service(service)
-            .map(|service| service.target_groups(revision))
-            .unwrap_or_default();
+        let groups = self.service(service).map(|service| service.target_groups(revision)).unwrap_or_default();
         let Some((group, port)) = groups.first() else {
             return;
         };
@@ -407,11 +307,7 @@ impl Sim<'_> {
             "ServiceSchedulerInitiated",
             &format!("Task failed ELB health checks in (target-group {group})"),
         );
-        self.tell(
-            service,
-            self.now,
-            &format!(") has stopped 1 running tasks: (task {id})."),
-        );
+        self.tell(service, self.now, &format!(") has stopped 1 running tasks: (task {id})."));
         self.task_failed(key, Failure::Run);
     }
 
@@ -422,21 +318,9 @@ impl Sim<'_> {
             return;
         };
         let id = task.id.clone();
-        self.tell(
-            service,
-            self.now,
-            &format!(") (task {id}) failed container health checks."),
-        );
-        self.stop_task(
-            key,
-            "ServiceSchedulerInitiated",
-            "Task failed container health checks",
-        );
-        self.tell(
-            service,
-            self.now,
-            &format!(") has stopped 1 running tasks: (task {id})."),
-        );
+        self.tell(service, self.now, &format!(") (task {id}) failed container health checks."));
+        self.stop_task(key, "ServiceSchedulerInitiated", "Task failed container health checks");
+        self.tell(service, self.now, &format!(") has stopped 1 running tasks: (task {id})."));
         self.task_failed(key, Failure::Run);
     }
 
@@ -449,10 +333,7 @@ impl Sim<'_> {
         };
         let (now, durations) = (self.now, self.durations());
         let mut impaired = false;
-        let Some(entry) = self
-            .service_mut(service)
-            .and_then(|service| service.deployment_mut(deployment))
-        else {
+        let Some(entry) = self.service_mut(service).and_then(|service| service.deployment_mut(deployment)) else {
             return;
         };
         entry.unreported.0 += 1;
@@ -466,57 +347,14 @@ impl Sim<'_> {
                 now.plus(durations.restart_delay(entry.round))
             }
             Failure::Start => entry.not_before.unwrap_or(now),
-            Failure::Run => created_at
-                .plus(durations.crash_loop_restart)
-                .max(now.plus(durations.scheduler_pass)),
+            Failure::Run => created_at.plus(durations.crash_loop_restart).max(now.plus(durations.scheduler_pass)),
         };
-        let restart = entry
-            .not_before
-            .map_or(restart, |planned| planned.max(restart));
+        let restart = entry.not_before.map_or(restart, |planned| planned.max(restart));
         entry.not_before = Some(restart);
         if impaired {
-            self.tell(
-                service,
-                now,
-                ") is unable to consistently start tasks successfully.",
-            );
+            self.tell(service, now, ") is unable to consistently start tasks successfully.");
         }
         self.unsettle(service);
-        self.pass_in(
-            service,
-            std::time::Duration::from_secs_f64((restart.seconds() - now.seconds()).max(0.0)),
-        );
+        self.pass_in(service, std::time::Duration::from_secs_f64((restart.seconds() - now.seconds()).max(0.0)));
     }
-}
-
-/// The reason why a task cannot have a secret, if so.
-fn missing_secret(
-    outside: &crate::outside::Outside,
-    place: &crate::place::Place,
-    value_from: &str,
-) -> Option<String> {
-    if value_from.contains(":secretsmanager:") {
-        let region = value_from.split(':').nth(3).unwrap_or(&place.region);
-        let account = value_from.split(':').nth(4).unwrap_or(&place.account);
-        let place = crate::place::Place::new(account, region);
-        let known = outside
-            .secrets
-            .get(&place)
-            .is_some_and(|secrets| secrets.contains(value_from));
-        return (!known).then(|| {
-            format!(
-                "ResourceInitializationError: unable to pull secrets or registry auth: The task can't retrieve the secret with ARN '{value_from}' from Secrets Manager. Check whether the secret exists in the specified Region"
-            )
-        });
-    }
-    let known = outside
-        .parameters
-        .get(place)
-        .is_some_and(|parameters| parameters.contains(value_from));
-    (!known).then(|| {
-        let name = value_from.split_once(":parameter/").map_or(value_from, |(_, name)| name);
-        format!(
-            "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid parameters: {name}"
-        )
-    })
 }

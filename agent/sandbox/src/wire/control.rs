@@ -121,20 +121,14 @@ struct NewImage {
 const REGION: &str = "us-east-1";
 
 fn place(control: &Control, account: Option<String>, region: Option<String>) -> (String, String) {
-    (
-        account.unwrap_or_else(|| control.default_account()),
-        region.unwrap_or_else(|| REGION.to_owned()),
-    )
+    (account.unwrap_or_else(|| control.default_account()), region.unwrap_or_else(|| REGION.to_owned()))
 }
 
 async fn image(Shared(handle): Shared<Handle>, Json(new): Json<NewImage>) -> Json<Value> {
     let control = Control::new(handle);
     let (account, region) = place(&control, new.account, new.region);
     let digest = control.push_image(&account, &region, &new.repository, &new.tag, new.behaviour);
-    let image = format!(
-        "{account}.dkr.ecr.{region}.amazonaws.com/{}:{}",
-        new.repository, new.tag
-    );
+    let image = format!("{account}.dkr.ecr.{region}.amazonaws.com/{}:{}", new.repository, new.tag);
     Json(json!({ "image": image, "imageDigest": digest }))
 }
 
@@ -208,13 +202,7 @@ struct NewParameter {
 async fn parameter(Shared(handle): Shared<Handle>, Json(new): Json<NewParameter>) -> Json<Value> {
     let control = Control::new(handle);
     let (account, region) = place(&control, new.account, new.region);
-    control.put_parameter(
-        &account,
-        &region,
-        &new.name,
-        new.kind.as_deref().unwrap_or("String"),
-        &new.value,
-    );
+    control.put_parameter(&account, &region, &new.name, new.kind.as_deref().unwrap_or("String"), &new.value);
     done()
 }
 
@@ -243,10 +231,7 @@ struct NewTarget {
     region: Option<String>,
 }
 
-async fn scalable_target(
-    Shared(handle): Shared<Handle>,
-    Json(new): Json<NewTarget>,
-) -> Json<Value> {
+async fn scalable_target(Shared(handle): Shared<Handle>, Json(new): Json<NewTarget>) -> Json<Value> {
     let control = Control::new(handle);
     let (account, region) = place(&control, new.account, new.region);
     control.register_scalable_target(&account, &region, &new.resource, new.minimum, new.maximum);
@@ -264,14 +249,8 @@ struct Refusals {
 
 async fn access(Shared(handle): Shared<Handle>, Json(refusals): Json<Refusals>) -> Json<Value> {
     let control = Control::new(handle);
-    refusals
-        .invalid_keys
-        .iter()
-        .for_each(|key| control.invalidate_key(key));
-    refusals
-        .denied_roles
-        .iter()
-        .for_each(|role| control.deny_role(role));
+    refusals.invalid_keys.iter().for_each(|key| control.invalidate_key(key));
+    refusals.denied_roles.iter().for_each(|role| control.deny_role(role));
     done()
 }
 
@@ -293,14 +272,12 @@ mod tests {
 
     #[test]
     fn control_bodies() {
-        let fault: Fault = serde_json::from_value(
-            json!({ "operation": "ecs:*", "effect": "throttle", "when": { "nth": 2 } }),
-        )
-        .unwrap();
+        let fault: Fault =
+            serde_json::from_value(json!({ "operation": "ecs:*", "effect": "throttle", "when": { "nth": 2 } }))
+                .unwrap();
         assert_eq!(fault.operation, "ecs:*");
         let crash: Behaviour =
-            serde_json::from_value(json!({ "crash": { "exitCode": 1, "afterRunningSeconds": 2 } }))
-                .unwrap();
+            serde_json::from_value(json!({ "crash": { "exitCode": 1, "afterRunningSeconds": 2 } })).unwrap();
         assert_eq!(crash, Behaviour::crash(1, Duration::from_secs(2)));
     }
 }

@@ -44,13 +44,7 @@ impl axum::serve::Listener for Listener {
                 Ok((tcp, address)) => {
                     // Small answers should not wait for more.
                     let _ = tcp.set_nodelay(true);
-                    return (
-                        Stream {
-                            tcp,
-                            connection: Connection::default(),
-                        },
-                        address,
-                    );
+                    return (Stream { tcp, connection: Connection::default() }, address);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
@@ -72,21 +66,13 @@ impl Connected<IncomingStream<'_, Listener>> for Connection {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.connection.cut.load(Ordering::Acquire) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }

@@ -54,11 +54,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let json = headers.contains_key("x-amz-target");
-    let incoming = if json {
-        parse_json(&headers, &body)
-    } else {
-        query::parse(&headers, &body)
-    };
+    let incoming = if json { parse_json(&headers, &body) } else { query::parse(&headers, &body) };
     let (operation, outgoing) = match incoming {
         Ok(incoming) => {
             let operation = incoming.operation.clone();
@@ -68,13 +64,8 @@ async fn answer(
             let mut state = lock(&handle);
             let now = state.catch_up();
             let request_id = state.request_ids.uuid();
-            let outgoing = Outgoing {
-                answer: Err(error),
-                drop: false,
-                delay: std::time::Duration::ZERO,
-                now,
-                request_id,
-            };
+            let outgoing =
+                Outgoing { answer: Err(error), drop: false, delay: std::time::Duration::ZERO, now, request_id };
             (String::new(), outgoing)
         }
     };
@@ -85,45 +76,25 @@ async fn answer(
         connection.cut();
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    if json {
-        render_json(outgoing)
-    } else {
-        query::render(&operation, outgoing)
-    }
+    if json { render_json(outgoing) } else { query::render(&operation, outgoing) }
 }
 
 fn parse_json(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, ApiError> {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let unknown = || ApiError::new("UnknownOperationException", "").with_status(404);
     let (prefix, operation) = target.split_once('.').ok_or_else(unknown)?;
-    let (_, service) = TARGETS
-        .iter()
-        .find(|(known, _)| *known == prefix)
-        .ok_or_else(unknown)?;
+    let (_, service) = TARGETS.iter().find(|(known, _)| *known == prefix).ok_or_else(unknown)?;
     let mut value: Value = match body {
         [] => Value::Object(Default::default()),
-        body => serde_json::from_slice(body).map_err(|_| {
-            ApiError::new("SerializationException", "The request is not valid JSON.")
-        })?,
+        body => serde_json::from_slice(body)
+            .map_err(|_| ApiError::new("SerializationException", "The request is not valid JSON."))?,
     };
     drop_nulls(&mut value);
     let Value::Object(body) = value else {
-        return Err(ApiError::new(
-            "SerializationException",
-            "The request is not a JSON object.",
-        ));
+        return Err(ApiError::new("SerializationException", "The request is not a JSON object."));
     };
     let (access_key, region) = signature::scope(headers);
-    Ok(Incoming {
-        access_key,
-        region,
-        service,
-        operation: operation.to_owned(),
-        body,
-    })
+    Ok(Incoming { access_key, region, service, operation: operation.to_owned(), body })
 }
 
 fn render_json(outgoing: Outgoing) -> Response {
@@ -139,10 +110,7 @@ fn respond(status: u16, content_type: &'static str, body: String, outgoing: &Out
     let headers = [
         (header::CONTENT_TYPE, content_type.to_owned()),
         (header::DATE, outgoing.now.http_date()),
-        (
-            header::HeaderName::from_static("x-amzn-requestid"),
-            outgoing.request_id.clone(),
-        ),
+        (header::HeaderName::from_static("x-amzn-requestid"), outgoing.request_id.clone()),
     ];
     (status, headers, body).into_response()
 }

@@ -17,24 +17,13 @@ pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, ApiErr
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         members.insert(decode(name), Value::String(decode(value)));
     }
-    let operation = members
-        .remove("Action")
-        .and_then(|action| action.as_str().map(str::to_owned));
+    let operation = members.remove("Action").and_then(|action| action.as_str().map(str::to_owned));
     members.remove("Version");
     let Some(operation) = operation else {
-        return Err(ApiError::new(
-            "MissingAction",
-            "Could not find operation in the request.",
-        ));
+        return Err(ApiError::new("MissingAction", "Could not find operation in the request."));
     };
     let (access_key, region) = signature::scope(headers);
-    Ok(Incoming {
-        access_key,
-        region,
-        service: "sts",
-        operation,
-        body: members,
-    })
+    Ok(Incoming { access_key, region, service: "sts", operation, body: members })
 }
 
 fn decode(text: &str) -> String {
@@ -75,11 +64,7 @@ pub(super) fn render(operation: &str, outgoing: Outgoing) -> Response {
             (200, body)
         }
         Err(error) => {
-            let kind = if error.status >= 500 {
-                "Receiver"
-            } else {
-                "Sender"
-            };
+            let kind = if error.status >= 500 { "Receiver" } else { "Sender" };
             let body = format!(
                 "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
                 escape(&error.code),
@@ -93,10 +78,7 @@ pub(super) fn render(operation: &str, outgoing: Outgoing) -> Response {
 
 fn element(name: &str, value: &Value) -> String {
     let inner = match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| element(name, member))
-            .collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| element(name, member)).collect(),
         Value::String(text) => escape(text),
         other => other.to_string(),
     };
@@ -104,9 +86,7 @@ fn element(name: &str, value: &Value) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -116,9 +96,6 @@ mod tests {
     #[test]
     fn forms_are_decoded() {
         assert_eq!(decode("arn%3Aaws+x%2"), "arn:aws x%2");
-        assert_eq!(
-            element("A", &serde_json::json!({ "B": "<", "C": 1 })),
-            "<A><B>&lt;</B><C>1</C></A>"
-        );
+        assert_eq!(element("A", &serde_json::json!({ "B": "<", "C": 1 })), "<A><B>&lt;</B><C>1</C></A>");
     }
 }

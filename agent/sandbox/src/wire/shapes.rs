@@ -31,24 +31,15 @@ struct Shape {
 }
 
 static MODELS: LazyLock<BTreeMap<String, Model>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("shapes.json"))
-        .expect("the shapes beside this file are well formed")
+    serde_json::from_str(include_str!("shapes.json")).expect("the shapes beside this file are well formed")
 });
 
 /// Refuses a request that does not fit. An operation without a known shape passes.
-pub(crate) fn check(
-    service: &str,
-    operation: &str,
-    body: &Map<String, Value>,
-) -> Result<(), ApiError> {
+pub(crate) fn check(service: &str, operation: &str, body: &Map<String, Value>) -> Result<(), ApiError> {
     let Some(model) = MODELS.get(service) else {
         return Ok(());
     };
-    let Some(shape) = model
-        .operations
-        .get(operation)
-        .and_then(|name| model.shapes.get(name))
-    else {
+    let Some(shape) = model.operations.get(operation).and_then(|name| model.shapes.get(name)) else {
         return Ok(());
     };
     structure(model, shape, body, "").map_err(|fault| {
@@ -61,32 +52,15 @@ pub(crate) fn check(
     })
 }
 
-fn structure(
-    model: &Model,
-    shape: &Shape,
-    fields: &Map<String, Value>,
-    path: &str,
-) -> Result<(), String> {
+fn structure(model: &Model, shape: &Shape, fields: &Map<String, Value>, path: &str) -> Result<(), String> {
     let at = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
+        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
     };
-    if let Some(absent) = shape
-        .required
-        .iter()
-        .find(|name| !fields.contains_key(*name))
-    {
+    if let Some(absent) = shape.required.iter().find(|name| !fields.contains_key(*name)) {
         return Err(format!("{} should not be null or empty.", at(absent)));
     }
     for (name, value) in fields {
-        if let Some(inner) = shape
-            .members
-            .get(name)
-            .and_then(|inner| model.shapes.get(inner))
-        {
+        if let Some(inner) = shape.members.get(name).and_then(|inner| model.shapes.get(inner)) {
             member(model, inner, value, &at(name))?;
         }
     }
@@ -120,10 +94,7 @@ fn member(model: &Model, shape: &Shape, value: &Value, path: &str) -> Result<(),
             if known {
                 Ok(())
             } else {
-                Err(format!(
-                    "Invalid value for {path}: {text}. Valid values: {}.",
-                    shape.values.join(", ")
-                ))
+                Err(format!("Invalid value for {path}: {text}. Valid values: {}.", shape.values.join(", ")))
             }
         }
         "integer" | "long" => value.as_i64().map(|_| ()).ok_or_else(wrong),
@@ -146,29 +117,18 @@ mod tests {
 
     #[test]
     fn requests_are_judged_by_their_shape() {
-        let container =
-            json!({ "name": "a", "image": "b", "portMappings": [{ "containerPort": "80" }] });
+        let container = json!({ "name": "a", "image": "b", "portMappings": [{ "containerPort": "80" }] });
         assert_eq!(
-            verdict(
-                "RegisterTaskDefinition",
-                json!({ "family": "a", "containerDefinitions": [container] })
-            ),
+            verdict("RegisterTaskDefinition", json!({ "family": "a", "containerDefinitions": [container] })),
             "ClientException: Invalid type for containerDefinitions[0].portMappings[0].containerPort: expected integer."
         );
         assert_eq!(
             verdict("UpdateService", json!({})),
             "InvalidParameterException: service should not be null or empty."
         );
-        assert_eq!(
-            verdict("UpdateService", json!({ "service": "a", "novelty": 1 })),
-            "fine"
-        );
+        assert_eq!(verdict("UpdateService", json!({ "service": "a", "novelty": 1 })), "fine");
         assert!(
-            verdict(
-                "CreateService",
-                json!({ "serviceName": "a", "launchType": "MOON" })
-            )
-            .contains("Valid values: EC2")
+            verdict("CreateService", json!({ "serviceName": "a", "launchType": "MOON" })).contains("Valid values: EC2")
         );
     }
 }

@@ -9,20 +9,10 @@ use crate::rig::{ACCOUNT, REGION, Rig};
 async fn every_call_is_counted_and_noted() {
     let rig = Rig::start().await;
     rig.ecs("ListClusters", json!({})).await;
-    rig.refused("ListServices", json!({ "cluster": "none" }))
-        .await;
-    rig.send(
-        "222222222222",
-        "AmazonEC2ContainerServiceV20141113.ListClusters",
-        json!({}),
-    )
-    .await
-    .unwrap();
+    rig.refused("ListServices", json!({ "cluster": "none" })).await;
+    rig.send("222222222222", "AmazonEC2ContainerServiceV20141113.ListClusters", json!({})).await.unwrap();
     let calls = rig.control.calls();
-    assert_eq!(
-        (calls["ecs:ListClusters"], calls["ecs:ListServices"]),
-        (2, 1)
-    );
+    assert_eq!((calls["ecs:ListClusters"], calls["ecs:ListServices"]), (2, 1));
     assert_eq!(rig.control.calls_in(ACCOUNT, REGION)["ecs:ListClusters"], 1);
     let journal = rig.control.journal(1);
     assert_eq!(journal.len(), 2);
@@ -42,8 +32,7 @@ async fn faults_strike_as_told() {
     let definition = rig.register("web", "nginx:1").await;
     rig.create(&definition, json!({})).await;
     let update = json!({ "cluster": "demo", "service": "web", "desiredCount": 2 });
-    rig.control
-        .add_fault(Fault::new("ecs:UpdateService", Effect::Deny));
+    rig.control.add_fault(Fault::new("ecs:UpdateService", Effect::Deny));
     let refused = rig.refused("UpdateService", update.clone()).await;
     assert_eq!(refused.code, "AccessDeniedException");
     assert_eq!(
@@ -53,59 +42,34 @@ async fn faults_strike_as_told() {
         )
     );
     rig.control.clear_faults();
-    rig.control
-        .add_fault(Fault::new("ecs:*", Effect::Throttle).when(When::First(1)));
-    assert_eq!(
-        rig.refused("UpdateService", update.clone()).await.message,
-        "Rate exceeded"
-    );
+    rig.control.add_fault(Fault::new("ecs:*", Effect::Throttle).when(When::First(1)));
+    assert_eq!(rig.refused("UpdateService", update.clone()).await.message, "Rate exceeded");
     assert_eq!(rig.service().await["desiredCount"], 1);
     rig.control.clear_faults();
-    rig.control
-        .add_fault(Fault::new("ecs:UpdateService", Effect::InternalError).timing(Timing::After));
-    assert_eq!(
-        rig.refused("UpdateService", update.clone()).await.status,
-        500
-    );
+    rig.control.add_fault(Fault::new("ecs:UpdateService", Effect::InternalError).timing(Timing::After));
+    assert_eq!(rig.refused("UpdateService", update.clone()).await.status, 500);
     assert_eq!(rig.service().await["desiredCount"], 2);
     rig.control.clear_faults();
-    rig.control
-        .add_fault(Fault::new("ecs:ListClusters", Effect::Drop));
+    rig.control.add_fault(Fault::new("ecs:ListClusters", Effect::Drop));
     let lost = rig
         .http()
         .post(rig.url())
-        .header(
-            "authorization",
-            format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261121/{REGION}/ecs/aws4_request"),
-        )
-        .header(
-            "x-amz-target",
-            "AmazonEC2ContainerServiceV20141113.ListClusters",
-        )
+        .header("authorization", format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261121/{REGION}/ecs/aws4_request"))
+        .header("x-amz-target", "AmazonEC2ContainerServiceV20141113.ListClusters")
         .body("{}")
         .send()
         .await;
     assert!(lost.is_err());
-    rig.ecs("DescribeClusters", json!({ "clusters": ["demo"] }))
-        .await;
+    rig.ecs("DescribeClusters", json!({ "clusters": ["demo"] })).await;
 }
 
 #[tokio::test]
 async fn rates_are_limited_on_request() {
-    let rig = Rig::with(Options {
-        throttling: true,
-        ..Options::default()
-    })
-    .await;
+    let rig = Rig::with(Options { throttling: true, ..Options::default() }).await;
     let mut codes = Vec::new();
     for at in 0..21 {
         let body = json!({ "family": format!("f{at}"), "containerDefinitions": [{ "name": "a", "image": "b", "memory": 64 }] });
-        codes.push(
-            rig.try_ecs("RegisterTaskDefinition", body)
-                .await
-                .err()
-                .map(|fault| fault.code),
-        );
+        codes.push(rig.try_ecs("RegisterTaskDefinition", body).await.err().map(|fault| fault.code));
     }
     assert!(codes[..20].iter().all(Option::is_none));
     assert_eq!(codes[20].as_deref(), Some("ThrottlingException"));
@@ -115,85 +79,28 @@ async fn rates_are_limited_on_request() {
 async fn the_http_control_does_the_same() {
     let rig = Rig::start().await;
     let post = |path: &'static str, body: Value| {
-        let request = rig
-            .http()
-            .post(format!("{}/sandbox{path}", rig.url()))
-            .json(&body);
+        let request = rig.http().post(format!("{}/sandbox{path}", rig.url())).json(&body);
         async move { request.send().await.unwrap() }
     };
     let before = rig.control.now();
-    let clock: Value = post("/clock", json!({ "advanceSeconds": 90 }))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let clock: Value = post("/clock", json!({ "advanceSeconds": 90 })).await.json().await.unwrap();
     assert_eq!(clock["mode"], "manual");
     assert!((clock["now"].as_f64().unwrap() - before - 90.0).abs() < 0.01);
-    let image = json!({ "repository": "web", "tag": "v1", "region": REGION, "behaviour": { "crash": { "exitCode": 1 } } });
+    let image =
+        json!({ "repository": "web", "tag": "v1", "region": REGION, "behaviour": { "crash": { "exitCode": 1 } } });
     let pushed: Value = post("/images", image).await.json().await.unwrap();
-    assert_eq!(
-        pushed["image"],
-        format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/web:v1")
-    );
-    assert!(
-        post(
-            "/behaviours",
-            json!({ "image": "a:1", "behaviour": "missing" })
-        )
-        .await
-        .status()
-        .is_success()
-    );
-    assert!(
-        post(
-            "/faults",
-            json!({ "operation": "ecs:*", "effect": "throttle" })
-        )
-        .await
-        .status()
-        .is_success()
-    );
-    assert_eq!(
-        rig.refused("ListClusters", json!({})).await.code,
-        "ThrottlingException"
-    );
-    rig.http()
-        .delete(format!("{}/sandbox/faults", rig.url()))
-        .send()
-        .await
-        .unwrap();
-    assert!(
-        post("/clusters", json!({ "name": "other", "region": REGION }))
-            .await
-            .status()
-            .is_success()
-    );
-    assert_eq!(
-        rig.ecs("ListClusters", json!({})).await["clusterArns"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
-    let calls: Value = rig
-        .http()
-        .get(format!("{}/sandbox/calls", rig.url()))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    assert_eq!(pushed["image"], format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/web:v1"));
+    assert!(post("/behaviours", json!({ "image": "a:1", "behaviour": "missing" })).await.status().is_success());
+    assert!(post("/faults", json!({ "operation": "ecs:*", "effect": "throttle" })).await.status().is_success());
+    assert_eq!(rig.refused("ListClusters", json!({})).await.code, "ThrottlingException");
+    rig.http().delete(format!("{}/sandbox/faults", rig.url())).send().await.unwrap();
+    assert!(post("/clusters", json!({ "name": "other", "region": REGION })).await.status().is_success());
+    assert_eq!(rig.ecs("ListClusters", json!({})).await["clusterArns"].as_array().unwrap().len(), 2);
+    let calls: Value =
+        rig.http().get(format!("{}/sandbox/calls", rig.url())).send().await.unwrap().json().await.unwrap();
     assert_eq!(calls["ecs:ListClusters"], 2);
-    let journal: Value = rig
-        .http()
-        .get(format!("{}/sandbox/journal?since=1", rig.url()))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let journal: Value =
+        rig.http().get(format!("{}/sandbox/journal?since=1", rig.url())).send().await.unwrap().json().await.unwrap();
     assert_eq!(journal["calls"].as_array().unwrap().len(), 1);
     let page = rig
         .http()
@@ -204,10 +111,7 @@ async fn the_http_control_does_the_same() {
         .unwrap();
     assert_eq!(page.status().as_u16(), 403);
     assert!(post("/reset", json!({})).await.status().is_success());
-    assert_eq!(
-        rig.ecs("ListClusters", json!({})).await["clusterArns"],
-        json!([])
-    );
+    assert_eq!(rig.ecs("ListClusters", json!({})).await["clusterArns"], json!([]));
 }
 
 #[tokio::test]
@@ -217,29 +121,15 @@ async fn answers_carry_the_virtual_date() {
     let answer = rig
         .http()
         .post(rig.url())
-        .header(
-            "x-amz-target",
-            "AmazonEC2ContainerServiceV20141113.ListClusters",
-        )
+        .header("x-amz-target", "AmazonEC2ContainerServiceV20141113.ListClusters")
         .body("{}")
         .send()
         .await
         .unwrap();
     assert_eq!(answer.status().as_u16(), 403);
-    let year = answer.headers()["date"]
-        .to_str()
-        .unwrap()
-        .split(' ')
-        .nth(3)
-        .unwrap()
-        .parse::<i64>()
-        .unwrap();
-    let real = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-        / 31_556_952
-        + 1970;
+    let year = answer.headers()["date"].to_str().unwrap().split(' ').nth(3).unwrap().parse::<i64>().unwrap();
+    let real =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 31_556_952 + 1970;
     assert!(year > real as i64);
     let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(body["__type"], "MissingAuthenticationTokenException");
@@ -250,25 +140,15 @@ async fn a_thousand_services_at_rest_answer_quickly() {
     let rig = Rig::start().await;
     let definition = rig.register("web", "nginx:1").await;
     for at in 0..1000 {
-        rig.create(&definition, json!({ "serviceName": format!("s{at}") }))
-            .await;
+        rig.create(&definition, json!({ "serviceName": format!("s{at}") })).await;
     }
     rig.advance(3600.0);
     let names: Vec<String> = (0..10).map(|at| format!("s{}", at * 97)).collect();
     let started = std::time::Instant::now();
     for _ in 0..100 {
-        let answer = rig
-            .ecs(
-                "DescribeServices",
-                json!({ "cluster": "demo", "services": names }),
-            )
-            .await;
+        let answer = rig.ecs("DescribeServices", json!({ "cluster": "demo", "services": names })).await;
         assert_eq!(answer["services"][9]["runningCount"], 1);
     }
     // Generous: an unoptimised build on a busy machine. An optimised one takes a tenth of a millisecond.
-    assert!(
-        started.elapsed().as_millis() / 100 < 30,
-        "{:?}",
-        started.elapsed() / 100
-    );
+    assert!(started.elapsed().as_millis() / 100 < 30, "{:?}", started.elapsed() / 100);
 }

@@ -7,37 +7,25 @@ use serde_json::{Value, json};
 
 use crate::rig::{ACCOUNT, GROUP, REGION, Rig};
 
-fn guarded() -> Value {
+pub(crate) fn guarded() -> Value {
     json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } })
 }
 
-fn find<'a>(events: &'a [(f64, String)], text: &str) -> Vec<f64> {
-    events
-        .iter()
-        .filter(|(_, event)| event.contains(text))
-        .map(|(at, _)| *at)
-        .collect::<Vec<_>>()
+fn find(events: &[(f64, String)], text: &str) -> Vec<f64> {
+    events.iter().filter(|(_, event)| event.contains(text)).map(|(at, _)| *at).collect::<Vec<_>>()
 }
 
 fn near(actual: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(
-        actual.len(),
-        expected.len(),
-        "{actual:?} is not like {expected:?}"
-    );
+    assert_eq!(actual.len(), expected.len(), "{actual:?} is not like {expected:?}");
     for (actual, expected) in actual.iter().zip(expected) {
-        assert!(
-            (actual - expected).abs() <= tolerance,
-            "{actual} is not near {expected}"
-        );
+        assert!((actual - expected).abs() <= tolerance, "{actual} is not near {expected}");
     }
 }
 
 /// A service in its steady state, then an update to a second image. Returns the moment of the first start.
-async fn update_to(rig: &Rig, behaviour: Behaviour, configuration: Value) -> (f64, Value, Value) {
+pub(crate) async fn update_to(rig: &Rig, behaviour: Behaviour, configuration: Value) -> (f64, Value, Value) {
     let first = rig.register("web", "good:1").await;
-    rig.create(&first, json!({ "deploymentConfiguration": configuration }))
-        .await;
+    rig.create(&first, json!({ "deploymentConfiguration": configuration })).await;
     rig.settle().await;
     let old = rig.service().await["deployments"][0].clone();
     rig.control.set_behaviour("bad:1", behaviour);
@@ -65,43 +53,20 @@ async fn trace_b_start_failures_with_breaker() {
     );
     rig.advance(600.0);
     let events = rig.events_since(zero).await;
-    near(
-        &find(&events, "has started 1 tasks"),
-        &[0.0, 329.6, 647.8, 1233.4],
-        3.0,
-    );
-    near(
-        &find(&events, "unable to place a task"),
-        &[288.2, 617.5, 936.9],
-        3.0,
-    );
+    near(&find(&events, "has started 1 tasks"), &[0.0, 329.6, 647.8, 1233.4], 3.0);
+    near(&find(&events, "unable to place a task"), &[288.2, 617.5, 936.9], 3.0);
     let failed = find(&events, "deployment failed: tasks failed to start.");
     near(&failed, &[1236.3], 3.0);
-    near(
-        &find(&events, "rolling back to deployment ID"),
-        &[failed[0] + 0.001],
-        0.0005,
-    );
-    near(
-        &find(&events, "stopped 1 pending tasks."),
-        &[failed[0] + 3.0],
-        0.3,
-    );
-    near(
-        &find(&events, "deployment completed."),
-        &[failed[0] + 53.0],
-        0.3,
-    );
+    near(&find(&events, "rolling back to deployment ID"), &[failed[0] + 0.001], 0.0005);
+    near(&find(&events, "stopped 1 pending tasks."), &[failed[0] + 3.0], 0.3);
+    near(&find(&events, "deployment completed."), &[failed[0] + 53.0], 0.3);
     near(&find(&events, "steady state"), &[failed[0] + 53.001], 0.3);
 
     let service = rig.service().await;
     assert_eq!(service["taskDefinition"], old["taskDefinition"]);
     let deployments = service["deployments"].as_array().unwrap();
     assert_eq!(deployments.len(), 1);
-    assert_eq!(
-        (&deployments[0]["id"], &deployments[0]["createdAt"]),
-        (&old["id"], &old["createdAt"])
-    );
+    assert_eq!((&deployments[0]["id"], &deployments[0]["createdAt"]), (&old["id"], &old["createdAt"]));
     assert_eq!(deployments[0]["rolloutState"], "COMPLETED");
     let rollout = rig.rollout().await;
     assert_eq!(rollout["status"], "ROLLBACK_SUCCESSFUL");
@@ -112,16 +77,9 @@ async fn trace_b_start_failures_with_breaker() {
     assert_eq!(rollout["deploymentCircuitBreaker"]["status"], "TRIGGERED");
     let tried = rig.revision(&rollout["targetServiceRevision"]["arn"]).await;
     assert_eq!(tried["taskDefinition"], second);
-    let back = rig
-        .revision(&rollout["rollback"]["serviceRevisionArn"])
-        .await;
+    let back = rig.revision(&rollout["rollback"]["serviceRevisionArn"]).await;
     assert_eq!(back["taskDefinition"], old["taskDefinition"]);
-    let task = rig
-        .stopped_tasks()
-        .await
-        .into_iter()
-        .find(|task| task["stopCode"] == "TaskFailedToStart")
-        .unwrap();
+    let task = rig.stopped_tasks().await.into_iter().find(|task| task["stopCode"] == "TaskFailedToStart").unwrap();
     assert_eq!(task["stoppedReason"], reason);
     assert!(task.get("startedAt").is_none());
 }
@@ -143,20 +101,12 @@ async fn trace_c_crash_loop_with_breaker() {
     assert_eq!(rig.rollout().await["status"], "ROLLBACK_IN_PROGRESS");
     rig.advance(120.0);
     let events = rig.events_since(zero).await;
-    near(
-        &find(&events, "has started 1 tasks"),
-        &[0.0, 52.0, 103.0, 153.0],
-        3.5,
-    );
+    near(&find(&events, "has started 1 tasks"), &[0.0, 52.0, 103.0, 153.0], 3.5);
     near(&find(&events, "deployment failed"), &[158.0], 5.5);
     let completed = find(&events, "deployment completed.");
     assert!((200.0..240.0).contains(&completed[0]), "{completed:?}");
-    let task = rig
-        .stopped_tasks()
-        .await
-        .into_iter()
-        .find(|task| task["stopCode"] == "EssentialContainerExited")
-        .unwrap();
+    let task =
+        rig.stopped_tasks().await.into_iter().find(|task| task["stopCode"] == "EssentialContainerExited").unwrap();
     assert_eq!(task["containers"][0]["exitCode"], 1);
     assert_eq!(task["stoppedReason"], "Essential container in task exited");
 }
@@ -164,33 +114,17 @@ async fn trace_c_crash_loop_with_breaker() {
 #[tokio::test]
 async fn trace_e_a_first_deployment_has_nothing_to_go_back_to() {
     let rig = Rig::start().await;
-    let definition = rig
-        .register(
-            "web",
-            &format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/web:none"),
-        )
-        .await;
-    rig.create(
-        &definition,
-        json!({ "desiredCount": 3, "deploymentConfiguration": guarded() }),
-    )
-    .await;
+    let definition = rig.register("web", &format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/web:none")).await;
+    rig.create(&definition, json!({ "desiredCount": 3, "deploymentConfiguration": guarded() })).await;
     rig.advance(90.0);
     let rollout = rig.rollout().await;
     assert_eq!(rollout["status"], "ROLLBACK_FAILED");
-    assert_eq!(
-        rollout["statusReason"],
-        "No rollback candidate was found to run the rollback."
-    );
+    assert_eq!(rollout["statusReason"], "No rollback candidate was found to run the rollback.");
     near(&[rig.offset(&rollout["finishedAt"])], &[82.0], 3.0);
     rig.advance(3000.0);
     let service = rig.service().await;
     assert_eq!(
-        (
-            &service["status"],
-            &service["runningCount"],
-            &service["pendingCount"]
-        ),
+        (&service["status"], &service["runningCount"], &service["pendingCount"]),
         (&json!("ACTIVE"), &json!(0), &json!(0))
     );
     assert_eq!(service["deployments"][0]["rolloutState"], "FAILED");
@@ -202,12 +136,9 @@ async fn trace_e_a_first_deployment_has_nothing_to_go_back_to() {
         .count();
     assert_eq!(started, 2);
     let task = &rig.stopped_tasks().await;
-    assert!(task.iter().any(|task| {
-        task["stoppedReason"]
-            .as_str()
-            .unwrap()
-            .starts_with("CannotPullContainerError: ")
-    }));
+    assert!(
+        task.iter().any(|task| { task["stoppedReason"].as_str().unwrap().starts_with("CannotPullContainerError: ") })
+    );
 }
 
 #[tokio::test]
@@ -224,15 +155,10 @@ async fn trace_f_without_breaker_a_bad_image_never_fails() {
     let events = rig.events_since(zero).await;
     let starts = find(&events, "has started");
     let failures = find(&events, "unable to place a task");
-    let delays: Vec<f64> = failures
-        .iter()
-        .zip(&starts[1..])
-        .map(|(failure, start)| start - failure)
-        .collect();
+    let delays: Vec<f64> = failures.iter().zip(&starts[1..]).map(|(failure, start)| start - failure).collect();
     near(&delays[..3], &[41.0, 30.0, 297.0], 0.1);
     assert!(
-        delays[3..].windows(2).all(|pair| pair[0] <= pair[1] + 0.01)
-            && delays.iter().all(|delay| *delay <= 1620.1),
+        delays[3..].windows(2).all(|pair| pair[0] <= pair[1] + 0.01) && delays.iter().all(|delay| *delay <= 1620.1),
         "{delays:?}"
     );
     assert!(!find(&events, "unable to consistently start").is_empty());
@@ -240,28 +166,16 @@ async fn trace_f_without_breaker_a_bad_image_never_fails() {
     rig.update(json!({ "taskDefinition": "web:1" })).await;
     rig.advance(200.0);
     assert_eq!(rig.rollout().await["status"], "SUCCESSFUL");
-    let history = rig
-        .ecs(
-            "ListServiceDeployments",
-            json!({ "cluster": "demo", "service": "web" }),
-        )
-        .await;
-    let statuses: Vec<&Value> = history["serviceDeployments"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|record| &record["status"])
-        .collect();
+    let history = rig.ecs("ListServiceDeployments", json!({ "cluster": "demo", "service": "web" })).await;
+    let statuses: Vec<&Value> =
+        history["serviceDeployments"].as_array().unwrap().iter().map(|record| &record["status"]).collect();
     assert_eq!(statuses, ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]);
 }
 
 #[tokio::test]
 async fn trace_d_superseded_twice() {
     let rig = Rig::start().await;
-    let slow = Behaviour::start_failure(
-        "ResourceInitializationError: slow",
-        Duration::from_secs(288),
-    );
+    let slow = Behaviour::start_failure("ResourceInitializationError: slow", Duration::from_secs(288));
     let (_, old, _) = update_to(&rig, slow.clone(), guarded()).await;
     rig.advance(230.0);
     rig.control.set_behaviour("bad:2", slow);
@@ -276,68 +190,31 @@ async fn trace_d_superseded_twice() {
         .collect();
     let (primary, active) = (json!("PRIMARY"), json!("ACTIVE"));
     let (progress, completed) = (json!("IN_PROGRESS"), json!("COMPLETED"));
-    assert_eq!(
-        listed,
-        [
-            (&primary, &progress),
-            (&active, &progress),
-            (&active, &completed)
-        ]
-    );
-    let history = rig
-        .ecs(
-            "ListServiceDeployments",
-            json!({ "cluster": "demo", "service": "web" }),
-        )
-        .await;
-    let statuses: Vec<&Value> = history["serviceDeployments"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|record| &record["status"])
-        .collect();
+    assert_eq!(listed, [(&primary, &progress), (&active, &progress), (&active, &completed)]);
+    let history = rig.ecs("ListServiceDeployments", json!({ "cluster": "demo", "service": "web" })).await;
+    let statuses: Vec<&Value> =
+        history["serviceDeployments"].as_array().unwrap().iter().map(|record| &record["status"]).collect();
     assert_eq!(statuses, ["PENDING", "STOP_REQUESTED", "SUCCESSFUL"]);
     rig.advance(35.0);
     let events = rig.events_since(zero).await;
     near(&find(&events, "stopped 1 pending tasks."), &[20.0], 0.1);
     near(&find(&events, "has started"), &[30.0], 0.1);
-    let history = rig
-        .ecs(
-            "ListServiceDeployments",
-            json!({ "cluster": "demo", "service": "web" }),
-        )
-        .await;
+    let history = rig.ecs("ListServiceDeployments", json!({ "cluster": "demo", "service": "web" })).await;
     assert_eq!(history["serviceDeployments"][1]["status"], "STOPPED");
     rig.advance(1000.0);
     let fourth = rig.register("web", "good:2").await;
     let response = rig.update(json!({ "taskDefinition": fourth })).await;
     let deployments = response["deployments"].as_array().unwrap();
     assert_eq!(deployments.len(), 3);
+    assert_eq!((&deployments[0]["desiredCount"], &deployments[0]["failedTasks"]), (&json!(0), &json!(0)));
     assert_eq!(
-        (
-            &deployments[0]["desiredCount"],
-            &deployments[0]["failedTasks"]
-        ),
-        (&json!(0), &json!(0))
-    );
-    assert_eq!(
-        (
-            &deployments[1]["desiredCount"],
-            &deployments[1]["runningCount"],
-            &deployments[1]["failedTasks"]
-        ),
+        (&deployments[1]["desiredCount"], &deployments[1]["runningCount"], &deployments[1]["failedTasks"]),
         (&json!(1), &json!(0), &json!(2))
     );
-    assert_eq!(
-        (&deployments[2]["id"], &deployments[2]["runningCount"]),
-        (&old["id"], &json!(1))
-    );
+    assert_eq!((&deployments[2]["id"], &deployments[2]["runningCount"]), (&old["id"], &json!(1)));
     rig.advance(300.0);
     assert_eq!(rig.rollout().await["status"], "SUCCESSFUL");
-    assert_eq!(
-        rig.service().await["deployments"].as_array().unwrap().len(),
-        1
-    );
+    assert_eq!(rig.service().await["deployments"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -348,17 +225,11 @@ async fn without_rollback_the_failed_deployment_stays_primary() {
     rig.advance(600.0);
     let service = rig.service().await;
     assert_eq!(
-        (
-            &service["deployments"][0]["status"],
-            &service["deployments"][0]["rolloutState"]
-        ),
+        (&service["deployments"][0]["status"], &service["deployments"][0]["rolloutState"]),
         (&json!("PRIMARY"), &json!("FAILED"))
     );
     assert_eq!(
-        (
-            &service["deployments"][1]["rolloutState"],
-            &service["runningCount"]
-        ),
+        (&service["deployments"][1]["rolloutState"], &service["runningCount"]),
         (&json!("COMPLETED"), &json!(1))
     );
     assert_eq!(rig.rollout().await["status"], "STOPPED");
@@ -366,23 +237,15 @@ async fn without_rollback_the_failed_deployment_stays_primary() {
     rig.update(json!({ "taskDefinition": third })).await;
     rig.advance(300.0);
     assert_eq!(rig.rollout().await["status"], "SUCCESSFUL");
-    assert_eq!(
-        rig.service().await["deployments"].as_array().unwrap().len(),
-        1
-    );
+    assert_eq!(rig.service().await["deployments"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn unhealthy_targets_fail_the_deployment() {
     let rig = Rig::start().await;
     let first = rig.register("web", "good:1").await;
-    let balancer =
-        json!([{ "targetGroupArn": GROUP, "containerName": "web", "containerPort": 80 }]);
-    rig.create(
-        &first,
-        json!({ "loadBalancers": balancer, "deploymentConfiguration": guarded() }),
-    )
-    .await;
+    let balancer = json!([{ "targetGroupArn": GROUP, "containerName": "web", "containerPort": 80 }]);
+    rig.create(&first, json!({ "loadBalancers": balancer, "deploymentConfiguration": guarded() })).await;
     rig.settle().await;
     rig.control.set_behaviour("bad:1", Behaviour::Unhealthy);
     let second = rig.register("web", "bad:1").await;
@@ -391,125 +254,12 @@ async fn unhealthy_targets_fail_the_deployment() {
     assert_eq!(rig.rollout().await["status"], "ROLLBACK_SUCCESSFUL");
     let events = rig.events_since(0.0).await;
     assert_eq!(
-        find(
-            &events,
-            "(port 80) is unhealthy in (target-group GROUP) due to (reason Health checks failed"
-        )
-        .len(),
+        find(&events, "(port 80) is unhealthy in (target-group GROUP) due to (reason Health checks failed").len(),
         3
     );
-    let reasons: Vec<Value> = rig
-        .stopped_tasks()
-        .await
-        .iter()
-        .map(|task| task["stoppedReason"].clone())
-        .collect();
+    let reasons: Vec<Value> = rig.stopped_tasks().await.iter().map(|task| task["stoppedReason"].clone()).collect();
     assert!(
-        reasons.contains(&json!(format!(
-            "Task failed ELB health checks in (target-group {GROUP})"
-        ))),
+        reasons.contains(&json!(format!("Task failed ELB health checks in (target-group {GROUP})"))),
         "{reasons:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_requested_rollback_restores_the_old_revision() {
-    let rig = Rig::start().await;
-    let (_, old, _) = update_to(&rig, Behaviour::Ok, json!({})).await;
-    rig.advance(30.0);
-    let arn = rig.rollout().await["serviceDeploymentArn"].clone();
-    rig.ecs(
-        "StopServiceDeployment",
-        json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" }),
-    )
-    .await;
-    assert_eq!(rig.rollout().await["status"], "ROLLBACK_REQUESTED");
-    rig.advance(5.0);
-    assert_eq!(rig.rollout().await["status"], "ROLLBACK_IN_PROGRESS");
-    rig.advance(120.0);
-    assert_eq!(rig.rollout().await["status"], "ROLLBACK_SUCCESSFUL");
-    assert_eq!(rig.service().await["deployments"][0]["id"], old["id"]);
-    let again = rig
-        .refused(
-            "StopServiceDeployment",
-            json!({ "serviceDeploymentArn": arn }),
-        )
-        .await;
-    assert_eq!(again.code, "ConflictException");
-}
-
-#[tokio::test]
-async fn a_secret_that_does_not_exist_stops_the_start() {
-    let rig = Rig::start().await;
-    let secret = rig.control.put_secret(ACCOUNT, REGION, "token", "x");
-    rig.control
-        .put_parameter(ACCOUNT, REGION, "/app/key", "SecureString", "x");
-    let body = |parameter: &str| {
-        json!({
-            "family": "web", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
-            "containerDefinitions": [{ "name": "web", "image": "good:1", "secrets": [
-                { "name": "A", "valueFrom": format!("{secret}:password::") }, { "name": "B", "valueFrom": parameter },
-            ]}],
-        })
-    };
-    rig.ecs("RegisterTaskDefinition", body("/app/key")).await;
-    rig.create("web", json!({})).await;
-    rig.settle().await;
-    rig.ecs("RegisterTaskDefinition", body("/app/other")).await;
-    rig.update(json!({ "taskDefinition": "web" })).await;
-    rig.advance(60.0);
-    let task = rig.stopped_tasks().await.into_iter().next().unwrap();
-    assert_eq!(task["stopCode"], "TaskFailedToStart");
-    assert!(
-        task["stoppedReason"]
-            .as_str()
-            .unwrap()
-            .ends_with("invalid parameters: /app/other"),
-        "{task}"
-    );
-}
-
-#[tokio::test]
-async fn a_removed_image_stops_a_scale_out_but_not_the_deployment() {
-    let rig = Rig::start().await;
-    let digest = rig
-        .control
-        .push_image(ACCOUNT, REGION, "web", "v1", Behaviour::Ok);
-    let definition = rig
-        .register(
-            "web",
-            &format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/web:v1"),
-        )
-        .await;
-    rig.create(&definition, json!({})).await;
-    rig.settle().await;
-    // The tag moves: the revision keeps its digest.
-    rig.control.push_image(
-        ACCOUNT,
-        REGION,
-        "web",
-        "v1",
-        Behaviour::crash(1, Duration::ZERO),
-    );
-    rig.update(json!({ "desiredCount": 2 })).await;
-    rig.advance(120.0);
-    assert_eq!(rig.service().await["runningCount"], 2);
-    let gone = json!({ "repositoryName": "web", "imageIds": [{ "imageDigest": digest }] });
-    rig.send(
-        ACCOUNT,
-        "AmazonEC2ContainerRegistry_V20150921.BatchDeleteImage",
-        gone,
-    )
-    .await
-    .unwrap();
-    rig.update(json!({ "desiredCount": 3 })).await;
-    rig.advance(300.0);
-    let service = rig.service().await;
-    assert_eq!(
-        (
-            &service["runningCount"],
-            &service["deployments"][0]["rolloutState"]
-        ),
-        (&json!(2), &json!("COMPLETED"))
     );
 }

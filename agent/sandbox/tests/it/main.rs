@@ -1,6 +1,7 @@
 //! The sandbox over the wire, on a manual clock.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+mod causes;
 mod control;
 mod failures;
 mod neighbours;

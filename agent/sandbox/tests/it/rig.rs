@@ -34,21 +34,11 @@ impl Rig {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        let sandbox = Sandbox::start(Options {
-            clock: ClockMode::Manual,
-            ..options
-        })
-        .await
-        .unwrap();
+        let sandbox = Sandbox::start(Options { clock: ClockMode::Manual, ..options }).await.unwrap();
         let control = sandbox.control();
         control.create_cluster(ACCOUNT, REGION, "demo");
         let epoch = control.now();
-        Self {
-            sandbox,
-            control,
-            client: reqwest::Client::new(),
-            epoch,
-        }
+        Self { sandbox, control, client: reqwest::Client::new(), epoch }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -79,20 +69,11 @@ impl Rig {
             return Ok(body);
         }
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        Err(Fault {
-            status,
-            code: text("__type"),
-            message: text("message"),
-        })
+        Err(Fault { status, code: text("__type"), message: text("message") })
     }
 
     pub(crate) async fn try_ecs(&self, operation: &str, body: Value) -> Result<Value, Fault> {
-        self.send(
-            ACCOUNT,
-            &format!("AmazonEC2ContainerServiceV20141113.{operation}"),
-            body,
-        )
-        .await
+        self.send(ACCOUNT, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
     }
 
     pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
@@ -120,10 +101,7 @@ impl Rig {
             "containerDefinitions": [{ "name": "web", "image": image, "portMappings": [{ "containerPort": 80 }] }],
         });
         let answer = self.ecs("RegisterTaskDefinition", body).await;
-        answer["taskDefinition"]["taskDefinitionArn"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        answer["taskDefinition"]["taskDefinitionArn"].as_str().unwrap().to_owned()
     }
 
     /// Creates the service `web` with members of choice.
@@ -148,34 +126,19 @@ impl Rig {
     }
 
     pub(crate) async fn service(&self) -> Value {
-        let mut answer = self
-            .ecs(
-                "DescribeServices",
-                json!({ "cluster": "demo", "services": ["web"] }),
-            )
-            .await;
+        let mut answer = self.ecs("DescribeServices", json!({ "cluster": "demo", "services": ["web"] })).await;
         answer["services"][0].take()
     }
 
     /// The latest service deployment.
     pub(crate) async fn rollout(&self) -> Value {
         let arn = self.service().await["currentServiceDeployment"].clone();
-        let mut answer = self
-            .ecs(
-                "DescribeServiceDeployments",
-                json!({ "serviceDeploymentArns": [arn] }),
-            )
-            .await;
+        let mut answer = self.ecs("DescribeServiceDeployments", json!({ "serviceDeploymentArns": [arn] })).await;
         answer["serviceDeployments"][0].take()
     }
 
     pub(crate) async fn revision(&self, arn: &Value) -> Value {
-        let mut answer = self
-            .ecs(
-                "DescribeServiceRevisions",
-                json!({ "serviceRevisionArns": [arn] }),
-            )
-            .await;
+        let mut answer = self.ecs("DescribeServiceRevisions", json!({ "serviceRevisionArns": [arn] })).await;
         answer["serviceRevisions"][0].take()
     }
 
@@ -186,12 +149,7 @@ impl Rig {
             .as_array()
             .unwrap()
             .iter()
-            .map(|event| {
-                (
-                    self.offset(&event["createdAt"]) - zero,
-                    plain(event["message"].as_str().unwrap()),
-                )
-            })
+            .map(|event| (self.offset(&event["createdAt"]) - zero, plain(event["message"].as_str().unwrap())))
             .filter(|(at, _)| *at >= 0.0)
             .map(|(at, text)| ((at * 1000.0).round() / 1000.0, text))
             .collect();
@@ -202,10 +160,7 @@ impl Rig {
     /// Runs a service to its steady state and returns the moment.
     pub(crate) async fn settle(&self) -> f64 {
         self.advance(600.0);
-        assert_eq!(
-            self.service().await["deployments"][0]["rolloutState"],
-            "COMPLETED"
-        );
+        assert_eq!(self.service().await["deployments"][0]["rolloutState"], "COMPLETED");
         self.now()
     }
 
@@ -214,21 +169,12 @@ impl Rig {
     }
 
     pub(crate) async fn stopped_tasks(&self) -> Vec<Value> {
-        let listed = self
-            .ecs(
-                "ListTasks",
-                json!({ "cluster": "demo", "serviceName": "web", "desiredStatus": "STOPPED" }),
-            )
-            .await;
+        let listed =
+            self.ecs("ListTasks", json!({ "cluster": "demo", "serviceName": "web", "desiredStatus": "STOPPED" })).await;
         if listed["taskArns"].as_array().unwrap().is_empty() {
             return Vec::new();
         }
-        let described = self
-            .ecs(
-                "DescribeTasks",
-                json!({ "cluster": "demo", "tasks": listed["taskArns"] }),
-            )
-            .await;
+        let described = self.ecs("DescribeTasks", json!({ "cluster": "demo", "tasks": listed["taskArns"] })).await;
         described["tasks"].as_array().unwrap().clone()
     }
 }
@@ -240,14 +186,9 @@ fn plain(message: &str) -> String {
         .map(|word| {
             let bare: String = word.chars().filter(char::is_ascii_hexdigit).collect();
             match word {
-                _ if word.contains("ecs-svc/") => {
-                    "ID".to_owned() + word.trim_start_matches(|c: char| c != ')')
-                }
+                _ if word.contains("ecs-svc/") => "ID".to_owned() + word.trim_start_matches(|c: char| c != ')'),
                 _ if bare.len() == 32 => {
-                    "TASK)".to_owned()
-                        + word
-                            .trim_start_matches(|c: char| c != ')')
-                            .trim_start_matches(')')
+                    "TASK)".to_owned() + word.trim_start_matches(|c: char| c != ')').trim_start_matches(')')
                 }
                 _ if word.starts_with("arn:") => "GROUP)".to_owned(),
                 _ => word.to_owned(),

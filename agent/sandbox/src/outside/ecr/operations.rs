@@ -1,183 +1,18 @@
-//! Private image registries (Amazon ECR).
+//! The operations of a registry.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::behaviour::Behaviour;
-use crate::clock::Moment;
 use crate::error::{Answer, ApiError};
 use crate::ids::{base64, digest_of};
 use crate::outside::Call;
+use crate::outside::ecr::{Image, MANIFEST, Repository};
 use crate::place::Place;
 
-/// The registry of one account in one region.
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    repositories: BTreeMap<String, Repository>,
-}
-
-#[derive(Debug)]
-struct Repository {
-    created_at: Moment,
-    mutability: String,
-    images: IndexMap<String, Image>,
-}
-
-#[derive(Debug)]
-struct Image {
-    manifest: String,
-    media_type: String,
-    pushed_at: Moment,
-    tags: BTreeSet<String>,
-    behaviour: Behaviour,
-}
-
-const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const PAGES: (&str, &str) = ("nextToken", "maxResults");
-
-impl Registry {
-    pub(crate) fn create(&mut self, name: &str, mutability: &str, now: Moment) -> bool {
-        if self.repositories.contains_key(name) {
-            return false;
-        }
-        let repository = Repository {
-            created_at: now,
-            mutability: mutability.to_owned(),
-            images: IndexMap::new(),
-        };
-        self.repositories.insert(name.to_owned(), repository);
-        true
-    }
-
-    /// Pushes a made-up image: each call gives a new digest, and the tag moves to it.
-    pub(crate) fn push(
-        &mut self,
-        name: &str,
-        tag: &str,
-        unique: &str,
-        behaviour: Behaviour,
-        now: Moment,
-    ) -> String {
-        self.create(name, "MUTABLE", now);
-        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": { "digest": digest_of(unique) }, "layers": [] });
-        let manifest = manifest.to_string();
-        let digest = digest_of(&manifest);
-        if let Some(repository) = self.repositories.get_mut(name) {
-            repository.insert(&digest, manifest, MANIFEST.to_owned(), Some(tag), now);
-            repository.images[&digest].behaviour = behaviour;
-        }
-        digest
-    }
-
-    /// The image of a tag or digest. Without either, the tag `latest`.
-    pub(crate) fn find(
-        &self,
-        name: &str,
-        tag: Option<&str>,
-        digest: Option<&str>,
-    ) -> Option<(String, Behaviour)> {
-        let repository = self.repositories.get(name)?;
-        let (digest, image) = match digest {
-            Some(digest) => repository.images.get_key_value(digest)?,
-            None => repository.tagged(tag.unwrap_or("latest"))?,
-        };
-        Some((digest.clone(), image.behaviour.clone()))
-    }
-
-    /// Attaches a behaviour to an existing image, by tag or digest.
-    pub(crate) fn set_behaviour(
-        &mut self,
-        name: &str,
-        tag: Option<&str>,
-        digest: Option<&str>,
-        behaviour: &Behaviour,
-    ) -> bool {
-        let Some((digest, _)) = self.find(name, tag, digest) else {
-            return false;
-        };
-        let image = self
-            .repositories
-            .get_mut(name)
-            .and_then(|repository| repository.images.get_mut(&digest));
-        image
-            .map(|image| image.behaviour = behaviour.clone())
-            .is_some()
-    }
-}
-
-impl Repository {
-    fn tagged(&self, tag: &str) -> Option<(&String, &Image)> {
-        self.images
-            .iter()
-            .find(|(_, image)| image.tags.contains(tag))
-    }
-
-    fn insert(
-        &mut self,
-        digest: &str,
-        manifest: String,
-        media_type: String,
-        tag: Option<&str>,
-        now: Moment,
-    ) {
-        if let Some(tag) = tag {
-            self.images.values_mut().for_each(|image| {
-                image.tags.remove(tag);
-            });
-        }
-        let image = self
-            .images
-            .entry(digest.to_owned())
-            .or_insert_with(|| Image {
-                manifest,
-                media_type,
-                pushed_at: now,
-                tags: BTreeSet::new(),
-                behaviour: Behaviour::Ok,
-            });
-        image.tags.extend(tag.map(str::to_owned));
-    }
-
-    fn wire(&self, place: &Place, name: &str) -> Value {
-        json!({
-            "repositoryArn": place.arn("ecr", format_args!("repository/{name}")),
-            "registryId": place.account,
-            "repositoryName": name,
-            "repositoryUri": format!("{}.dkr.ecr.{}.amazonaws.com/{name}", place.account, place.region),
-            "createdAt": self.created_at.wire(),
-            "imageTagMutability": self.mutability,
-            "imageScanningConfiguration": { "scanOnPush": false },
-            "encryptionConfiguration": { "encryptionType": "AES256" },
-        })
-    }
-}
-
-impl Image {
-    fn describe(&self, account: &str, repository: &str, digest: &str) -> Value {
-        let mut wire = json!({
-            "registryId": account,
-            "repositoryName": repository,
-            "imageDigest": digest,
-            "imageSizeInBytes": 10_000_000 + self.manifest.len(),
-            "imagePushedAt": self.pushed_at.wire(),
-            "imageManifestMediaType": self.media_type,
-            "imageStatus": "ACTIVE",
-        });
-        if !self.tags.is_empty() {
-            wire["imageTags"] = json!(self.tags);
-        }
-        wire
-    }
-}
 
 /// Runs one operation.
 pub(crate) fn run(operation: &str, mut call: Call<'_>) -> Answer {
-    let account = call
-        .request
-        .text("registryId")
-        .unwrap_or(&call.place.account);
+    let account = call.request.text("registryId").unwrap_or(&call.place.account);
     let place = Place::new(account, &call.place.region);
     match operation {
         "CreateRepository" => create_repository(&mut call, &place),
@@ -188,9 +23,7 @@ pub(crate) fn run(operation: &str, mut call: Call<'_>) -> Answer {
         "ListImages" => list_images(&mut call, &place),
         "BatchDeleteImage" => batch_delete_image(&mut call, &place),
         "GetAuthorizationToken" => Ok(authorization(&call)),
-        other => Err(ApiError::unsupported(format!(
-            "The sandbox does not know ecr:{other}."
-        ))),
+        other => Err(ApiError::unsupported(format!("The sandbox does not know ecr:{other}."))),
     }
 }
 
@@ -201,10 +34,7 @@ fn create_repository(call: &mut Call<'_>, place: &Place) -> Answer {
     if !registry.create(name, mutability, call.now) {
         return Err(ApiError::new(
             "RepositoryAlreadyExistsException",
-            format!(
-                "The repository with name '{name}' already exists in the registry with id '{}'",
-                place.account
-            ),
+            format!("The repository with name '{name}' already exists in the registry with id '{}'", place.account),
         ));
     }
     Ok(json!({ "repository": registry.repositories[name].wire(place, name) }))
@@ -213,22 +43,12 @@ fn create_repository(call: &mut Call<'_>, place: &Place) -> Answer {
 fn not_found(place: &Place, name: &str) -> ApiError {
     ApiError::new(
         "RepositoryNotFoundException",
-        format!(
-            "The repository with name '{name}' does not exist in the registry with id '{}'",
-            place.account
-        ),
+        format!("The repository with name '{name}' does not exist in the registry with id '{}'", place.account),
     )
 }
 
-fn repository<'a>(
-    call: &'a mut Call<'_>,
-    place: &Place,
-) -> Result<(&'a mut Repository, String), ApiError> {
-    let name = call
-        .request
-        .text("repositoryName")
-        .unwrap_or_default()
-        .to_owned();
+fn repository<'a>(call: &'a mut Call<'_>, place: &Place) -> Result<(&'a mut Repository, String), ApiError> {
+    let name = call.request.text("repositoryName").unwrap_or_default().to_owned();
     call.outside
         .registries
         .get_mut(place)
@@ -240,10 +60,7 @@ fn repository<'a>(
 fn describe_repositories(call: &mut Call<'_>, place: &Place) -> Answer {
     let names = call.request.texts("repositoryNames");
     let registry = call.outside.registries.entry(place.clone()).or_default();
-    if let Some(missing) = names
-        .iter()
-        .find(|name| !registry.repositories.contains_key(**name))
-    {
+    if let Some(missing) = names.iter().find(|name| !registry.repositories.contains_key(**name)) {
         return Err(not_found(place, missing));
     }
     let all = registry
@@ -261,31 +78,19 @@ fn put_image(call: &mut Call<'_>, place: &Place) -> Answer {
     let manifest = request.text("imageManifest").unwrap_or_default().to_owned();
     let tag = request.text("imageTag");
     let digest = digest_of(&manifest);
-    if request
-        .text("imageDigest")
-        .is_some_and(|given| given != digest)
-    {
+    if request.text("imageDigest").is_some_and(|given| given != digest) {
         return Err(ApiError::new(
             "ImageDigestDoesNotMatchException",
             "The specified image digest does not match the digest that Amazon ECR calculated for the image.",
         ));
     }
-    let media_type = request
-        .text("imageManifestMediaType")
-        .map(str::to_owned)
-        .unwrap_or_else(|| {
-            let inside = serde_json::from_str::<Value>(&manifest).ok();
-            inside
-                .as_ref()
-                .and_then(|inside| inside["mediaType"].as_str())
-                .unwrap_or(MANIFEST)
-                .to_owned()
-        });
+    let media_type = request.text("imageManifestMediaType").map(str::to_owned).unwrap_or_else(|| {
+        let inside = serde_json::from_str::<Value>(&manifest).ok();
+        inside.as_ref().and_then(|inside| inside["mediaType"].as_str()).unwrap_or(MANIFEST).to_owned()
+    });
     let account = place.account.clone();
     let (repository, name) = repository(call, place)?;
-    let holder = tag
-        .and_then(|tag| repository.tagged(tag))
-        .map(|(holder, _)| holder.clone());
+    let holder = tag.and_then(|tag| repository.tagged(tag)).map(|(holder, _)| holder.clone());
     if holder.as_deref() == Some(&digest) {
         return Err(ApiError::new(
             "ImageAlreadyExistsException",
@@ -305,10 +110,8 @@ fn put_image(call: &mut Call<'_>, place: &Place) -> Answer {
         ));
     }
     repository.insert(&digest, manifest.clone(), media_type.clone(), tag, now);
-    let image_id = tag.map_or_else(
-        || json!({ "imageDigest": digest }),
-        |tag| json!({ "imageDigest": digest, "imageTag": tag }),
-    );
+    let image_id =
+        tag.map_or_else(|| json!({ "imageDigest": digest }), |tag| json!({ "imageDigest": digest, "imageTag": tag }));
     Ok(json!({ "image": {
         "registryId": account, "repositoryName": name, "imageId": image_id,
         "imageManifest": manifest, "imageManifestMediaType": media_type,
@@ -320,8 +123,7 @@ fn resolve<'a>(repository: &'a Repository, id: &Value) -> Option<(&'a String, &'
     match (id["imageDigest"].as_str(), id["imageTag"].as_str()) {
         (Some(digest), tag) => {
             let found = repository.images.get_key_value(digest)?;
-            tag.is_none_or(|tag| found.1.tags.contains(tag))
-                .then_some(found)
+            tag.is_none_or(|tag| found.1.tags.contains(tag)).then_some(found)
         }
         (None, Some(tag)) => repository.tagged(tag),
         (None, None) => None,
@@ -331,22 +133,14 @@ fn resolve<'a>(repository: &'a Repository, id: &Value) -> Option<(&'a String, &'
 fn describe_images(call: &mut Call<'_>, place: &Place) -> Answer {
     let request = call.request;
     let wanted = request.list("imageIds");
-    let status = request
-        .get("filter")
-        .and_then(|filter| filter["tagStatus"].as_str())
-        .unwrap_or("ANY")
-        .to_owned();
+    let status = request.get("filter").and_then(|filter| filter["tagStatus"].as_str()).unwrap_or("ANY").to_owned();
     let (repository, name) = repository(call, place)?;
     let all: Vec<(String, Value)> = match wanted {
         Some(ids) => {
             let mut found = Vec::new();
             for id in ids {
                 let Some((digest, image)) = resolve(repository, id) else {
-                    let part = |key: &str| {
-                        id[key]
-                            .as_str()
-                            .map_or("null".to_owned(), |text| format!("'{text}'"))
-                    };
+                    let part = |key: &str| id[key].as_str().map_or("null".to_owned(), |text| format!("'{text}'"));
                     return Err(ApiError::new(
                         "ImageNotFoundException",
                         format!(
@@ -357,10 +151,7 @@ fn describe_images(call: &mut Call<'_>, place: &Place) -> Answer {
                         ),
                     ));
                 };
-                found.push((
-                    digest.clone(),
-                    image.describe(&place.account, &name, digest),
-                ));
+                found.push((digest.clone(), image.describe(&place.account, &name, digest)));
             }
             found.sort_by(|a, b| a.0.cmp(&b.0));
             found.dedup_by(|a, b| a.0 == b.0);
@@ -371,12 +162,7 @@ fn describe_images(call: &mut Call<'_>, place: &Place) -> Answer {
                 .images
                 .iter()
                 .filter(|(_, image)| matches_status(image, &status))
-                .map(|(digest, image)| {
-                    (
-                        digest.clone(),
-                        image.describe(&place.account, &name, digest),
-                    )
-                })
+                .map(|(digest, image)| (digest.clone(), image.describe(&place.account, &name, digest)))
                 .collect();
             all.sort_by(|a, b| a.0.cmp(&b.0));
             all
@@ -421,27 +207,15 @@ fn batch_get_image(call: &mut Call<'_>, place: &Place) -> Answer {
 }
 
 fn list_images(call: &mut Call<'_>, place: &Place) -> Answer {
-    let status = call
-        .request
-        .get("filter")
-        .and_then(|filter| filter["tagStatus"].as_str())
-        .unwrap_or("ANY")
-        .to_owned();
+    let status = call.request.get("filter").and_then(|filter| filter["tagStatus"].as_str()).unwrap_or("ANY").to_owned();
     let (repository, _) = repository(call, place)?;
     let mut all = Vec::new();
-    for (digest, image) in repository
-        .images
-        .iter()
-        .filter(|(_, image)| matches_status(image, &status))
-    {
+    for (digest, image) in repository.images.iter().filter(|(_, image)| matches_status(image, &status)) {
         if image.tags.is_empty() {
             all.push((digest.clone(), json!({ "imageDigest": digest })));
         }
         for tag in &image.tags {
-            all.push((
-                format!("{digest} {tag}"),
-                json!({ "imageDigest": digest, "imageTag": tag }),
-            ));
+            all.push((format!("{digest} {tag}"), json!({ "imageDigest": digest, "imageTag": tag })));
         }
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -480,11 +254,7 @@ fn batch_delete_image(call: &mut Call<'_>, place: &Place) -> Answer {
 
 fn authorization(call: &Call<'_>) -> Value {
     let ids = call.request.texts("registryIds");
-    let accounts = if ids.is_empty() {
-        vec![call.place.account.as_str()]
-    } else {
-        ids
-    };
+    let accounts = if ids.is_empty() { vec![call.place.account.as_str()] } else { ids };
     let expires = call.now.plus(std::time::Duration::from_secs(12 * 3600));
     let data: Vec<Value> = accounts
         .iter()
@@ -499,7 +269,7 @@ fn authorization(call: &Call<'_>) -> Value {
     json!({ "authorizationData": data })
 }
 
-pub(crate) fn with_token(mut answer: Value, next: Option<String>) -> Value {
+fn with_token(mut answer: Value, next: Option<String>) -> Value {
     if let Some(token) = next {
         answer["nextToken"] = json!(token);
     }

@@ -1,0 +1,141 @@
+//! Private image registries (Amazon ECR).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use crate::behaviour::Behaviour;
+use crate::clock::Moment;
+use crate::ids::digest_of;
+use crate::place::Place;
+
+mod operations;
+
+pub(crate) use operations::run;
+
+/// The registry of one account in one region.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    repositories: BTreeMap<String, Repository>,
+}
+
+#[derive(Debug)]
+struct Repository {
+    created_at: Moment,
+    mutability: String,
+    images: IndexMap<String, Image>,
+}
+
+#[derive(Debug)]
+struct Image {
+    manifest: String,
+    media_type: String,
+    pushed_at: Moment,
+    tags: BTreeSet<String>,
+    behaviour: Behaviour,
+}
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+impl Registry {
+    pub(crate) fn create(&mut self, name: &str, mutability: &str, now: Moment) -> bool {
+        if self.repositories.contains_key(name) {
+            return false;
+        }
+        let repository = Repository { created_at: now, mutability: mutability.to_owned(), images: IndexMap::new() };
+        self.repositories.insert(name.to_owned(), repository);
+        true
+    }
+
+    /// Pushes a made-up image: each call gives a new digest, and the tag moves to it.
+    pub(crate) fn push(&mut self, name: &str, tag: &str, unique: &str, behaviour: Behaviour, now: Moment) -> String {
+        self.create(name, "MUTABLE", now);
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": { "digest": digest_of(unique) }, "layers": [] });
+        let manifest = manifest.to_string();
+        let digest = digest_of(&manifest);
+        if let Some(repository) = self.repositories.get_mut(name) {
+            repository.insert(&digest, manifest, MANIFEST.to_owned(), Some(tag), now);
+            repository.images[&digest].behaviour = behaviour;
+        }
+        digest
+    }
+
+    /// The image of a tag or digest. Without either, the tag `latest`.
+    pub(crate) fn find(&self, name: &str, tag: Option<&str>, digest: Option<&str>) -> Option<(String, Behaviour)> {
+        let repository = self.repositories.get(name)?;
+        let (digest, image) = match digest {
+            Some(digest) => repository.images.get_key_value(digest)?,
+            None => repository.tagged(tag.unwrap_or("latest"))?,
+        };
+        Some((digest.clone(), image.behaviour.clone()))
+    }
+
+    /// Attaches a behaviour to an existing image, by tag or digest.
+    pub(crate) fn set_behaviour(
+        &mut self,
+        name: &str,
+        tag: Option<&str>,
+        digest: Option<&str>,
+        behaviour: &Behaviour,
+    ) -> bool {
+        let Some((digest, _)) = self.find(name, tag, digest) else {
+            return false;
+        };
+        let image = self.repositories.get_mut(name).and_then(|repository| repository.images.get_mut(&digest));
+        image.map(|image| image.behaviour = behaviour.clone()).is_some()
+    }
+}
+
+impl Repository {
+    fn tagged(&self, tag: &str) -> Option<(&String, &Image)> {
+        self.images.iter().find(|(_, image)| image.tags.contains(tag))
+    }
+
+    fn insert(&mut self, digest: &str, manifest: String, media_type: String, tag: Option<&str>, now: Moment) {
+        if let Some(tag) = tag {
+            self.images.values_mut().for_each(|image| {
+                image.tags.remove(tag);
+            });
+        }
+        let image = self.images.entry(digest.to_owned()).or_insert_with(|| Image {
+            manifest,
+            media_type,
+            pushed_at: now,
+            tags: BTreeSet::new(),
+            behaviour: Behaviour::Ok,
+        });
+        image.tags.extend(tag.map(str::to_owned));
+    }
+
+    fn wire(&self, place: &Place, name: &str) -> Value {
+        json!({
+            "repositoryArn": place.arn("ecr", format_args!("repository/{name}")),
+            "registryId": place.account,
+            "repositoryName": name,
+            "repositoryUri": format!("{}.dkr.ecr.{}.amazonaws.com/{name}", place.account, place.region),
+            "createdAt": self.created_at.wire(),
+            "imageTagMutability": self.mutability,
+            "imageScanningConfiguration": { "scanOnPush": false },
+            "encryptionConfiguration": { "encryptionType": "AES256" },
+        })
+    }
+}
+
+impl Image {
+    fn describe(&self, account: &str, repository: &str, digest: &str) -> Value {
+        let mut wire = json!({
+            "registryId": account,
+            "repositoryName": repository,
+            "imageDigest": digest,
+            "imageSizeInBytes": 10_000_000 + self.manifest.len(),
+            "imagePushedAt": self.pushed_at.wire(),
+            "imageManifestMediaType": self.media_type,
+            "imageStatus": "ACTIVE",
+        });
+        if !self.tags.is_empty() {
+            wire["imageTags"] = json!(self.tags);
+        }
+        wire
+    }
+}
