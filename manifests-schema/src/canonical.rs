@@ -57,16 +57,8 @@ impl Root {
 
 /// The canonical form of a document, with what is wrong with it in `problems`.
 pub fn canonical(node: Node, root: Root, origin: Origin, problems: &mut Vec<Diagnostic>) -> Node {
-    let mut reader = Reader {
-        origin,
-        root,
-        problems,
-    };
-    let node = if origin == Origin::Aws {
-        reader.unwrap_answer(node)
-    } else {
-        node
-    };
+    let mut reader = Reader { origin, root, problems };
+    let node = if origin == Origin::Aws { reader.unwrap_answer(node) } else { node };
     reader.structure(node, root.shape(), true)
 }
 
@@ -88,10 +80,7 @@ impl Reader<'_> {
             let mut inner = node.get(wrapper).cloned().unwrap_or_else(|| node.clone());
             if let (Some(tags), Some(map)) = (node.get("tags"), inner.as_map_mut()) {
                 let span = tags.span.clone();
-                map.entry("tags".to_owned()).or_insert(Entry {
-                    key: span,
-                    node: tags.clone(),
-                });
+                map.entry("tags".to_owned()).or_insert(Entry { key: span, node: tags.clone() });
             }
             return inner;
         }
@@ -101,12 +90,8 @@ impl Reader<'_> {
             if services.len() == 1 {
                 return services[0].clone();
             }
-            let message = format!(
-                "the file holds {} services; a file declares one",
-                services.len()
-            );
-            self.problems
-                .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+            let message = format!("the file holds {} services; a file declares one", services.len());
+            self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
         }
         node
     }
@@ -116,25 +101,14 @@ impl Reader<'_> {
         let map = match node.value {
             Value::Map(map) => map,
             Value::String(text) if has_substitution(&text) => {
-                return Node {
-                    value: Value::String(text),
-                    span,
-                };
+                return Node { value: Value::String(text), span };
             }
             Value::Null => {
-                return Node {
-                    value: Value::Null,
-                    span,
-                };
+                return Node { value: Value::Null, span };
             }
             _ => {
-                let message = format!(
-                    "{} must be a map, not {}",
-                    shape_name(shape, self.root),
-                    node.kind()
-                );
-                self.problems
-                    .push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+                let message = format!("{} must be a map, not {}", shape_name(shape, self.root), node.kind());
+                self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
                 return Node::empty_map(&span);
             }
         };
@@ -145,21 +119,16 @@ impl Reader<'_> {
                 continue;
             };
             if !member.in_sdk {
-                let message =
-                    format!("this build's AWS SDK has no member `{name}`, so it could not be sent");
+                let message = format!("this build's AWS SDK has no member `{name}`, so it could not be sent");
                 self.problems.push(
                     Diagnostic::error(codes::NOT_IN_SDK, &entry.key, message)
                         .hint("update Lockstep to a newer version"),
                 );
                 continue;
             }
-            if top
-                && self.root == Root::Service
-                && matches!(name.as_str(), "taskDefinition" | "clientToken")
-            {
+            if top && self.root == Root::Service && matches!(name.as_str(), "taskDefinition" | "clientToken") {
                 let message = format!("`{name}` is set by Lockstep at each write and was dropped");
-                self.problems
-                    .push(Diagnostic::error(codes::OURS, &entry.key, message).as_note());
+                self.problems.push(Diagnostic::error(codes::OURS, &entry.key, message).as_note());
                 continue;
             }
             if entry.node.is_null() {
@@ -169,33 +138,20 @@ impl Reader<'_> {
                 continue;
             }
             let node = self.value(entry.node, &member.kind, shape, member.name);
-            result.insert(
-                name,
-                Entry {
-                    key: entry.key,
-                    node,
-                },
-            );
+            result.insert(name, Entry { key: entry.key, node });
         }
-        Node {
-            value: Value::Map(result),
-            span,
-        }
+        Node { value: Value::Map(result), span }
     }
 
     fn unknown(&mut self, name: &str, entry: &Entry, shape: &'static Structure, top: bool) {
         if top && self.root.read_only().contains(&name) {
-            let message = format!(
-                "`{name}` is part of what AWS answers, not of what is declared; it was dropped"
-            );
-            self.problems
-                .push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
+            let message = format!("`{name}` is part of what AWS answers, not of what is declared; it was dropped");
+            self.problems.push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
             return;
         }
         if top && name == "forceNewDeployment" {
             let message = "`forceNewDeployment` is an order to ECS, not a state".to_owned();
-            self.problems
-                .push(Diagnostic::error(codes::NOT_STATE, &entry.key, message));
+            self.problems.push(Diagnostic::error(codes::NOT_STATE, &entry.key, message));
             return;
         }
         let message = format!("{} has no member `{name}`", shape_name(shape, self.root));
@@ -205,13 +161,7 @@ impl Reader<'_> {
         );
     }
 
-    fn value(
-        &mut self,
-        node: Node,
-        kind: &'static Kind,
-        owner: &'static Structure,
-        name: &'static str,
-    ) -> Node {
+    fn value(&mut self, node: Node, kind: &'static Kind, owner: &'static Structure, name: &'static str) -> Node {
         match kind {
             Kind::Structure(inner) => self.structure(node, inner, false),
             Kind::List(element) => self.list(node, element, owner, name),
@@ -226,18 +176,11 @@ impl Reader<'_> {
 
     fn wrong(&mut self, node: &Node, name: &str, expected: &str) -> Node {
         let message = format!("`{name}` must be {expected}, not {}", node.kind());
-        self.problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
         Node::new(Value::Null, &node.span)
     }
 
-    fn list(
-        &mut self,
-        node: Node,
-        element: &'static Kind,
-        owner: &'static Structure,
-        name: &'static str,
-    ) -> Node {
+    fn list(&mut self, node: Node, element: &'static Kind, owner: &'static Structure, name: &'static str) -> Node {
         let kind = list_kind(owner.name, name);
         if let (ListKind::Keyed(key), Kind::Structure(shape)) = (kind, element) {
             if key.has_map_form() {
@@ -257,23 +200,14 @@ impl Reader<'_> {
                         _ => item,
                     })
                     .collect();
-                Node {
-                    value: Value::List(items),
-                    span,
-                }
+                Node { value: Value::List(items), span }
             }
             Value::String(ref text) if has_substitution(text) => node,
             _ => self.wrong(&node, name, "a list"),
         }
     }
 
-    fn keyed(
-        &mut self,
-        node: Node,
-        key: Key,
-        shape: &'static Structure,
-        name: &'static str,
-    ) -> Node {
+    fn keyed(&mut self, node: Node, key: Key, shape: &'static Structure, name: &'static str) -> Node {
         let span = node.span.clone();
         let mut result = Map::new();
         match node.value {
@@ -283,15 +217,7 @@ impl Reader<'_> {
                         continue;
                     };
                     let node = self.element(entry.node, &text, &entry.key, key, shape);
-                    self.insert(
-                        &mut result,
-                        text,
-                        Entry {
-                            key: entry.key,
-                            node,
-                        },
-                        name,
-                    );
+                    self.insert(&mut result, text, Entry { key: entry.key, node }, name);
                 }
             }
             Value::List(items) => {
@@ -311,18 +237,14 @@ impl Reader<'_> {
             Value::String(ref text) if has_substitution(text) => return node,
             _ => return self.wrong(&node, name, "a list, or a map by key"),
         }
-        Node {
-            value: Value::Map(result),
-            span,
-        }
+        Node { value: Value::Map(result), span }
     }
 
     fn insert(&mut self, map: &mut Map, text: String, entry: Entry, name: &str) {
         if let Some(first) = map.get(&text) {
             let message = format!("`{name}` has two elements `{text}`");
             self.problems.push(
-                Diagnostic::error(codes::DUPLICATE_KEY, &entry.key, message)
-                    .related("first defined here", &first.key),
+                Diagnostic::error(codes::DUPLICATE_KEY, &entry.key, message).related("first defined here", &first.key),
             );
         } else {
             map.insert(text, entry);
@@ -332,122 +254,67 @@ impl Reader<'_> {
     /// The canonical key of a key as written in the map form.
     fn written_key(&mut self, text: &str, place: &Span, key: Key) -> Option<String> {
         if has_substitution(text) {
-            let message =
-                "a key cannot be substituted; substitutions stand in values only".to_owned();
-            self.problems
-                .push(Diagnostic::error(codes::SUBSTITUTION, place, message));
+            let message = "a key cannot be substituted; substitutions stand in values only".to_owned();
+            self.problems.push(Diagnostic::error(codes::SUBSTITUTION, place, message));
             return None;
         }
         if key.form != KeyForm::Port {
             return Some(text.to_owned());
         }
-        let (port, protocol) = text
-            .split_once('/')
-            .map_or((text, None), |(port, protocol)| (port, Some(protocol)));
+        let (port, protocol) = text.split_once('/').map_or((text, None), |(port, protocol)| (port, Some(protocol)));
         let is_port = |part: &str| part.parse::<u16>().is_ok();
-        if !(is_port(port)
-            || port
-                .split_once('-')
-                .is_some_and(|(low, high)| is_port(low) && is_port(high)))
-        {
+        if !(is_port(port) || port.split_once('-').is_some_and(|(low, high)| is_port(low) && is_port(high))) {
             let message = format!("`{text}` is not a port: write 8080, 8080/udp or 8000-8010/tcp");
-            self.problems
-                .push(Diagnostic::error(codes::WRONG_TYPE, place, message));
+            self.problems.push(Diagnostic::error(codes::WRONG_TYPE, place, message));
             return None;
         }
         Some(port_key(port, protocol))
     }
 
     /// The key of an element in the list form, and where it stands.
-    fn element_key(
-        &mut self,
-        item: &Node,
-        place: &Span,
-        key: Key,
-        name: &str,
-    ) -> Option<(String, Span)> {
+    fn element_key(&mut self, item: &Node, place: &Span, key: Key, name: &str) -> Option<(String, Span)> {
         let part = |member: &str| {
-            item.as_map()
-                .and_then(|map| map.get(member))
-                .and_then(|entry| {
-                    entry
-                        .node
-                        .scalar_text()
-                        .filter(|text| !text.is_empty())
-                        .map(|text| (text, entry.node.span.clone()))
-                })
+            item.as_map().and_then(|map| map.get(member)).and_then(|entry| {
+                entry.node.scalar_text().filter(|text| !text.is_empty()).map(|text| (text, entry.node.span.clone()))
+            })
         };
         let found = match key.form {
-            KeyForm::Port => part("containerPort")
-                .or_else(|| part("containerPortRange"))
-                .map(|(port, place)| {
-                    (
-                        port_key(
-                            &port,
-                            part("protocol").map(|(protocol, _)| protocol).as_deref(),
-                        ),
-                        place,
-                    )
-                }),
+            KeyForm::Port => part("containerPort").or_else(|| part("containerPortRange")).map(|(port, place)| {
+                (port_key(&port, part("protocol").map(|(protocol, _)| protocol).as_deref()), place)
+            }),
             _ => part(key.members[0]),
         };
         match found {
             Some((text, place)) if has_substitution(&text) => {
-                let message = format!(
-                    "`{}` is the key of the element and cannot be substituted",
-                    key.members[0]
-                );
-                self.problems
-                    .push(Diagnostic::error(codes::SUBSTITUTION, &place, message));
+                let message = format!("`{}` is the key of the element and cannot be substituted", key.members[0]);
+                self.problems.push(Diagnostic::error(codes::SUBSTITUTION, &place, message));
                 None
             }
             Some(found) => Some(found),
             None => {
                 let message = format!("an element of `{name}` needs `{}`", key.members[0]);
-                self.problems
-                    .push(Diagnostic::error(codes::MISSING, place, message));
+                self.problems.push(Diagnostic::error(codes::MISSING, place, message));
                 None
             }
         }
     }
 
     /// An element in canonical form: a map without its key members.
-    fn element(
-        &mut self,
-        node: Node,
-        text: &str,
-        place: &Span,
-        key: Key,
-        shape: &'static Structure,
-    ) -> Node {
+    fn element(&mut self, node: Node, text: &str, place: &Span, key: Key, shape: &'static Structure) -> Node {
         if node.is_null() {
             return node;
         }
         let span = node.span.clone();
         if node.as_map().is_none() {
             let Some(member) = key.scalar.filter(|_| node.scalar_text().is_some()) else {
-                let expected = if key.scalar.is_some() {
-                    "a scalar or a map"
-                } else {
-                    "a map"
-                };
+                let expected = if key.scalar.is_some() { "a scalar or a map" } else { "a map" };
                 let message = format!("`{text}` must be {expected}, not {}", node.kind());
-                self.problems
-                    .push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+                self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
                 return Node::empty_map(&span);
             };
             let mut map = Map::new();
-            map.insert(
-                member.to_owned(),
-                Entry {
-                    key: place.clone(),
-                    node,
-                },
-            );
-            return Node {
-                value: Value::Map(map),
-                span,
-            };
+            map.insert(member.to_owned(), Entry { key: place.clone(), node });
+            return Node { value: Value::Map(map), span };
         }
         let mut node = self.structure(node, shape, false);
         if let Some(map) = node.as_map_mut() {
@@ -457,14 +324,8 @@ impl Reader<'_> {
                 };
                 let written = entry.node.scalar_text().unwrap_or_default();
                 if written != expected && !written.is_empty() {
-                    let message = format!(
-                        "`{member}` is `{written}`, but the element's key says `{expected}`"
-                    );
-                    self.problems.push(Diagnostic::error(
-                        codes::KEY_CONFLICT,
-                        &entry.node.span,
-                        message,
-                    ));
+                    let message = format!("`{member}` is `{written}`, but the element's key says `{expected}`");
+                    self.problems.push(Diagnostic::error(codes::KEY_CONFLICT, &entry.node.span, message));
                 }
             }
         }
@@ -476,20 +337,12 @@ impl Reader<'_> {
 pub fn key_members(text: &str, key: Key) -> Vec<(&'static str, String)> {
     if key.form == KeyForm::Port {
         let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let member = if port.contains('-') {
-            "containerPortRange"
-        } else {
-            "containerPort"
-        };
+        let member = if port.contains('-') { "containerPortRange" } else { "containerPort" };
         return vec![(member, port.to_owned()), ("protocol", protocol.to_owned())];
     }
     vec![(key.members[0], text.to_owned())]
 }
 
 fn shape_name(shape: &Structure, root: Root) -> String {
-    if std::ptr::eq(shape, root.shape()) {
-        root.name().to_owned()
-    } else {
-        format!("`{}`", shape.name)
-    }
+    if std::ptr::eq(shape, root.shape()) { root.name().to_owned() } else { format!("`{}`", shape.name) }
 }

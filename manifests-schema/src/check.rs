@@ -36,10 +36,7 @@ pub fn check(
     unresolved: Unresolved,
     problems: &mut Vec<Diagnostic>,
 ) -> Map<String, Json> {
-    let mut check = Check {
-        unresolved,
-        problems,
-    };
+    let mut check = Check { unresolved, problems };
     match check.structure(node, shape, &[]) {
         Json::Object(map) => map,
         _ => Map::new(),
@@ -52,12 +49,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn structure(
-        &mut self,
-        node: &Node,
-        shape: &'static Structure,
-        keys: &[(&'static str, String)],
-    ) -> Json {
+    fn structure(&mut self, node: &Node, shape: &'static Structure, keys: &[(&'static str, String)]) -> Json {
         if let Some(open) = self.tolerated(node) {
             return open;
         }
@@ -80,10 +72,7 @@ impl Check<'_> {
                 (None, Some(entry)) if !entry.node.is_null() => {
                     self.value(&entry.node, &member.kind, shape, member.name)
                 }
-                _ => match FILLED
-                    .iter()
-                    .find(|(owner, name, _)| *owner == shape.name && *name == member.name)
-                {
+                _ => match FILLED.iter().find(|(owner, name, _)| *owner == shape.name && *name == member.name) {
                     Some((_, _, value)) => Some(Json::Bool(*value)),
                     None => None,
                 },
@@ -94,8 +83,7 @@ impl Check<'_> {
                 }
                 None if member.required && !self.missing_is_fine(shape, map) => {
                     let message = format!("`{}` needs `{}`", shape.name, member.name);
-                    self.problems
-                        .push(Diagnostic::error(codes::MISSING, &node.span, message));
+                    self.problems.push(Diagnostic::error(codes::MISSING, &node.span, message));
                 }
                 None => {}
             }
@@ -106,16 +94,12 @@ impl Check<'_> {
     /// `alarms` without names is what other tools write for "no alarms".
     fn missing_is_fine(&self, shape: &Structure, map: &crate::node::Map) -> bool {
         shape.name == "DeploymentAlarms"
-            && map
-                .values()
-                .all(|entry| matches!(entry.node.value, Value::Bool(false) | Value::Null))
+            && map.values().all(|entry| matches!(entry.node.value, Value::Bool(false) | Value::Null))
     }
 
     fn key_value(&mut self, text: &str, kind: &Kind) -> Option<Json> {
         Some(match kind {
-            Kind::Integer | Kind::Long => {
-                number(text).unwrap_or_else(|| Json::String(text.to_owned()))
-            }
+            Kind::Integer | Kind::Long => number(text).unwrap_or_else(|| Json::String(text.to_owned())),
             _ => Json::String(text.to_owned()),
         })
     }
@@ -155,30 +139,17 @@ impl Check<'_> {
         })
     }
 
-    fn list(
-        &mut self,
-        node: &Node,
-        element: &'static Kind,
-        owner: &'static Structure,
-        name: &'static str,
-    ) -> Json {
+    fn list(&mut self, node: &Node, element: &'static Kind, owner: &'static Structure, name: &'static str) -> Json {
         match (&node.value, list_kind(owner.name, name), element) {
-            (Value::Map(map), ListKind::Keyed(key), Kind::Structure(shape)) => Json::Array(
-                map.iter()
-                    .map(|(text, entry)| self.element(text, &entry.node, key, shape))
-                    .collect(),
-            ),
-            (Value::List(items), _, _) => Json::Array(
-                items
-                    .iter()
-                    .filter_map(|item| self.value(item, element, owner, name))
-                    .collect(),
-            ),
+            (Value::Map(map), ListKind::Keyed(key), Kind::Structure(shape)) => {
+                Json::Array(map.iter().map(|(text, entry)| self.element(text, &entry.node, key, shape)).collect())
+            }
+            (Value::List(items), _, _) => {
+                Json::Array(items.iter().filter_map(|item| self.value(item, element, owner, name)).collect())
+            }
             _ => {
                 let problem = self.wrong(node, &format!("`{name}`"), "a list");
-                if let (Some(problem), true) =
-                    (self.problems.last_mut(), node.scalar_text().is_some())
-                {
+                if let (Some(problem), true) = (self.problems.last_mut(), node.scalar_text().is_some()) {
                     problem.hint = Some(format!("write `{name}: [{}]`", node.span.text()));
                 }
                 problem
@@ -213,11 +184,8 @@ impl Check<'_> {
                     let message = format!("`{text}` is not a value of `{name}`");
                     let problem = Diagnostic::error(codes::NOT_ALLOWED, &node.span, message);
                     let problem = problem.suggest(&text, values.iter().copied());
-                    let problem = if problem.hint.is_none() {
-                        problem.hint(format!("the values are {list}"))
-                    } else {
-                        problem
-                    };
+                    let problem =
+                        if problem.hint.is_none() { problem.hint(format!("the values are {list}")) } else { problem };
                     self.problems.push(problem);
                 }
                 Json::String(text)
@@ -230,12 +198,7 @@ impl Check<'_> {
                 Ok(value) => value.into(),
                 Err(_) => return Some(self.wrong(node, &format!("`{name}`"), "a whole number")),
             },
-            Kind::Double => match text
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .and_then(serde_json::Number::from_f64)
-            {
+            Kind::Double => match text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
                 Some(value) => Json::Number(value),
                 None => return Some(self.wrong(node, &format!("`{name}`"), "a number")),
             },
@@ -243,9 +206,7 @@ impl Check<'_> {
                 (Value::Bool(value), _) => Json::Bool(*value),
                 (_, "true" | "false") if quoted => {
                     let message = format!("`{name}` is a boolean written as text");
-                    self.problems.push(
-                        Diagnostic::error(codes::WRONG_TYPE, &node.span, message).as_warning(),
-                    );
+                    self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message).as_warning());
                     Json::Bool(text == "true")
                 }
                 _ => return Some(self.wrong(node, &format!("`{name}`"), "true or false")),
@@ -255,12 +216,9 @@ impl Check<'_> {
     }
 
     fn wrong(&mut self, node: &Node, what: &str, expected: &str) -> Json {
-        let found = node
-            .scalar_text()
-            .map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
+        let found = node.scalar_text().map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
         let message = format!("{what} must be {expected}, not {found}");
-        self.problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
         Json::Null
     }
 }

@@ -84,9 +84,7 @@ codes! {
 
 /// The code of this id.
 pub fn find(id: &str) -> Option<Code> {
-    ALL.iter()
-        .copied()
-        .find(|code| code.id.eq_ignore_ascii_case(id))
+    ALL.iter().copied().find(|code| code.id.eq_ignore_ascii_case(id))
 }
 
 #[cfg(test)]

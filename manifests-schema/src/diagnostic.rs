@@ -45,41 +45,25 @@ impl Diagnostic {
 
     /// An error about the repository as a whole.
     pub fn general(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Error,
-            message: message.into(),
-            span: None,
-            hint: None,
-            related: Vec::new(),
-        }
+        Self { code, severity: Severity::Error, message: message.into(), span: None, hint: None, related: Vec::new() }
     }
 
     /// The same statement as a note.
     #[must_use]
     pub fn as_note(self) -> Self {
-        Self {
-            severity: Severity::Note,
-            ..self
-        }
+        Self { severity: Severity::Note, ..self }
     }
 
     /// The same statement as a warning.
     #[must_use]
     pub fn as_warning(self) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..self
-        }
+        Self { severity: Severity::Warning, ..self }
     }
 
     /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// Adds a suggestion from a list of possible names when one of them is near.
@@ -109,46 +93,29 @@ impl Diagnostic {
 
 /// Whether any of these is an error.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 /// Sorts into file order (path, then position), drops repetitions.
 pub fn in_file_order(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
-        let key = |d: &Diagnostic| {
-            d.span
-                .as_ref()
-                .map(|span| (span.file.path.clone(), span.start))
-        };
-        key(a)
-            .cmp(&key(b))
-            .then(a.code.id.cmp(b.code.id))
-            .then_with(|| a.message.cmp(&b.message))
+        let key = |d: &Diagnostic| d.span.as_ref().map(|span| (span.file.path.clone(), span.start));
+        key(a).cmp(&key(b)).then(a.code.id.cmp(b.code.id)).then_with(|| a.message.cmp(&b.message))
     });
     diagnostics.dedup();
 }
 
 /// The candidate nearest to what was written: equal but for the case, a distance of at most a third of its letters,
 /// or one that the other contains.
-pub fn nearest<'a>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = written.to_lowercase();
     candidates
         .into_iter()
         .map(|candidate| {
             let other = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&lower, &other);
-            let contained = lower.len() >= 4
-                && (other.contains(&lower) || lower.contains(&other))
-                && other.len() >= 4;
-            (
-                if contained { distance.min(2) } else { distance },
-                candidate,
-            )
+            let contained = lower.len() >= 4 && (other.contains(&lower) || lower.contains(&other)) && other.len() >= 4;
+            (if contained { distance.min(2) } else { distance }, candidate)
         })
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(3) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
@@ -162,10 +129,7 @@ mod tests {
     #[test]
     fn the_nearest_name_is_suggested_and_strangers_are_not() {
         let names = ["containerDefinitions", "cpu", "memory", "networkMode"];
-        assert_eq!(
-            nearest("ContainerDefinitons", names),
-            Some("containerDefinitions")
-        );
+        assert_eq!(nearest("ContainerDefinitons", names), Some("containerDefinitions"));
         assert_eq!(nearest("memroy", names), Some("memory"));
         assert_eq!(nearest("CPU", names), Some("cpu"));
         assert_eq!(nearest("replicas", names), None);

@@ -30,13 +30,7 @@ impl<'a> Fields<'a> {
                 Map::new()
             }
         };
-        Self {
-            what,
-            span,
-            map,
-            known: Vec::new(),
-            problems,
-        }
+        Self { what, span, map, known: Vec::new(), problems }
     }
 
     /// The place of the whole map.
@@ -47,9 +41,7 @@ impl<'a> Fields<'a> {
     /// Takes a member, as it is. A null is as absent.
     pub fn take(&mut self, name: &'static str) -> Option<Entry> {
         self.known.push(name);
-        self.map
-            .shift_remove(name)
-            .filter(|entry| !entry.node.is_null())
+        self.map.shift_remove(name).filter(|entry| !entry.node.is_null())
     }
 
     /// Takes a text (numbers and booleans keep their source text).
@@ -100,10 +92,7 @@ impl<'a> Fields<'a> {
         for name in names {
             if let Some(entry) = self.map.shift_remove(*name) {
                 let message = format!("`{name}` is not implemented yet");
-                self.problems.push(
-                    Diagnostic::error(codes::NOT_YET, &entry.key, message)
-                        .hint("remove it for now"),
-                );
+                self.problems.push(Diagnostic::error(codes::NOT_YET, &entry.key, message).hint("remove it for now"));
             }
         }
         self.known.extend(names);
@@ -114,15 +103,13 @@ impl<'a> Fields<'a> {
         for (name, entry) in &self.map {
             let message = format!("{} has no key `{name}`", self.what);
             self.problems.push(
-                Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message)
-                    .suggest(name, self.known.iter().copied()),
+                Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message).suggest(name, self.known.iter().copied()),
             );
         }
     }
 
     fn wrong(&mut self, name: &str, node: &Node, expected: &str) {
         let message = format!("`{name}` must be {expected}, not {}", node.kind());
-        self.problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
     }
 }

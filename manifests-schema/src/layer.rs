@@ -28,9 +28,7 @@ pub enum LayerKind {
 }
 
 /// What a service's ECS objects we own.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Ownership {
     /// The ECS service and its task definition.
     #[default]
@@ -82,9 +80,7 @@ impl Files<'_> {
             Diagnostic::error(codes::UNREADABLE, &span, reason)
         };
         if !entry.regular {
-            problems.push(unreadable(format!(
-                "`{path}` is a symbolic link or a submodule; it is not followed"
-            )));
+            problems.push(unreadable(format!("`{path}` is a symbolic link or a submodule; it is not followed")));
             return None;
         }
         let bytes = match self.tree.read(&entry) {
@@ -120,42 +116,21 @@ impl Layer {
         }
         layer.vars = variables(fields);
         if let Some(entry) = fields.take("taskDefinition") {
-            layer.task_definition = Some(definition(
-                entry.node,
-                Root::TaskDefinition,
-                files,
-                fields.problems,
-            ));
+            layer.task_definition = Some(definition(entry.node, Root::TaskDefinition, files, fields.problems));
         }
         if let Some(entry) = fields.take("service") {
-            layer.service = Some(definition(
-                entry.node,
-                Root::Service,
-                files,
-                fields.problems,
-            ));
+            layer.service = Some(definition(entry.node, Root::Service, files, fields.problems));
         }
-        layer.patches = if kind == LayerKind::Defaults {
-            None
-        } else {
-            fields.take("patches").map(|entry| entry.node)
-        };
+        layer.patches = if kind == LayerKind::Defaults { None } else { fields.take("patches").map(|entry| entry.node) };
         for (text, span) in fields.texts("ignore") {
             match text.parse::<Path>() {
                 Ok(path) => match check_path(&path) {
                     Ok(()) => layer.ignore.push((path, span)),
                     Err(problem) => {
-                        fields.problems.push(Diagnostic {
-                            span: Some(span),
-                            ..*problem
-                        });
+                        fields.problems.push(Diagnostic { span: Some(span), ..*problem });
                     }
                 },
-                Err(error) => fields.problems.push(Diagnostic::error(
-                    codes::NOTHING_MATCHED,
-                    &span,
-                    error.to_string(),
-                )),
+                Err(error) => fields.problems.push(Diagnostic::error(codes::NOTHING_MATCHED, &span, error.to_string())),
             }
         }
         if let Some((text, span)) = fields.text("scope") {
@@ -163,12 +138,8 @@ impl Layer {
                 "service" => layer.scope = Some((Ownership::Service, span)),
                 "taskDefinition" => layer.scope = Some((Ownership::TaskDefinition, span)),
                 _ => fields.problems.push(
-                    Diagnostic::error(
-                        codes::NOT_ALLOWED,
-                        &span,
-                        format!("`{text}` is not a scope"),
-                    )
-                    .hint("the scopes are service and taskDefinition"),
+                    Diagnostic::error(codes::NOT_ALLOWED, &span, format!("`{text}` is not a scope"))
+                        .hint("the scopes are service and taskDefinition"),
                 ),
             }
         }
@@ -178,9 +149,7 @@ impl Layer {
             layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
             layer.replace = fields.boolean("replace").map(|(value, _)| value);
         }
-        fields.not_yet(&[
-            "updates", "jobs", "follows", "checks", "freezes", "previews", "prune", "heal",
-        ]);
+        fields.not_yet(&["updates", "jobs", "follows", "checks", "freezes", "previews", "prune", "heal"]);
         layer
     }
 }
@@ -196,9 +165,7 @@ fn after(node: Node, fields: &mut Fields<'_>) -> Vec<(String, Span)> {
             Some(name) => names.push((name.to_owned(), item.span.clone())),
             None => {
                 let message = format!("`after` names services, not {}", item.kind());
-                fields
-                    .problems
-                    .push(Diagnostic::error(codes::WRONG_TYPE, &item.span, message));
+                fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &item.span, message));
             }
         }
     }
@@ -214,9 +181,7 @@ pub fn variables(fields: &mut Fields<'_>) -> Map {
     let kind = entry.node.kind();
     let Value::Map(map) = entry.node.value else {
         let message = format!("`vars` must be a map, not {kind}");
-        fields
-            .problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
+        fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
         return Map::new();
     };
     for entry in map.values() {
@@ -231,23 +196,14 @@ fn refuse_substitution(node: &Node, problems: &mut Vec<Diagnostic>) {
             let message = "a variable cannot be substituted itself".to_owned();
             problems.push(Diagnostic::error(codes::SUBSTITUTION, &node.span, message));
         }
-        Value::List(items) => items
-            .iter()
-            .for_each(|item| refuse_substitution(item, problems)),
-        Value::Map(map) => map
-            .values()
-            .for_each(|entry| refuse_substitution(&entry.node, problems)),
+        Value::List(items) => items.iter().for_each(|item| refuse_substitution(item, problems)),
+        Value::Map(map) => map.values().for_each(|entry| refuse_substitution(&entry.node, problems)),
         _ => {}
     }
 }
 
 /// Inline content, or the file that a text names.
-fn definition(
-    node: Node,
-    root: Root,
-    files: &mut Files<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> Node {
+fn definition(node: Node, root: Root, files: &mut Files<'_>, problems: &mut Vec<Diagnostic>) -> Node {
     let Some(written) = node.as_str() else {
         return canonical(node, root, Origin::Layer, problems);
     };
@@ -271,15 +227,8 @@ fn definition(
         None => {
             let message = format!("the repository has no file `{path}`");
             let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-            let names: Vec<&str> = files
-                .tree
-                .below(directory)
-                .iter()
-                .map(|file| file.path.as_str())
-                .collect();
-            problems.push(
-                Diagnostic::error(codes::FILE_REFERENCE, &span, message).suggest(&path, names),
-            );
+            let names: Vec<&str> = files.tree.below(directory).iter().map(|file| file.path.as_str()).collect();
+            problems.push(Diagnostic::error(codes::FILE_REFERENCE, &span, message).suggest(&path, names));
             empty
         }
     }
@@ -289,14 +238,7 @@ fn definition(
 fn resolve(from: &str, written: &str) -> Option<String> {
     let mut parts: Vec<&str> = match written.strip_prefix('/') {
         Some(_) => Vec::new(),
-        None => from
-            .split('/')
-            .rev()
-            .skip(1)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect(),
+        None => from.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect(),
     };
     for part in written.split('/') {
         match part {
@@ -317,11 +259,7 @@ fn check_path(path: &Path) -> Result<(), Box<Diagnostic>> {
         Box::new(Diagnostic::general(codes::NOTHING_MATCHED, message).suggest(written, names))
     };
     let Some(Step::Member(first)) = path.0.first() else {
-        return Err(none(
-            "a path begins with taskDefinition or service".into(),
-            "",
-            Vec::new(),
-        ));
+        return Err(none("a path begins with taskDefinition or service".into(), "", Vec::new()));
     };
     let root = match first.as_str() {
         "taskDefinition" => Root::TaskDefinition,
@@ -339,27 +277,15 @@ fn check_path(path: &Path) -> Result<(), Box<Diagnostic>> {
                 Some(member) => &member.kind,
                 None => {
                     let names = shape.members.iter().map(|member| member.name).collect();
-                    return Err(none(
-                        format!("`{}` has no member `{name}`", shape.name),
-                        name,
-                        names,
-                    ));
+                    return Err(none(format!("`{}` has no member `{name}`", shape.name), name, names));
                 }
             },
             (Kind::List(element) | Kind::Map(element), Step::Element(_)) => element,
             (_, Step::Member(name)) => {
-                return Err(none(
-                    format!("nothing can stand at `.{name}` in `{path}`"),
-                    "",
-                    vec![],
-                ));
+                return Err(none(format!("nothing can stand at `.{name}` in `{path}`"), "", vec![]));
             }
             (_, Step::Element(key)) => {
-                return Err(none(
-                    format!("nothing can stand at `[{key}]` in `{path}`"),
-                    "",
-                    vec![],
-                ));
+                return Err(none(format!("nothing can stand at `[{key}]` in `{path}`"), "", vec![]));
             }
         };
     }
@@ -372,18 +298,9 @@ mod tests {
 
     #[test]
     fn files_are_found_relative_to_the_file_that_names_them_and_never_outside() {
-        assert_eq!(
-            resolve("services/a/service.yaml", "taskdef.json").as_deref(),
-            Some("services/a/taskdef.json")
-        );
-        assert_eq!(
-            resolve("services/a/service.yaml", "../shared/t.json").as_deref(),
-            Some("services/shared/t.json")
-        );
-        assert_eq!(
-            resolve("services/a/service.yaml", "/t.json").as_deref(),
-            Some("t.json")
-        );
+        assert_eq!(resolve("services/a/service.yaml", "taskdef.json").as_deref(), Some("services/a/taskdef.json"));
+        assert_eq!(resolve("services/a/service.yaml", "../shared/t.json").as_deref(), Some("services/shared/t.json"));
+        assert_eq!(resolve("services/a/service.yaml", "/t.json").as_deref(), Some("t.json"));
         assert_eq!(resolve("services/a/service.yaml", "../../../t.json"), None);
         assert_eq!(resolve("lockstep.yaml", ".."), None);
     }
@@ -391,19 +308,9 @@ mod tests {
     #[test]
     fn an_ignored_path_must_be_in_the_model() {
         assert!(check_path(&"service.desiredCount".parse().unwrap()).is_ok());
-        assert!(
-            check_path(
-                &"taskDefinition.containerDefinitions[x].dockerLabels[y]"
-                    .parse()
-                    .unwrap()
-            )
-            .is_ok()
-        );
+        assert!(check_path(&"taskDefinition.containerDefinitions[x].dockerLabels[y]".parse().unwrap()).is_ok());
         let problem = check_path(&"service.desiredCont".parse().unwrap()).unwrap_err();
-        assert_eq!(
-            problem.hint.as_deref(),
-            Some("did you mean `desiredCount`?")
-        );
+        assert_eq!(problem.hint.as_deref(), Some("did you mean `desiredCount`?"));
         assert!(check_path(&"desiredCount".parse().unwrap()).is_err());
     }
 }

@@ -35,27 +35,15 @@ pub enum KeyForm {
 }
 
 const fn by(member: &'static [&'static str]) -> ListKind {
-    ListKind::Keyed(Key {
-        members: member,
-        scalar: None,
-        form: KeyForm::Single,
-    })
+    ListKind::Keyed(Key { members: member, scalar: None, form: KeyForm::Single })
 }
 
 const fn by_with(member: &'static [&'static str], scalar: &'static str) -> ListKind {
-    ListKind::Keyed(Key {
-        members: member,
-        scalar: Some(scalar),
-        form: KeyForm::Single,
-    })
+    ListKind::Keyed(Key { members: member, scalar: Some(scalar), form: KeyForm::Single })
 }
 
 const fn composite(members: &'static [&'static str]) -> ListKind {
-    ListKind::Keyed(Key {
-        members,
-        scalar: None,
-        form: KeyForm::Composite,
-    })
+    ListKind::Keyed(Key { members, scalar: None, form: KeyForm::Composite })
 }
 
 /// (structure, member, how it compares).
@@ -63,157 +51,64 @@ pub const TABLE: &[(&str, &str, ListKind)] = &[
     // RegisterTaskDefinition
     ("TaskDefinition", "containerDefinitions", by(&["name"])),
     ("TaskDefinition", "volumes", by(&["name"])),
-    (
-        "TaskDefinition",
-        "placementConstraints",
-        composite(&["type", "expression"]),
-    ),
+    ("TaskDefinition", "placementConstraints", composite(&["type", "expression"])),
     ("TaskDefinition", "requiresCompatibilities", ListKind::Set),
     ("TaskDefinition", "tags", by_with(&["key"], "value")),
-    (
-        "TaskDefinition",
-        "inferenceAccelerators",
-        by(&["deviceName"]),
-    ),
-    (
-        "ProxyConfiguration",
-        "properties",
-        by_with(&["name"], "value"),
-    ),
+    ("TaskDefinition", "inferenceAccelerators", by(&["deviceName"])),
+    ("ProxyConfiguration", "properties", by_with(&["name"], "value")),
     ("ContainerDefinition", "links", ListKind::Set),
     (
         "ContainerDefinition",
         "portMappings",
-        ListKind::Keyed(Key {
-            members: &["containerPort", "protocol"],
-            scalar: None,
-            form: KeyForm::Port,
-        }),
+        ListKind::Keyed(Key { members: &["containerPort", "protocol"], scalar: None, form: KeyForm::Port }),
     ),
     ("ContainerDefinition", "entryPoint", ListKind::Ordered),
     ("ContainerDefinition", "command", ListKind::Ordered),
-    (
-        "ContainerDefinition",
-        "environment",
-        by_with(&["name"], "value"),
-    ),
+    ("ContainerDefinition", "environment", by_with(&["name"], "value")),
     ("ContainerDefinition", "environmentFiles", ListKind::Ordered),
     ("ContainerDefinition", "mountPoints", by(&["containerPath"])),
-    (
-        "ContainerDefinition",
-        "volumesFrom",
-        by(&["sourceContainer"]),
-    ),
-    (
-        "ContainerDefinition",
-        "secrets",
-        by_with(&["name"], "valueFrom"),
-    ),
-    (
-        "ContainerDefinition",
-        "dependsOn",
-        by_with(&["containerName"], "condition"),
-    ),
+    ("ContainerDefinition", "volumesFrom", by(&["sourceContainer"])),
+    ("ContainerDefinition", "secrets", by_with(&["name"], "valueFrom")),
+    ("ContainerDefinition", "dependsOn", by_with(&["containerName"], "condition")),
     ("ContainerDefinition", "dnsServers", ListKind::Ordered),
     ("ContainerDefinition", "dnsSearchDomains", ListKind::Ordered),
-    (
-        "ContainerDefinition",
-        "extraHosts",
-        composite(&["hostname", "ipAddress"]),
-    ),
-    (
-        "ContainerDefinition",
-        "dockerSecurityOptions",
-        ListKind::Set,
-    ),
+    ("ContainerDefinition", "extraHosts", composite(&["hostname", "ipAddress"])),
+    ("ContainerDefinition", "dockerSecurityOptions", ListKind::Set),
     ("ContainerDefinition", "ulimits", by(&["name"])),
-    (
-        "ContainerDefinition",
-        "systemControls",
-        by_with(&["namespace"], "value"),
-    ),
-    (
-        "ContainerDefinition",
-        "resourceRequirements",
-        composite(&["type", "value"]),
-    ),
+    ("ContainerDefinition", "systemControls", by_with(&["namespace"], "value")),
+    ("ContainerDefinition", "resourceRequirements", composite(&["type", "value"])),
     ("ContainerDefinition", "credentialSpecs", ListKind::Set),
     ("ContainerRestartPolicy", "ignoredExitCodes", ListKind::Set),
     ("KernelCapabilities", "add", ListKind::Set),
     ("KernelCapabilities", "drop", ListKind::Set),
-    (
-        "LinuxParameters",
-        "devices",
-        composite(&["hostPath", "containerPath"]),
-    ),
+    ("LinuxParameters", "devices", composite(&["hostPath", "containerPath"])),
     ("LinuxParameters", "tmpfs", by(&["containerPath"])),
     ("Device", "permissions", ListKind::Set),
     ("Tmpfs", "mountOptions", ListKind::Set),
-    (
-        "LogConfiguration",
-        "secretOptions",
-        by_with(&["name"], "valueFrom"),
-    ),
+    ("LogConfiguration", "secretOptions", by_with(&["name"], "valueFrom")),
     ("HealthCheck", "command", ListKind::Ordered),
     // CreateService
-    (
-        "Service",
-        "loadBalancers",
-        composite(&[
-            "containerName",
-            "containerPort",
-            "targetGroupArn",
-            "loadBalancerName",
-        ]),
-    ),
+    ("Service", "loadBalancers", composite(&["containerName", "containerPort", "targetGroupArn", "loadBalancerName"])),
     ("Service", "serviceRegistries", by(&["registryArn"])),
-    (
-        "Service",
-        "capacityProviderStrategy",
-        by(&["capacityProvider"]),
-    ),
-    (
-        "Service",
-        "placementConstraints",
-        composite(&["type", "expression"]),
-    ),
+    ("Service", "capacityProviderStrategy", by(&["capacityProvider"])),
+    ("Service", "placementConstraints", composite(&["type", "expression"])),
     ("Service", "placementStrategy", ListKind::Ordered),
     ("Service", "tags", by_with(&["key"], "value")),
     ("Service", "volumeConfigurations", by(&["name"])),
-    (
-        "Service",
-        "vpcLatticeConfigurations",
-        composite(&["portName", "targetGroupArn"]),
-    ),
+    ("Service", "vpcLatticeConfigurations", composite(&["portName", "targetGroupArn"])),
     ("Service", "gatewayConnectors", by(&["portName"])),
     ("DeploymentAlarms", "alarmNames", ListKind::Set),
-    (
-        "DeploymentConfiguration",
-        "lifecycleHooks",
-        composite(&["targetType", "hookTargetArn", "lifecycleStages"]),
-    ),
+    ("DeploymentConfiguration", "lifecycleHooks", composite(&["targetType", "hookTargetArn", "lifecycleStages"])),
     ("DeploymentLifecycleHook", "lifecycleStages", ListKind::Set),
     ("AwsVpcConfiguration", "subnets", ListKind::Set),
     ("AwsVpcConfiguration", "securityGroups", ListKind::Set),
     ("ServiceConnectConfiguration", "services", by(&["portName"])),
-    (
-        "ServiceConnectConfiguration",
-        "containerConfigurations",
-        ListKind::Set,
-    ),
+    ("ServiceConnectConfiguration", "containerConfigurations", ListKind::Set),
     ("ServiceConnectService", "clientAliases", by(&["port"])),
-    (
-        "ServiceManagedEBSVolumeConfiguration",
-        "tagSpecifications",
-        by(&["resourceType"]),
-    ),
+    ("ServiceManagedEBSVolumeConfiguration", "tagSpecifications", by(&["resourceType"])),
     ("EBSTagSpecification", "tags", by_with(&["key"], "value")),
     ("GatewayConnectorFilters", "accessTypes", ListKind::Set),
-    (
-        "MonitoringConfiguration",
-        "metricConfigurations",
-        ListKind::Set,
-    ),
+    ("MonitoringConfiguration", "metricConfigurations", ListKind::Set),
     ("MetricConfiguration", "metricNames", ListKind::Set),
 ];
 
@@ -234,12 +129,7 @@ impl Key {
 
 /// The key of a port mapping from its parts: `8080/tcp`, `8000-8010/udp`.
 pub fn port_key(port: &str, protocol: Option<&str>) -> String {
-    format!(
-        "{port}/{}",
-        protocol
-            .filter(|protocol| !protocol.is_empty())
-            .unwrap_or("tcp")
-    )
+    format!("{port}/{}", protocol.filter(|protocol| !protocol.is_empty()).unwrap_or("tcp"))
 }
 
 #[cfg(test)]
@@ -248,11 +138,7 @@ mod tests {
     use crate::ecs::{Kind, Structure, shapes};
     use std::collections::BTreeSet;
 
-    fn lists(
-        structure: &'static Structure,
-        seen: &mut BTreeSet<&'static str>,
-        found: &mut BTreeSet<(String, String)>,
-    ) {
+    fn lists(structure: &'static Structure, seen: &mut BTreeSet<&'static str>, found: &mut BTreeSet<(String, String)>) {
         if !seen.insert(structure.name) {
             return;
         }
@@ -273,10 +159,8 @@ mod tests {
         let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
         lists(&shapes::REGISTER_TASK_DEFINITION, &mut seen, &mut found);
         lists(&shapes::CREATE_SERVICE, &mut seen, &mut found);
-        let table: BTreeSet<_> = TABLE
-            .iter()
-            .map(|(owner, name, _)| ((*owner).to_owned(), (*name).to_owned()))
-            .collect();
+        let table: BTreeSet<_> =
+            TABLE.iter().map(|(owner, name, _)| ((*owner).to_owned(), (*name).to_owned())).collect();
         assert_eq!(table.len(), TABLE.len(), "an entry stands twice");
         assert_eq!(found, table);
     }

@@ -14,8 +14,7 @@ pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
             for (name, entry) in over {
                 if entry.node.is_null() {
                     if base.shift_remove(&name).is_none() {
-                        let message =
-                            format!("null removes `{name}`, but no earlier layer declares it");
+                        let message = format!("null removes `{name}`, but no earlier layer declares it");
                         problems.push(
                             Diagnostic::error(codes::NOTHING_MATCHED, &entry.key, message)
                                 .suggest(&name, base.keys().map(String::as_str)),
@@ -31,10 +30,7 @@ pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
             }
         }
         (_, value) => {
-            let mut node = Node {
-                value,
-                span: over.span,
-            };
+            let mut node = Node { value, span: over.span };
             refuse_nulls(&mut node, problems);
             *base = node;
         }
@@ -49,11 +45,7 @@ fn refuse_nulls(node: &mut Node, problems: &mut Vec<Diagnostic>) {
     map.retain(|name, entry| {
         if entry.node.is_null() {
             let message = format!("null removes `{name}`, but no earlier layer declares it");
-            problems.push(Diagnostic::error(
-                codes::NOTHING_MATCHED,
-                &entry.key,
-                message,
-            ));
+            problems.push(Diagnostic::error(codes::NOTHING_MATCHED, &entry.key, message));
             return false;
         }
         refuse_nulls(&mut entry.node, problems);

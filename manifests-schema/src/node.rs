@@ -45,10 +45,7 @@ pub struct Entry {
 impl Node {
     /// A node of this value at this place.
     pub fn new(value: Value, span: &Span) -> Self {
-        Self {
-            value,
-            span: span.clone(),
-        }
+        Self { value, span: span.clone() }
     }
 
     /// A string at this place.
@@ -107,9 +104,7 @@ impl Node {
         match &self.value {
             Value::String(text) | Value::Number(text) => Some(text.clone()),
             Value::Bool(value) => Some(match self.span.text() {
-                text if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") => {
-                    text.to_owned()
-                }
+                text if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") => text.to_owned(),
                 _ => value.to_string(),
             }),
             Value::Null | Value::List(_) | Value::Map(_) => None,
@@ -118,9 +113,7 @@ impl Node {
 
     /// The member of a map.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.as_map()
-            .and_then(|map| map.get(key))
-            .map(|entry| &entry.node)
+        self.as_map().and_then(|map| map.get(key)).map(|entry| &entry.node)
     }
 
     /// The same as plain JSON; a number whose text JSON does not have becomes a string.
@@ -128,18 +121,12 @@ impl Node {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => serde_json::Value::Bool(*value),
-            Value::Number(text) => {
-                number(text).unwrap_or_else(|| serde_json::Value::String(text.clone()))
-            }
+            Value::Number(text) => number(text).unwrap_or_else(|| serde_json::Value::String(text.clone())),
             Value::String(text) => serde_json::Value::String(text.clone()),
-            Value::List(items) => {
-                serde_json::Value::Array(items.iter().map(Node::to_json).collect())
+            Value::List(items) => serde_json::Value::Array(items.iter().map(Node::to_json).collect()),
+            Value::Map(map) => {
+                serde_json::Value::Object(map.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect())
             }
-            Value::Map(map) => serde_json::Value::Object(
-                map.iter()
-                    .map(|(key, entry)| (key.clone(), entry.node.to_json()))
-                    .collect(),
-            ),
         }
     }
 
@@ -150,23 +137,12 @@ impl Node {
             serde_json::Value::Bool(value) => Value::Bool(*value),
             serde_json::Value::Number(number) => Value::Number(number.to_string()),
             serde_json::Value::String(text) => Value::String(text.clone()),
-            serde_json::Value::Array(items) => Value::List(
-                items
-                    .iter()
-                    .map(|item| Node::from_json(item, span))
-                    .collect(),
-            ),
+            serde_json::Value::Array(items) => {
+                Value::List(items.iter().map(|item| Node::from_json(item, span)).collect())
+            }
             serde_json::Value::Object(map) => Value::Map(
                 map.iter()
-                    .map(|(key, value)| {
-                        (
-                            key.clone(),
-                            Entry {
-                                key: span.clone(),
-                                node: Node::from_json(value, span),
-                            },
-                        )
-                    })
+                    .map(|(key, value)| (key.clone(), Entry { key: span.clone(), node: Node::from_json(value, span) }))
                     .collect(),
             ),
         };
@@ -179,14 +155,8 @@ pub fn number(text: &str) -> Option<serde_json::Value> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(value.into());
     }
-    if let Some(value) = text
-        .strip_prefix("0x")
-        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
-    {
+    if let Some(value) = text.strip_prefix("0x").and_then(|hex| i64::from_str_radix(hex, 16).ok()) {
         return Some(value.into());
     }
-    text.parse::<f64>()
-        .ok()
-        .and_then(serde_json::Number::from_f64)
-        .map(serde_json::Value::Number)
+    text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(serde_json::Value::Number)
 }

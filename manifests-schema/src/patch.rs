@@ -12,23 +12,17 @@ use serde_json::Value as Json;
 /// Applies one list of operations to `{taskDefinition, service}`: all of them, or none.
 pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
     let Value::List(written) = &patch.value else {
-        problems.push(Diagnostic::error(
-            codes::PATCH,
-            &patch.span,
-            "`patches` is a list of RFC 6902 operations",
-        ));
+        problems.push(Diagnostic::error(codes::PATCH, &patch.span, "`patches` is a list of RFC 6902 operations"));
         return;
     };
     let mut document = target.to_json();
     for operation in written {
-        let parsed: Result<json_patch::PatchOperation, _> =
-            serde_json::from_value(operation.to_json());
+        let parsed: Result<json_patch::PatchOperation, _> = serde_json::from_value(operation.to_json());
         let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
                 let message = format!("not an RFC 6902 operation: {error}");
-                let hint =
-                    "an operation is a map of op, path and, for add, replace and test, value";
+                let hint = "an operation is a map of op, path and, for add, replace and test, value";
                 problems.push(Diagnostic::error(codes::PATCH, &operation.span, message).hint(hint));
                 return;
             }
@@ -37,10 +31,7 @@ pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
             let path = operation.get("path").unwrap_or(operation);
             let message = format!("the operation cannot be applied: {}", error.kind);
             let mut problem = Diagnostic::error(codes::PATCH, &path.span, message);
-            if let Some(near) = path
-                .as_str()
-                .and_then(|written| nearest_pointer(&document, written))
-            {
+            if let Some(near) = path.as_str().and_then(|written| nearest_pointer(&document, written)) {
                 problem = problem.hint(format!("did you mean `{near}`?"));
             }
             problems.push(problem);
@@ -57,30 +48,15 @@ fn graft(old: &Node, document: &Json, patch: &Span) -> Node {
             let mut result = Map::with_capacity(object.len());
             for (name, value) in object {
                 let entry = match map.get(name) {
-                    Some(entry) => Entry {
-                        key: entry.key.clone(),
-                        node: graft(&entry.node, value, patch),
-                    },
-                    None => Entry {
-                        key: patch.clone(),
-                        node: Node::from_json(value, patch),
-                    },
+                    Some(entry) => Entry { key: entry.key.clone(), node: graft(&entry.node, value, patch) },
+                    None => Entry { key: patch.clone(), node: Node::from_json(value, patch) },
                 };
                 result.insert(name.clone(), entry);
             }
-            Node {
-                value: Value::Map(result),
-                span: old.span.clone(),
-            }
+            Node { value: Value::Map(result), span: old.span.clone() }
         }
         (Value::List(items), Json::Array(values)) if items.len() == values.len() => Node {
-            value: Value::List(
-                items
-                    .iter()
-                    .zip(values)
-                    .map(|(item, value)| graft(item, value, patch))
-                    .collect(),
-            ),
+            value: Value::List(items.iter().zip(values).map(|(item, value)| graft(item, value, patch)).collect()),
             span: old.span.clone(),
         },
         (Value::Number(text), value) if number(text).as_ref() == Some(value) => old.clone(),
@@ -104,10 +80,7 @@ fn nearest_pointer(document: &Json, written: &str) -> Option<String> {
             }
             None => {
                 let near = crate::diagnostic::nearest(&name, object.keys().map(String::as_str))?;
-                return Some(format!(
-                    "{good}/{}",
-                    near.replace('~', "~0").replace('/', "~1")
-                ));
+                return Some(format!("{good}/{}", near.replace('~', "~0").replace('/', "~1")));
             }
         }
     }

@@ -54,11 +54,7 @@ impl fmt::Display for Path {
                 Step::Member(name) if at == 0 => formatter.write_str(name)?,
                 Step::Member(name) => write!(formatter, ".{name}")?,
                 Step::Element(key) => {
-                    write!(
-                        formatter,
-                        "[{}]",
-                        key.replace('\\', "\\\\").replace(']', "\\]")
-                    )?;
+                    write!(formatter, "[{}]", key.replace('\\', "\\\\").replace(']', "\\]"))?;
                 }
             }
         }
@@ -84,9 +80,7 @@ impl FromStr for Path {
                     if !name.is_empty() {
                         steps.push(Step::Member(std::mem::take(&mut name)));
                     } else if letter == '.' && !matches!(steps.last(), Some(Step::Element(_))) {
-                        return Err(PathError(format!(
-                            "a name is missing before `.` in `{text}`"
-                        )));
+                        return Err(PathError(format!("a name is missing before `.` in `{text}`")));
                     }
                     if letter == '[' {
                         steps.push(Step::Element(element(&mut letters, text)?));
@@ -114,10 +108,7 @@ impl FromStr for Path {
     }
 }
 
-fn element(
-    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    text: &str,
-) -> Result<String, PathError> {
+fn element(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, text: &str) -> Result<String, PathError> {
     let mut key = String::new();
     while let Some(letter) = letters.next() {
         match letter {

@@ -1,8 +1,6 @@
 //! Pins: the tag and digest of a container's image in an environment, one scalar a container in a file of its own.
 
-use crate::{
-    codes, diagnostic::Diagnostic, node::Node, source::Span, substitute::substitution_ranges,
-};
+use crate::{codes, diagnostic::Diagnostic, node::Node, source::Span, substitute::substitution_ranges};
 
 /// A pin that was read: the container, what it says, and where.
 #[derive(Clone, Debug)]
@@ -18,22 +16,14 @@ pub struct Pin {
 /// Reads a pins file.
 pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
     let Some(map) = node.as_map() else {
-        problems.push(Diagnostic::error(
-            codes::PIN,
-            &node.span,
-            "a pins file is a map from container to pin",
-        ));
+        problems.push(Diagnostic::error(codes::PIN, &node.span, "a pins file is a map from container to pin"));
         return Vec::new();
     };
     let mut pins = Vec::new();
     for (container, entry) in map {
         match entry.node.scalar_text() {
             Some(text) if is_pin(&text) => {
-                pins.push(Pin {
-                    container: container.clone(),
-                    text,
-                    span: entry.node.span.clone(),
-                });
+                pins.push(Pin { container: container.clone(), text, span: entry.node.span.clone() });
             }
             Some(text) => {
                 let message = format!("`{text}` is not a pin");
@@ -41,10 +31,7 @@ pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
                 problems.push(Diagnostic::error(codes::PIN, &entry.node.span, message).hint(hint));
             }
             None => {
-                let message = format!(
-                    "the pin of `{container}` must be a text, not {}",
-                    entry.node.kind()
-                );
+                let message = format!("the pin of `{container}` must be a text, not {}", entry.node.kind());
                 problems.push(Diagnostic::error(codes::PIN, &entry.node.span, message));
             }
         }
@@ -54,24 +41,15 @@ pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
 
 fn is_pin(text: &str) -> bool {
     if text.contains('/') {
-        return !text.contains(char::is_whitespace)
-            && !text.starts_with('/')
-            && !text.ends_with('/');
+        return !text.contains(char::is_whitespace) && !text.starts_with('/') && !text.ends_with('/');
     }
-    let (tag, digest) = text
-        .split_once('@')
-        .map_or((text, None), |(tag, digest)| (tag, Some(digest)));
+    let (tag, digest) = text.split_once('@').map_or((text, None), |(tag, digest)| (tag, Some(digest)));
     let tag_ok = tag.len() <= 128
         && !tag.starts_with(['.', '-'])
-        && tag
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     let digest_ok = digest.is_none_or(|digest| {
         digest.strip_prefix("sha256:").is_some_and(|hex| {
-            hex.len() == 64
-                && hex
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+            hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
         })
     });
     tag_ok && digest_ok && !(tag.is_empty() && digest.is_none())
@@ -93,18 +71,11 @@ pub fn apply(image: &str, pin: &str) -> String {
 fn repository(image: &str) -> &str {
     let hidden = substitution_ranges(image);
     let visible = |at: usize| !hidden.iter().any(|range| range.contains(&at));
-    let end = image
-        .char_indices()
-        .find(|(at, letter)| *letter == '@' && visible(*at))
-        .map_or(image.len(), |(at, _)| at);
-    let slash = image[..end]
-        .char_indices()
-        .rfind(|(at, letter)| *letter == '/' && visible(*at))
-        .map_or(0, |(at, _)| at);
-    match image[slash..end]
-        .char_indices()
-        .find(|(at, letter)| *letter == ':' && visible(slash + at))
-    {
+    let end =
+        image.char_indices().find(|(at, letter)| *letter == '@' && visible(*at)).map_or(image.len(), |(at, _)| at);
+    let slash =
+        image[..end].char_indices().rfind(|(at, letter)| *letter == '/' && visible(*at)).map_or(0, |(at, _)| at);
+    match image[slash..end].char_indices().find(|(at, letter)| *letter == ':' && visible(slash + at)) {
         Some((at, _)) => &image[..slash + at],
         None => &image[..end],
     }
@@ -119,22 +90,14 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         for (image, pin, expected) in [
             ("nginx", "1.27", "nginx:1.27".to_owned()),
-            (
-                "localhost:5000/a/b:1@sha256:0",
-                "2",
-                "localhost:5000/a/b:2".to_owned(),
-            ),
+            ("localhost:5000/a/b:1@sha256:0", "2", "localhost:5000/a/b:2".to_owned()),
             (
                 "${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/web:1",
                 "1.10",
                 "${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/web:1.10".to_owned(),
             ),
             ("${{ ssm:/image }}:1", "2", "${{ ssm:/image }}:2".to_owned()),
-            (
-                "web:1",
-                "other.example/web:3",
-                "other.example/web:3".to_owned(),
-            ),
+            ("web:1", "other.example/web:3", "other.example/web:3".to_owned()),
             ("web:1", &format!("@{digest}"), format!("web@{digest}")),
             ("web:1", &format!("2@{digest}"), format!("web:2@{digest}")),
         ] {

@@ -115,9 +115,7 @@ pub fn render(
                 if let Some(after) = &layer.after {
                     rendered.after = after.clone();
                 }
-                rendered
-                    .ignore
-                    .extend(layer.ignore.iter().map(|(path, _)| path.clone()));
+                rendered.ignore.extend(layer.ignore.iter().map(|(path, _)| path.clone()));
                 if let Some((scope, _)) = &layer.scope {
                     rendered.ownership = *scope;
                 }
@@ -127,10 +125,7 @@ pub fn render(
         }
     }
     if rendered.ownership == Ownership::Service && !declares_service {
-        let message = format!(
-            "`{}` declares no ECS service in `{}`",
-            rendered.name, environment.name
-        );
+        let message = format!("`{}` declares no ECS service in `{}`", rendered.name, environment.name);
         problems.push(
             Diagnostic::error(codes::MISSING, &span, message)
                 .hint("add `service:` (an empty map is enough) or servicedef.json, or say `scope: taskDefinition`"),
@@ -139,20 +134,8 @@ pub fn render(
     apply_pins(&mut task_definition, environment, service, problems);
     let mut definition = Node::empty_map(&span);
     if let Some(map) = definition.as_map_mut() {
-        map.insert(
-            "taskDefinition".into(),
-            Entry {
-                key: span.clone(),
-                node: task_definition,
-            },
-        );
-        map.insert(
-            "service".into(),
-            Entry {
-                key: span.clone(),
-                node: service_definition,
-            },
-        );
+        map.insert("taskDefinition".into(), Entry { key: span.clone(), node: task_definition });
+        map.insert("service".into(), Entry { key: span.clone(), node: service_definition });
     }
     for layer in &layers {
         if let Stacked::Layer(layer) = layer
@@ -174,11 +157,7 @@ pub fn render(
     let mut found = Vec::new();
     references(&definition, &mut found);
     for (reference, span) in found {
-        if !rendered
-            .references
-            .iter()
-            .any(|(known, _)| *known == reference)
-        {
+        if !rendered.references.iter().any(|(known, _)| *known == reference) {
             rendered.references.push((reference, span));
         }
     }
@@ -199,11 +178,7 @@ pub fn bind(
 ) -> Result<Desired, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let desired = bind_with(rendered, environment, Some(parameters), &mut problems);
-    if has_errors(&problems) {
-        Err(problems)
-    } else {
-        Ok(desired)
-    }
+    if has_errors(&problems) { Err(problems) } else { Ok(desired) }
 }
 
 /// The same with references left as they are written, for looking at without AWS.
@@ -225,19 +200,11 @@ fn layers_of<'a>(
 ) -> Vec<Stacked<'a>> {
     let mut defaults = vec![&repository.defaults];
     defaults.extend(&environment.defaults);
-    let overlays: Vec<&Layer> = environment
-        .chain
-        .iter()
-        .filter_map(|link| service.overlays.get(link).and_then(Option::as_ref))
-        .collect();
+    let overlays: Vec<&Layer> =
+        environment.chain.iter().filter_map(|link| service.overlays.get(link).and_then(Option::as_ref)).collect();
     let mut components: Vec<&Layer> = Vec::new();
     let mut named: Vec<&str> = Vec::new();
-    for layer in defaults
-        .iter()
-        .copied()
-        .chain([&service.layer])
-        .chain(overlays.iter().copied())
-    {
+    for layer in defaults.iter().copied().chain([&service.layer]).chain(overlays.iter().copied()) {
         for (name, span) in &layer.components {
             if named.contains(&name.as_str()) {
                 continue;
@@ -248,8 +215,7 @@ fn layers_of<'a>(
                     components.push(component);
                 }
                 None => {
-                    let message =
-                        format!("there is no component `{name}` (components/{name}.yaml)");
+                    let message = format!("there is no component `{name}` (components/{name}.yaml)");
                     problems.push(
                         Diagnostic::error(codes::UNKNOWN_NAME, span, message)
                             .suggest(name, repository.components.keys().map(String::as_str)),
@@ -287,10 +253,7 @@ fn apply_pins(
         let Some(containers) = containers else {
             continue;
         };
-        let Some(container) = containers
-            .get_mut(&pin.container)
-            .and_then(|entry| entry.node.as_map_mut())
-        else {
+        let Some(container) = containers.get_mut(&pin.container).and_then(|entry| entry.node.as_map_mut()) else {
             let message = format!("the task definition has no container `{}`", pin.container);
             problems.push(
                 Diagnostic::error(codes::NOTHING_MATCHED, &pin.span, message)
@@ -298,27 +261,15 @@ fn apply_pins(
             );
             continue;
         };
-        let image = container
-            .get("image")
-            .and_then(|entry| entry.node.as_str())
-            .map(str::to_owned);
+        let image = container.get("image").and_then(|entry| entry.node.as_str()).map(str::to_owned);
         if image.is_none() && !pin.text.contains('/') {
-            let message = format!(
-                "container `{}` has no `image` that the pin could complete",
-                pin.container
-            );
+            let message = format!("container `{}` has no `image` that the pin could complete", pin.container);
             problems.push(Diagnostic::error(codes::PIN, &pin.span, message));
             continue;
         }
         let pinned = pins::apply(image.as_deref().unwrap_or_default(), &pin.text);
         let node = Node::string(pinned, &pin.span);
-        container.insert(
-            "image".to_owned(),
-            Entry {
-                key: pin.span.clone(),
-                node,
-            },
-        );
+        container.insert("image".to_owned(), Entry { key: pin.span.clone(), node });
     }
 }
 
@@ -328,41 +279,29 @@ fn bind_with(
     parameters: Option<&Parameters>,
     problems: &mut Vec<Diagnostic>,
 ) -> Desired {
-    let unresolved = if parameters.is_some() {
-        Unresolved::None
-    } else {
-        Unresolved::Tolerated
-    };
+    let unresolved = if parameters.is_some() { Unresolved::None } else { Unresolved::Tolerated };
     let bound = substitute(&rendered.definition, &rendered.scope, parameters, problems);
     let root = |root: Root, problems: &mut Vec<Diagnostic>| -> JsonMap<String, Json> {
-        let mut node = bound
-            .get(root.name())
-            .cloned()
-            .unwrap_or_else(|| Node::empty_map(&rendered.span));
+        let mut node = bound.get(root.name()).cloned().unwrap_or_else(|| Node::empty_map(&rendered.span));
         if let Some(map) = node.as_map_mut() {
             let name = match root {
                 Root::TaskDefinition => "family",
                 Root::Service => "serviceName",
             };
             let span = rendered.span.clone();
-            map.entry(name.to_owned()).or_insert_with(|| Entry {
-                key: span.clone(),
-                node: Node::string(rendered.name.clone(), &span),
-            });
+            map.entry(name.to_owned())
+                .or_insert_with(|| Entry { key: span.clone(), node: Node::string(rendered.name.clone(), &span) });
             if root == Root::Service {
                 take_cluster(map, environment, problems);
             }
         }
         let result = check(&node, root.shape(), unresolved, problems);
         for name in ["family", "serviceName"] {
-            if let (Some(text), Some(place)) =
-                (result.get(name).and_then(Json::as_str), node.get(name))
+            if let (Some(text), Some(place)) = (result.get(name).and_then(Json::as_str), node.get(name))
                 && !is_name(text)
                 && !text.contains("${{")
             {
-                let message = format!(
-                    "`{text}` is not a {name}: use letters, digits, `-` and `_`, 255 at most"
-                );
+                let message = format!("`{text}` is not a {name}: use letters, digits, `-` and `_`, 255 at most");
                 problems.push(Diagnostic::error(codes::BAD_NAME, &place.span, message));
             }
         }
@@ -370,12 +309,8 @@ fn bind_with(
     };
     let mut task_definition = root(Root::TaskDefinition, problems);
     let mut service = root(Root::Service, problems);
-    let text = |map: &JsonMap<String, Json>, name: &str| {
-        map.get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text =
+        |map: &JsonMap<String, Json>, name: &str| map.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
     let service_name = text(&service, "serviceName");
     let task_definition_tags = take_tags(&mut task_definition);
     let service_tags = take_tags(&mut service);
@@ -385,21 +320,13 @@ fn bind_with(
         environment: rendered.environment.clone(),
         service_name,
         ownership: rendered.ownership,
-        after: rendered
-            .after
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
+        after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
         ignore: rendered.ignore.iter().map(ToString::to_string).collect(),
         adopt: rendered.adopt,
         replace: rendered.replace,
         task_definition: Json::Object(task_definition),
         task_definition_tags,
-        service: if ours {
-            Json::Object(service)
-        } else {
-            Json::Null
-        },
+        service: if ours { Json::Object(service) } else { Json::Null },
         service_tags: if ours { service_tags } else { JsonMap::new() },
     }
 }
@@ -412,13 +339,10 @@ fn take_cluster(map: &mut Map, environment: &Environment, problems: &mut Vec<Dia
     let written = entry.node.scalar_text().unwrap_or_default();
     let name = written.rsplit('/').next().unwrap_or_default();
     if name != environment.cluster {
-        let message = format!(
-            "`cluster` is `{written}`, but environment `{}` is `{}`",
-            environment.name, environment.cluster
-        );
+        let message =
+            format!("`cluster` is `{written}`, but environment `{}` is `{}`", environment.name, environment.cluster);
         problems.push(
-            Diagnostic::error(codes::WRONG_PLACE, &entry.node.span, message)
-                .hint("remove it: the environment decides"),
+            Diagnostic::error(codes::WRONG_PLACE, &entry.node.span, message).hint("remove it: the environment decides"),
         );
     }
 }
@@ -430,10 +354,7 @@ fn take_tags(map: &mut JsonMap<String, Json>) -> JsonMap<String, Json> {
     tags.into_iter()
         .filter_map(|tag| {
             let key = tag.get("key")?.as_str()?.to_owned();
-            let value = tag
-                .get("value")
-                .cloned()
-                .unwrap_or_else(|| Json::String(String::new()));
+            let value = tag.get("value").cloned().unwrap_or_else(|| Json::String(String::new()));
             Some((key, value))
         })
         .collect()

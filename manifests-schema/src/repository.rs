@@ -93,26 +93,19 @@ impl Repository {
     /// Reads everything but the services. With errors in `problems`, what was read may still be looked at, but nothing
     /// may be written on its ground.
     pub fn load(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Self {
-        let mut files = Files {
-            tree,
-            read: Vec::new(),
-        };
-        let mut repository = Self {
-            services: discover(tree, problems),
-            ..Self::default()
-        };
+        let mut files = Files { tree, read: Vec::new() };
+        let mut repository = Self { services: discover(tree, problems), ..Self::default() };
         if tree.find(CONFIG).is_none() {
             let message = format!("the repository has no {CONFIG} at its root");
-            problems.push(
-                Diagnostic::general(codes::MISSING, message).hint("it names the environments"),
-            );
+            problems.push(Diagnostic::general(codes::MISSING, message).hint("it names the environments"));
             return repository;
         }
         for entry in tree.below("components") {
-            let Some(name) = entry.path.strip_prefix("components/").and_then(|name| {
-                name.strip_suffix(".yaml")
-                    .or_else(|| name.strip_suffix(".yml"))
-            }) else {
+            let Some(name) = entry
+                .path
+                .strip_prefix("components/")
+                .and_then(|name| name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")))
+            else {
                 continue;
             };
             if let Some(node) = files.parse(&entry.path, problems) {
@@ -134,10 +127,7 @@ impl Repository {
             Some((text, _)) if text == "1" => {}
             Some((text, span)) => {
                 let message = format!("version `{text}` is not known to this build");
-                fields.problems.push(
-                    Diagnostic::error(codes::NOT_ALLOWED, &span, message)
-                        .hint("write `version: 1`"),
-                );
+                fields.problems.push(Diagnostic::error(codes::NOT_ALLOWED, &span, message).hint("write `version: 1`"));
             }
             None => {
                 let span = fields.span().clone();
@@ -165,18 +155,12 @@ impl Repository {
                 }
                 _ => {
                     let message = "`environments` is a map from name to environment".to_owned();
-                    fields
-                        .problems
-                        .push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+                    fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
                 }
             },
             None => {
                 let span = fields.span().clone();
-                fields.problems.push(Diagnostic::error(
-                    codes::MISSING,
-                    &span,
-                    "lockstep.yaml needs `environments`",
-                ));
+                fields.problems.push(Diagnostic::error(codes::MISSING, &span, "lockstep.yaml needs `environments`"));
             }
         }
         fields.not_yet(&["freezes", "previews", "checks"]);
@@ -197,8 +181,7 @@ impl Repository {
         for (name, environment) in &mut written {
             for (other, span) in &environment.after {
                 if !names.contains(other) {
-                    let message =
-                        format!("`after` of `{name}` names `{other}`, which is not an environment");
+                    let message = format!("`after` of `{name}` names `{other}`, which is not an environment");
                     problems.push(
                         Diagnostic::error(codes::UNKNOWN_NAME, span, message)
                             .suggest(other, names.iter().map(String::as_str)),
@@ -212,11 +195,7 @@ impl Repository {
             .map(|environment| {
                 (
                     environment.name.as_str(),
-                    environment
-                        .after
-                        .iter()
-                        .map(|(name, span)| (name.as_str(), span))
-                        .collect(),
+                    environment.after.iter().map(|(name, span)| (name.as_str(), span)).collect(),
                 )
             })
             .collect();
@@ -232,8 +211,7 @@ fn check_environment_name(name: &str, span: &Span, problems: &mut Vec<Diagnostic
         let message = format!("`{name}` is a reserved name: services have files of that name");
         problems.push(Diagnostic::error(codes::RESERVED, span, message));
     } else if !is_name(name) {
-        let message =
-            format!("`{name}` is not a name: use letters, digits, `-` and `_`, 255 at most");
+        let message = format!("`{name}` is not a name: use letters, digits, `-` and `_`, 255 at most");
         problems.push(Diagnostic::error(codes::BAD_NAME, span, message));
     }
 }
@@ -242,27 +220,18 @@ fn check_environment_name(name: &str, span: &Span, problems: &mut Vec<Diagnostic
 pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) -> Written {
-    let mut written = Written {
-        span: Some(key),
-        ..Written::default()
-    };
+    let mut written = Written { span: Some(key), ..Written::default() };
     written.inherits = fields.text("inherits");
     written.account = fields.text("account");
     if let Some((account, span)) = &written.account
         && !(account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
     {
-        let message = format!(
-            "`{account}` is not an AWS account id (12 digits; keep the quotes for leading zeros)"
-        );
-        fields
-            .problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, span, message));
+        let message = format!("`{account}` is not an AWS account id (12 digits; keep the quotes for leading zeros)");
+        fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, span, message));
     }
     written.region = fields.text("region");
     written.cluster = fields.text("cluster");
@@ -285,34 +254,19 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
                 ),
             }
         }
-        inner.not_yet(&[
-            "maxConcurrent",
-            "stopAfterFailures",
-            "maxUnexplained",
-            "prune",
-            "heal",
-        ]);
+        inner.not_yet(&["maxConcurrent", "stopAfterFailures", "maxUnexplained", "prune", "heal"]);
         inner.finish();
     }
-    fields.not_yet(&[
-        "updates", "prune", "heal", "freezes", "follows", "checks", "previews",
-    ]);
+    fields.not_yet(&["updates", "prune", "heal", "freezes", "follows", "checks", "previews"]);
     fields.finish();
     written
 }
 
 /// The chain from the outermost environment to `name`.
-fn chain_of(
-    name: &str,
-    written: &IndexMap<String, Written>,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Vec<String>> {
+fn chain_of(name: &str, written: &IndexMap<String, Written>, problems: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
     let mut chain = vec![name.to_owned()];
     let mut at = name;
-    while let Some((parent, span)) = written
-        .get(at)
-        .and_then(|environment| environment.inherits.as_ref())
-    {
+    while let Some((parent, span)) = written.get(at).and_then(|environment| environment.inherits.as_ref()) {
         if chain.contains(parent) {
             let message = format!("`inherits` leads back to `{parent}`");
             problems.push(Diagnostic::error(codes::CYCLE, span, message));
@@ -341,14 +295,8 @@ fn build(
 ) -> Option<Environment> {
     let own = &written[name];
     let span = own.span.clone()?;
-    let inherited = |pick: fn(&Written) -> Option<&(String, Span)>,
-                     what: &str,
-                     problems: &mut Vec<Diagnostic>| {
-        let found = chain
-            .iter()
-            .rev()
-            .find_map(|link| pick(&written[link]))
-            .map(|(text, _)| text.clone());
+    let inherited = |pick: fn(&Written) -> Option<&(String, Span)>, what: &str, problems: &mut Vec<Diagnostic>| {
+        let found = chain.iter().rev().find_map(|link| pick(&written[link])).map(|(text, _)| text.clone());
         if found.is_none() {
             let message = format!("environment `{name}` needs `{what}`");
             problems.push(Diagnostic::error(codes::MISSING, &span, message));
@@ -368,15 +316,8 @@ fn build(
         region: region?,
         cluster: cluster?,
         vars,
-        defaults: chain
-            .iter()
-            .filter_map(|link| written[link].defaults.clone())
-            .collect(),
-        mode: chain
-            .iter()
-            .rev()
-            .find_map(|link| written[link].mode)
-            .unwrap_or_default(),
+        defaults: chain.iter().filter_map(|link| written[link].defaults.clone()).collect(),
+        mode: chain.iter().rev().find_map(|link| written[link].mode).unwrap_or_default(),
         after: own.after.clone(),
         chain: chain.to_vec(),
         span,
@@ -384,9 +325,7 @@ fn build(
 }
 
 /// Finds a circle in a graph of names; the place is that of the edge that closes it.
-pub fn find_cycle<'a>(
-    graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
-) -> Option<(Vec<&'a str>, &'a Span)> {
+pub fn find_cycle<'a>(graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>) -> Option<(Vec<&'a str>, &'a Span)> {
     fn visit<'a>(
         at: &'a str,
         graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
@@ -412,9 +351,7 @@ pub fn find_cycle<'a>(
         None
     }
     let mut done = Vec::new();
-    graph
-        .keys()
-        .find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
+    graph.keys().find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
 }
 
 /// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`.
@@ -425,22 +362,16 @@ fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirec
         let Some((directory, file)) = entry.path.rsplit_once('/') else {
             continue;
         };
-        let is_service = matches!(
-            file,
-            "service.yaml" | "service.yml" | "taskdef.json" | "taskdef.yaml" | "taskdef.yml"
-        );
+        let is_service =
+            matches!(file, "service.yaml" | "service.yml" | "taskdef.json" | "taskdef.yaml" | "taskdef.yml");
         let name = directory.rsplit('/').next().unwrap_or(directory).to_owned();
-        if !is_service
-            || directory == "services"
-            || by_name.get(&name).is_some_and(|path| path == directory)
-        {
+        if !is_service || directory == "services" || by_name.get(&name).is_some_and(|path| path == directory) {
             continue;
         }
         if !is_name(&name) {
             let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
-            let message = format!(
-                "the directory's name `{name}` is not a service name: use letters, digits, `-` and `_`"
-            );
+            let message =
+                format!("the directory's name `{name}` is not a service name: use letters, digits, `-` and `_`");
             problems.push(Diagnostic::error(codes::BAD_NAME, &span, message));
             continue;
         }
@@ -450,10 +381,7 @@ fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirec
             problems.push(Diagnostic::error(codes::DUPLICATE_IDENTITY, &span, message));
         }
         by_name.insert(name.clone(), directory.to_owned());
-        found.push(ServiceDirectory {
-            name,
-            path: directory.to_owned(),
-        });
+        found.push(ServiceDirectory { name, path: directory.to_owned() });
     }
     found
 }

@@ -43,10 +43,7 @@ impl Service {
         tree: &dyn Tree,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut files = Files {
-            tree,
-            read: Vec::new(),
-        };
+        let mut files = Files { tree, read: Vec::new() };
         let names: Vec<String> = tree
             .below(&directory.path)
             .iter()
@@ -62,9 +59,7 @@ impl Service {
             read: Vec::new(),
             span: Span::of_file(&of_directory),
         };
-        let own = names
-            .iter()
-            .find(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
+        let own = names.iter().find(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
         if let Some(name) = own
             && let Some(node) = files.parse(&format!("{}/{name}", directory.path), problems)
         {
@@ -76,13 +71,7 @@ impl Service {
             }
             fields.finish();
         }
-        service.found_definition(
-            Root::TaskDefinition,
-            "taskdef",
-            &names,
-            &mut files,
-            problems,
-        );
+        service.found_definition(Root::TaskDefinition, "taskdef", &names, &mut files, problems);
         service.found_definition(Root::Service, "servicedef", &names, &mut files, problems);
         for name in &names {
             service.read_other(name, repository, &mut files, problems);
@@ -141,10 +130,7 @@ impl Service {
         let Some(name) = found.next() else { return };
         let path = format!("{}/{name}", self.directory.path);
         if let Some(second) = found.next() {
-            let span = Span::of_file(&SourceFile::new(
-                format!("{}/{second}", self.directory.path),
-                "",
-            ));
+            let span = Span::of_file(&SourceFile::new(format!("{}/{second}", self.directory.path), ""));
             let message = format!("`{name}` and `{second}` both declare the {}", root.name());
             problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
         }
@@ -157,10 +143,7 @@ impl Service {
                 return;
             }
             let message = format!("`{}` stands here and in `{path}`", root.name());
-            problems.push(
-                Diagnostic::error(codes::TWO_PLACES, &inline.span, message)
-                    .hint("keep one of them"),
-            );
+            problems.push(Diagnostic::error(codes::TWO_PLACES, &inline.span, message).hint("keep one of them"));
             return;
         }
         if let Some(node) = files.parse(&path, problems) {
@@ -191,30 +174,22 @@ impl Service {
         if files.read.iter().any(|(read, _)| *read == path) {
             return;
         }
-        let (environment, is_pins) = stem
-            .strip_suffix(".pins")
-            .map_or((stem, false), |stem| (stem, true));
+        let (environment, is_pins) = stem.strip_suffix(".pins").map_or((stem, false), |stem| (stem, true));
         if !repository.environments.contains_key(environment) {
             if repository.environments.is_empty() {
                 return;
             }
             let span = Span::of_file(&SourceFile::new(path.clone(), ""));
-            let message = format!(
-                "`{name}` belongs to no environment of lockstep.yaml, and nothing names it"
-            );
+            let message = format!("`{name}` belongs to no environment of lockstep.yaml, and nothing names it");
             let names = repository.environments.keys().map(String::as_str);
-            problems.push(
-                Diagnostic::error(codes::NOTHING_MATCHED, &span, message)
-                    .suggest(environment, names),
-            );
+            problems.push(Diagnostic::error(codes::NOTHING_MATCHED, &span, message).suggest(environment, names));
             return;
         }
         let Some(node) = files.parse(&path, problems) else {
             return;
         };
         if is_pins {
-            self.pins
-                .insert(environment.to_owned(), pins::read(&node, problems));
+            self.pins.insert(environment.to_owned(), pins::read(&node, problems));
             return;
         }
         let span = Span::of_file(&node.span.file);
@@ -224,17 +199,13 @@ impl Service {
         fields.finish();
         match self.overlays.get(environment) {
             Some(None) => {
-                let message = format!(
-                    "service.yaml takes the service out of `{environment}`, but it has an overlay file"
-                );
+                let message =
+                    format!("service.yaml takes the service out of `{environment}`, but it has an overlay file");
                 problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
             }
             Some(Some(inline)) if !is_empty && !inline.is_empty() => {
-                let message =
-                    format!("the overlay of `{environment}` stands here and in service.yaml");
-                problems.push(
-                    Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"),
-                );
+                let message = format!("the overlay of `{environment}` stands here and in service.yaml");
+                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
             }
             Some(Some(inline)) if !inline.is_empty() => {}
             _ => {
@@ -251,10 +222,7 @@ impl Service {
         let named = |name: &String| matches!(self.overlays.get(name), Some(Some(_)));
         if self.overlays.values().all(Option::is_none) {
             // Taken out of an ancestor means out of what inherits from it as well.
-            return !environment
-                .chain
-                .iter()
-                .any(|link| matches!(self.overlays.get(link), Some(None)));
+            return !environment.chain.iter().any(|link| matches!(self.overlays.get(link), Some(None)));
         }
         let mut member = false;
         for link in &environment.chain {

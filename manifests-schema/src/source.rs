@@ -15,10 +15,7 @@ pub struct SourceFile {
 impl SourceFile {
     /// A source of this path and text.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self {
-            path: path.into(),
-            text: text.into(),
-        })
+        Arc::new(Self { path: path.into(), text: text.into() })
     }
 
     /// Line and column (both from 1, the column in characters) of a byte offset.
@@ -30,11 +27,7 @@ impl SourceFile {
         let before = &self.text[..offset];
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before[start..]
-            .trim_start_matches('\u{feff}')
-            .chars()
-            .count()
-            + 1;
+        let column = before[start..].trim_start_matches('\u{feff}').chars().count() + 1;
         (line, column)
     }
 }
@@ -60,11 +53,7 @@ impl Span {
     /// A range of `file`, cut to the file's length.
     pub fn new(file: &Arc<SourceFile>, range: Range<usize>) -> Self {
         let cut = |offset: usize| u32::try_from(offset.min(file.text.len())).unwrap_or(u32::MAX);
-        Self {
-            file: file.clone(),
-            start: cut(range.start),
-            end: cut(range.end.max(range.start)),
-        }
+        Self { file: file.clone(), start: cut(range.start), end: cut(range.end.max(range.start)) }
     }
 
     /// The start of the file, for statements about the file as a whole.
@@ -74,10 +63,7 @@ impl Span {
 
     /// The text in the range.
     pub fn text(&self) -> &str {
-        self.file
-            .text
-            .get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        self.file.text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// Line and column (from 1) of the first byte.

@@ -33,14 +33,8 @@ pub enum Reference {
 impl std::fmt::Display for Reference {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Reference::Ssm {
-                name,
-                version: None,
-            } => write!(formatter, "ssm:{name}"),
-            Reference::Ssm {
-                name,
-                version: Some(version),
-            } => write!(formatter, "ssm:{name}:{version}"),
+            Reference::Ssm { name, version: None } => write!(formatter, "ssm:{name}"),
+            Reference::Ssm { name, version: Some(version) } => write!(formatter, "ssm:{name}:{version}"),
             Reference::Secret { name } => write!(formatter, "secret:{name}"),
         }
     }
@@ -113,13 +107,7 @@ pub fn substitution_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
         |parts| {
             parts
                 .iter()
-                .filter_map(|part| {
-                    if let Part::Name(_, start, end) = part {
-                        Some(*start..*end)
-                    } else {
-                        None
-                    }
-                })
+                .filter_map(|part| if let Part::Name(_, start, end) = part { Some(*start..*end) } else { None })
                 .collect()
         },
     )
@@ -138,9 +126,7 @@ pub fn references(node: &Node, found: &mut Vec<(Reference, Span)>) {
             }
         }
         Value::List(items) => items.iter().for_each(|item| references(item, found)),
-        Value::Map(map) => map
-            .values()
-            .for_each(|entry| references(&entry.node, found)),
+        Value::Map(map) => map.values().for_each(|entry| references(&entry.node, found)),
         _ => {}
     }
 }
@@ -157,33 +143,19 @@ fn reference(name: &str) -> Option<Result<Reference, String>> {
         if path.is_empty() {
             return Some(Err("the parameter's name is missing".to_owned()));
         }
-        return Some(Ok(Reference::Ssm {
-            name: path.to_owned(),
-            version,
-        }));
+        return Some(Ok(Reference::Ssm { name: path.to_owned(), version }));
     }
     let secret = name.strip_prefix("secret:")?;
     Some(if secret.is_empty() {
         Err("the secret's name is missing".to_owned())
     } else {
-        Ok(Reference::Secret {
-            name: secret.to_owned(),
-        })
+        Ok(Reference::Secret { name: secret.to_owned() })
     })
 }
 
 /// Replaces every substitution in a tree. Without `parameters` (offline), references stay as they are written.
-pub fn substitute(
-    node: &Node,
-    scope: &Scope,
-    parameters: Option<&Parameters>,
-    problems: &mut Vec<Diagnostic>,
-) -> Node {
-    let mut walk = Walk {
-        scope,
-        parameters,
-        problems,
-    };
+pub fn substitute(node: &Node, scope: &Scope, parameters: Option<&Parameters>, problems: &mut Vec<Diagnostic>) -> Node {
+    let mut walk = Walk { scope, parameters, problems };
     walk.node(node)
 }
 
@@ -202,10 +174,7 @@ impl Walk<'_> {
                 for item in items {
                     let whole = item.as_str().is_some_and(has_substitution);
                     match self.node(item) {
-                        Node {
-                            value: Value::List(inner),
-                            ..
-                        } if whole => list.extend(inner),
+                        Node { value: Value::List(inner), .. } if whole => list.extend(inner),
                         other => list.push(other),
                     }
                 }
@@ -213,23 +182,12 @@ impl Walk<'_> {
             }
             Value::Map(map) => Value::Map(
                 map.iter()
-                    .map(|(name, entry)| {
-                        (
-                            name.clone(),
-                            Entry {
-                                key: entry.key.clone(),
-                                node: self.node(&entry.node),
-                            },
-                        )
-                    })
+                    .map(|(name, entry)| (name.clone(), Entry { key: entry.key.clone(), node: self.node(&entry.node) }))
                     .collect(),
             ),
             other => other.clone(),
         };
-        Node {
-            value,
-            span: node.span.clone(),
-        }
+        Node { value, span: node.span.clone() }
     }
 
     fn problem(&mut self, code: codes::Code, span: &Span, message: String) -> Value {
@@ -259,10 +217,8 @@ impl Walk<'_> {
                     Some(node) => match node.value {
                         Value::String(inner) | Value::Number(inner) => result.push_str(&inner),
                         _ => {
-                            let message = format!(
-                                "`{name}` is {}; inside a text it must be a string or a number",
-                                node.kind()
-                            );
+                            let message =
+                                format!("`{name}` is {}; inside a text it must be a string or a number", node.kind());
                             self.problem(codes::SUBSTITUTION_TYPE, span, message);
                         }
                     },
@@ -281,11 +237,9 @@ impl Walk<'_> {
             if let Some(entry) = self.scope.vars.get(variable) {
                 return Some(entry.node.clone());
             }
-            let message =
-                format!("the variable `{variable}` is not set for this service and environment");
+            let message = format!("the variable `{variable}` is not set for this service and environment");
             let names = self.scope.vars.keys().map(String::as_str);
-            let problem =
-                Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message).suggest(variable, names);
+            let problem = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message).suggest(variable, names);
             self.problems.push(problem);
             return None;
         }
@@ -296,22 +250,11 @@ impl Walk<'_> {
                 None
             }
             None => {
-                let known = [
-                    "name",
-                    "environment",
-                    "account",
-                    "region",
-                    "cluster",
-                    "vars.",
-                    "ssm:",
-                    "secret:",
-                ];
+                let known = ["name", "environment", "account", "region", "cluster", "vars.", "ssm:", "secret:"];
                 let message = format!("`{name}` is not something that can be substituted");
-                self.problems.push(
-                    Diagnostic::error(codes::SUBSTITUTION, span, message).suggest(name, known).hint(
-                        "known are name, environment, account, region, cluster, vars.NAME, ssm:/PATH and secret:NAME",
-                    ),
-                );
+                self.problems.push(Diagnostic::error(codes::SUBSTITUTION, span, message).suggest(name, known).hint(
+                    "known are name, environment, account, region, cluster, vars.NAME, ssm:/PATH and secret:NAME",
+                ));
                 None
             }
         }
@@ -321,26 +264,15 @@ impl Walk<'_> {
         match self.parameters?.get(reference) {
             Some(Resolved::Text(text, _)) => Some(Node::string(text.clone(), span)),
             Some(Resolved::List(items, _)) => {
-                let items = items
-                    .iter()
-                    .map(|item| Node::string(item.clone(), span))
-                    .collect();
+                let items = items.iter().map(|item| Node::string(item.clone(), span)).collect();
                 Some(Node::new(Value::List(items), span))
             }
             Some(Resolved::Refused(reason)) => {
-                self.problem(
-                    codes::PARAMETER,
-                    span,
-                    format!("`{reference}` cannot be used: {reason}"),
-                );
+                self.problem(codes::PARAMETER, span, format!("`{reference}` cannot be used: {reason}"));
                 None
             }
             None => {
-                self.problem(
-                    codes::PARAMETER,
-                    span,
-                    format!("`{reference}` was not read"),
-                );
+                self.problem(codes::PARAMETER, span, format!("`{reference}` was not read"));
                 None
             }
         }
@@ -354,27 +286,12 @@ mod tests {
 
     fn run(text: &str, parameters: Option<&Parameters>) -> (serde_json::Value, Vec<String>) {
         let node = parse(&SourceFile::new("a.yaml", text)).unwrap();
-        let vars = parse(&SourceFile::new(
-            "v.yaml",
-            "port: 8080\nversion: 1.10\nlist: [a, b]\non: true\n",
-        ))
-        .unwrap();
-        let Value::Map(vars) = vars.value else {
-            panic!()
-        };
-        let scope = Scope {
-            fixed: vec![("region", "eu-central-1".into())],
-            vars,
-        };
+        let vars = parse(&SourceFile::new("v.yaml", "port: 8080\nversion: 1.10\nlist: [a, b]\non: true\n")).unwrap();
+        let Value::Map(vars) = vars.value else { panic!() };
+        let scope = Scope { fixed: vec![("region", "eu-central-1".into())], vars };
         let mut problems = Vec::new();
         let result = substitute(&node, &scope, parameters, &mut problems);
-        (
-            result.to_json(),
-            problems
-                .into_iter()
-                .map(|problem| problem.message)
-                .collect(),
-        )
+        (result.to_json(), problems.into_iter().map(|problem| problem.message).collect())
     }
 
     #[test]
@@ -393,22 +310,10 @@ mod tests {
     #[test]
     fn what_cannot_be_substituted_is_an_error() {
         for (text, message) in [
-            (
-                "a: ${{ vars.prt }}",
-                "the variable `prt` is not set for this service and environment",
-            ),
-            (
-                "a: x${{ vars.list }}",
-                "`vars.list` is a list; inside a text it must be a string or a number",
-            ),
-            (
-                "a: x${{ vars.on }}",
-                "`vars.on` is a boolean; inside a text it must be a string or a number",
-            ),
-            (
-                "a: ${{ env.HOME }}",
-                "`env.HOME` is not something that can be substituted",
-            ),
+            ("a: ${{ vars.prt }}", "the variable `prt` is not set for this service and environment"),
+            ("a: x${{ vars.list }}", "`vars.list` is a list; inside a text it must be a string or a number"),
+            ("a: x${{ vars.on }}", "`vars.on` is a boolean; inside a text it must be a string or a number"),
+            ("a: ${{ env.HOME }}", "`env.HOME` is not something that can be substituted"),
             ("a: \"${{ region\"", "`${{` is not closed by `}}`"),
         ] {
             assert_eq!(run(text, None).1, vec![message.to_owned()], "{text}");
@@ -419,32 +324,14 @@ mod tests {
     fn parameters_become_text_or_lists_and_are_never_scanned_again() {
         let parameters = Parameters::from([
             (
-                Reference::Ssm {
-                    name: "/a".into(),
-                    version: None,
-                },
+                Reference::Ssm { name: "/a".into(), version: None },
                 Resolved::List(vec!["s-1".into(), "s-2".into()], Some(3)),
             ),
-            (
-                Reference::Ssm {
-                    name: "/b".into(),
-                    version: Some(2),
-                },
-                Resolved::Text("${{ region }}".into(), Some(2)),
-            ),
+            (Reference::Ssm { name: "/b".into(), version: Some(2) }, Resolved::Text("${{ region }}".into(), Some(2))),
         ]);
-        let (value, problems) = run(
-            "a: ${{ ssm:/a }}\nb: x${{ ssm:/b:2 }}\nc: ${{ ssm:/c }}\n",
-            Some(&parameters),
-        );
-        assert_eq!(
-            value,
-            serde_json::json!({"a": ["s-1", "s-2"], "b": "x${{ region }}", "c": null})
-        );
+        let (value, problems) = run("a: ${{ ssm:/a }}\nb: x${{ ssm:/b:2 }}\nc: ${{ ssm:/c }}\n", Some(&parameters));
+        assert_eq!(value, serde_json::json!({"a": ["s-1", "s-2"], "b": "x${{ region }}", "c": null}));
         assert_eq!(problems, vec!["`ssm:/c` was not read".to_owned()]);
-        assert_eq!(
-            run("a: ${{ ssm:/a }}", None).0,
-            serde_json::json!({"a": "${{ ssm:/a }}"})
-        );
+        assert_eq!(run("a: ${{ ssm:/a }}", None).0, serde_json::json!({"a": "${{ ssm:/a }}"}));
     }
 }

@@ -27,10 +27,7 @@ pub trait Tree {
     /// The file of this path.
     fn find(&self, path: &str) -> Option<&FileEntry> {
         let files = self.files();
-        files
-            .binary_search_by(|file| file.path.as_str().cmp(path))
-            .ok()
-            .map(|at| &files[at])
+        files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &files[at])
     }
 
     /// The files below a directory (`a/b`, without the last slash), in path order.
@@ -53,19 +50,13 @@ pub struct MemoryTree {
 impl MemoryTree {
     /// A tree of these (path, content) pairs.
     pub fn new<P: Into<String>, C: Into<Vec<u8>>>(files: impl IntoIterator<Item = (P, C)>) -> Self {
-        let mut pairs: Vec<(String, Vec<u8>)> = files
-            .into_iter()
-            .map(|(path, content)| (path.into(), content.into()))
-            .collect();
+        let mut pairs: Vec<(String, Vec<u8>)> =
+            files.into_iter().map(|(path, content)| (path.into(), content.into())).collect();
         pairs.sort();
         let mut tree = Self::default();
         for (path, content) in pairs {
             let id = format!("{}-{}", tree.files.len(), content.len());
-            tree.files.push(FileEntry {
-                path,
-                id,
-                regular: true,
-            });
+            tree.files.push(FileEntry { path, id, regular: true });
             tree.contents.push(content);
         }
         tree
@@ -78,10 +69,8 @@ impl Tree for MemoryTree {
     }
 
     fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
-        let at = self
-            .files
-            .binary_search_by(|other| other.path.cmp(&file.path))
-            .map_err(|_| "no such file".to_owned())?;
+        let at =
+            self.files.binary_search_by(|other| other.path.cmp(&file.path)).map_err(|_| "no such file".to_owned())?;
         Ok(self.contents[at].clone())
     }
 }

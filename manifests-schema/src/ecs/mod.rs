@@ -38,26 +38,15 @@ pub struct Member {
 
 impl Member {
     pub(crate) const fn new(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            required: false,
-            in_sdk: true,
-        }
+        Self { name, kind, required: false, in_sdk: true }
     }
 
     pub(crate) const fn required(self) -> Self {
-        Self {
-            required: true,
-            ..self
-        }
+        Self { required: true, ..self }
     }
 
     pub(crate) const fn not_in_sdk(self) -> Self {
-        Self {
-            in_sdk: false,
-            ..self
-        }
+        Self { in_sdk: false, ..self }
     }
 }
 

@@ -34,9 +34,7 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
         vec![if text[range.start.min(text.len())..].starts_with("//")
             || text[range.start.min(text.len())..].starts_with("/*")
         {
-            diagnostic.hint(
-                "JSON has no comments; rename the file to .yaml (JSON is valid YAML) and use `#`",
-            )
+            diagnostic.hint("JSON has no comments; rename the file to .yaml (JSON is valid YAML) and use `#`")
         } else {
             diagnostic
         }]
@@ -44,12 +42,7 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
     let Some(value) = parsed.value else {
         return Ok(Node::new(Value::Null, &Span::of_file(file)));
     };
-    let mut reader = Reader {
-        file,
-        offset,
-        problems: Vec::new(),
-        nodes: 0,
-    };
+    let mut reader = Reader { file, offset, problems: Vec::new(), nodes: 0 };
     let node = reader.node(&value);
     if reader.nodes > MAX_NODES {
         reader.problems.push(Diagnostic::error(
@@ -58,11 +51,7 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
             format!("the document has more than {MAX_NODES} values"),
         ));
     }
-    if reader.problems.is_empty() {
-        Ok(node)
-    } else {
-        Err(reader.problems)
-    }
+    if reader.problems.is_empty() { Ok(node) } else { Err(reader.problems) }
 }
 
 struct Reader<'a> {
@@ -85,9 +74,7 @@ impl Reader<'_> {
             ast::Value::NumberLit(literal) => Value::Number(literal.value.to_owned()),
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
             ast::Value::NullKeyword(_) => Value::Null,
-            ast::Value::Array(array) => {
-                Value::List(array.elements.iter().map(|item| self.node(item)).collect())
-            }
+            ast::Value::Array(array) => Value::List(array.elements.iter().map(|item| self.node(item)).collect()),
             ast::Value::Object(object) => {
                 let mut map = Map::with_capacity(object.properties.len());
                 for property in &object.properties {
@@ -100,12 +87,8 @@ impl Reader<'_> {
                     if let Some(first) = map.get(&name) {
                         let first: &Entry = first;
                         self.problems.push(
-                            Diagnostic::error(
-                                codes::DUPLICATE_KEY,
-                                &key,
-                                format!("the key `{name}` stands twice"),
-                            )
-                            .related("first defined here", &first.key),
+                            Diagnostic::error(codes::DUPLICATE_KEY, &key, format!("the key `{name}` stands twice"))
+                                .related("first defined here", &first.key),
                         );
                     } else {
                         map.insert(name, Entry { key, node });
@@ -141,7 +124,5 @@ fn check_depth(file: &Arc<SourceFile>, text: &str) -> Result<(), Vec<Diagnostic>
 
 fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

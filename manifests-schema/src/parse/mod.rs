@@ -30,24 +30,14 @@ pub fn is_manifest(path: &str) -> bool {
 /// A diagnostic with the reason.
 pub fn decode(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     let refuse = |reason: String| {
-        Box::new(Diagnostic::error(
-            codes::UNREADABLE,
-            &Span::of_file(&SourceFile::new(path, "")),
-            reason,
-        ))
+        Box::new(Diagnostic::error(codes::UNREADABLE, &Span::of_file(&SourceFile::new(path, "")), reason))
     };
     if bytes.len() > MAX_FILE {
-        return Err(refuse(format!(
-            "the file has {} bytes, more than the limit of {MAX_FILE}",
-            bytes.len()
-        )));
+        return Err(refuse(format!("the file has {} bytes, more than the limit of {MAX_FILE}", bytes.len())));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(SourceFile::new(path, text)),
-        Err(error) => Err(refuse(format!(
-            "the file is not UTF-8 text (byte {})",
-            error.utf8_error().valid_up_to()
-        ))),
+        Err(error) => Err(refuse(format!("the file is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))),
     }
 }
 
@@ -56,16 +46,8 @@ pub fn decode(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Box<Diagnos
 /// # Errors
 /// Everything that is wrong with the text itself.
 pub fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
-    let node = if file.path.ends_with(".json") {
-        json::parse(file)
-    } else {
-        yaml::parse(file)
-    }?;
-    Ok(if node.is_null() {
-        Node::empty_map(&node.span)
-    } else {
-        node
-    })
+    let node = if file.path.ends_with(".json") { json::parse(file) } else { yaml::parse(file) }?;
+    Ok(if node.is_null() { Node::empty_map(&node.span) } else { node })
 }
 
 #[cfg(test)]
@@ -91,9 +73,7 @@ mod tests {
     #[test]
     fn numbers_keep_their_text_and_places_are_exact_after_multibyte_text() {
         let node = yaml("é: [ 1.10, ü ]\nb: \"x\"\n").unwrap();
-        let Value::List(items) = &node.get("é").unwrap().value else {
-            panic!()
-        };
+        let Value::List(items) = &node.get("é").unwrap().value else { panic!() };
         assert_eq!(items[0].value, Value::Number("1.10".into()));
         assert_eq!(items[1].span.line_column(), (1, 12));
         assert_eq!(node.get("b").unwrap().span.text(), "\"x\"");
@@ -113,26 +93,14 @@ mod tests {
         assert_eq!(place(yaml("a: 1\nb: [1, 2\n")).0, "LS0002");
         assert_eq!(place(yaml("a: !Ref x\n")), ("LS0002".into(), 1, 4));
         assert_eq!(place(json("{\"a\": 1, // no\n \"b\": 2}")).0, "LS0002");
-        assert_eq!(
-            place(json("{\"a\": 1, \"a\": 2}")),
-            ("LS0003".into(), 1, 10)
-        );
-        assert_eq!(
-            place(json(&format!("{}{}", "[".repeat(100), "]".repeat(100)))).0,
-            "LS0005"
-        );
-        assert_eq!(
-            place(yaml(&format!("{}{}", "[".repeat(100), "]".repeat(100)))).0,
-            "LS0005"
-        );
+        assert_eq!(place(json("{\"a\": 1, \"a\": 2}")), ("LS0003".into(), 1, 10));
+        assert_eq!(place(json(&format!("{}{}", "[".repeat(100), "]".repeat(100)))).0, "LS0005");
+        assert_eq!(place(yaml(&format!("{}{}", "[".repeat(100), "]".repeat(100)))).0, "LS0005");
     }
 
     #[test]
     fn json_may_be_indented_with_tabs() {
         let node = json("{\n\t\"a\": {\n\t\t\"b\": 1.10\n\t}\n}\n").unwrap();
-        assert_eq!(
-            node.get("a").unwrap().get("b").unwrap().value,
-            Value::Number("1.10".into())
-        );
+        assert_eq!(node.get("a").unwrap().get("b").unwrap().value, Value::Number("1.10".into()));
     }
 }

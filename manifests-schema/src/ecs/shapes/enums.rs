@@ -53,16 +53,8 @@ pub(super) const ISOLATION_MODE: &[&str] = &["SHARED", "ISOLATED_SANDBOX", "CONF
 
 pub(super) const LAUNCH_TYPE: &[&str] = &["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
 
-pub(super) const LOG_DRIVER: &[&str] = &[
-    "json-file",
-    "syslog",
-    "journald",
-    "gelf",
-    "fluentd",
-    "awslogs",
-    "splunk",
-    "awsfirelens",
-];
+pub(super) const LOG_DRIVER: &[&str] =
+    &["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"];
 
 pub(super) const NETWORK_MODE: &[&str] = &["bridge", "host", "awsvpc", "none"];
 

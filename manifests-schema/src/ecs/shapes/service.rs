@@ -10,69 +10,30 @@ pub static CREATE_SERVICE: Structure = Structure {
         Member::new("cluster", Kind::String),
         Member::new("serviceName", Kind::String).required(),
         Member::new("taskDefinition", Kind::String),
-        Member::new(
-            "availabilityZoneRebalancing",
-            Kind::Enum(enums::AVAILABILITY_ZONE_REBALANCING),
-        ),
-        Member::new(
-            "loadBalancers",
-            Kind::List(&Kind::Structure(&LOAD_BALANCER)),
-        ),
-        Member::new(
-            "serviceRegistries",
-            Kind::List(&Kind::Structure(&SERVICE_REGISTRY)),
-        ),
+        Member::new("availabilityZoneRebalancing", Kind::Enum(enums::AVAILABILITY_ZONE_REBALANCING)),
+        Member::new("loadBalancers", Kind::List(&Kind::Structure(&LOAD_BALANCER))),
+        Member::new("serviceRegistries", Kind::List(&Kind::Structure(&SERVICE_REGISTRY))),
         Member::new("desiredCount", Kind::Integer),
         Member::new("clientToken", Kind::String),
         Member::new("launchType", Kind::Enum(enums::LAUNCH_TYPE)),
-        Member::new(
-            "capacityProviderStrategy",
-            Kind::List(&Kind::Structure(&CAPACITY_PROVIDER_STRATEGY_ITEM)),
-        ),
+        Member::new("capacityProviderStrategy", Kind::List(&Kind::Structure(&CAPACITY_PROVIDER_STRATEGY_ITEM))),
         Member::new("platformVersion", Kind::String),
         Member::new("role", Kind::String),
-        Member::new(
-            "deploymentConfiguration",
-            Kind::Structure(&DEPLOYMENT_CONFIGURATION),
-        ),
-        Member::new(
-            "placementConstraints",
-            Kind::List(&Kind::Structure(&PLACEMENT_CONSTRAINT)),
-        ),
-        Member::new(
-            "placementStrategy",
-            Kind::List(&Kind::Structure(&PLACEMENT_STRATEGY)),
-        ),
-        Member::new(
-            "networkConfiguration",
-            Kind::Structure(&NETWORK_CONFIGURATION),
-        ),
+        Member::new("deploymentConfiguration", Kind::Structure(&DEPLOYMENT_CONFIGURATION)),
+        Member::new("placementConstraints", Kind::List(&Kind::Structure(&PLACEMENT_CONSTRAINT))),
+        Member::new("placementStrategy", Kind::List(&Kind::Structure(&PLACEMENT_STRATEGY))),
+        Member::new("networkConfiguration", Kind::Structure(&NETWORK_CONFIGURATION)),
         Member::new("healthCheckGracePeriodSeconds", Kind::Integer),
         Member::new("schedulingStrategy", Kind::Enum(enums::SCHEDULING_STRATEGY)),
-        Member::new(
-            "deploymentController",
-            Kind::Structure(&DEPLOYMENT_CONTROLLER),
-        ),
+        Member::new("deploymentController", Kind::Structure(&DEPLOYMENT_CONTROLLER)),
         Member::new("tags", Kind::List(&Kind::Structure(&TAG))),
         Member::new("enableECSManagedTags", Kind::Boolean),
         Member::new("propagateTags", Kind::Enum(enums::PROPAGATE_TAGS)),
         Member::new("enableExecuteCommand", Kind::Boolean),
-        Member::new(
-            "serviceConnectConfiguration",
-            Kind::Structure(&SERVICE_CONNECT_CONFIGURATION),
-        ),
-        Member::new(
-            "volumeConfigurations",
-            Kind::List(&Kind::Structure(&SERVICE_VOLUME_CONFIGURATION)),
-        ),
-        Member::new(
-            "vpcLatticeConfigurations",
-            Kind::List(&Kind::Structure(&VPC_LATTICE_CONFIGURATION)),
-        ),
-        Member::new(
-            "gatewayConnectors",
-            Kind::List(&Kind::Structure(&GATEWAY_CONNECTOR)),
-        ),
+        Member::new("serviceConnectConfiguration", Kind::Structure(&SERVICE_CONNECT_CONFIGURATION)),
+        Member::new("volumeConfigurations", Kind::List(&Kind::Structure(&SERVICE_VOLUME_CONFIGURATION))),
+        Member::new("vpcLatticeConfigurations", Kind::List(&Kind::Structure(&VPC_LATTICE_CONFIGURATION))),
+        Member::new("gatewayConnectors", Kind::List(&Kind::Structure(&GATEWAY_CONNECTOR))),
         Member::new("monitoring", Kind::Structure(&MONITORING_CONFIGURATION)),
     ],
 };
@@ -85,10 +46,7 @@ pub static LOAD_BALANCER: Structure = Structure {
         Member::new("loadBalancerName", Kind::String),
         Member::new("containerName", Kind::String),
         Member::new("containerPort", Kind::Integer),
-        Member::new(
-            "advancedConfiguration",
-            Kind::Structure(&ADVANCED_CONFIGURATION),
-        ),
+        Member::new("advancedConfiguration", Kind::Structure(&ADVANCED_CONFIGURATION)),
     ],
 };
 
@@ -128,31 +86,16 @@ pub static CAPACITY_PROVIDER_STRATEGY_ITEM: Structure = Structure {
 pub static DEPLOYMENT_CONFIGURATION: Structure = Structure {
     name: "DeploymentConfiguration",
     members: &[
-        Member::new(
-            "deploymentCircuitBreaker",
-            Kind::Structure(&DEPLOYMENT_CIRCUIT_BREAKER),
-        ),
+        Member::new("deploymentCircuitBreaker", Kind::Structure(&DEPLOYMENT_CIRCUIT_BREAKER)),
         Member::new("maximumPercent", Kind::Integer),
         Member::new("minimumHealthyPercent", Kind::Integer),
         Member::new("alarms", Kind::Structure(&DEPLOYMENT_ALARMS)),
         Member::new("strategy", Kind::Enum(enums::DEPLOYMENT_STRATEGY)),
         Member::new("bakeTimeInMinutes", Kind::Integer),
-        Member::new(
-            "lifecycleHooks",
-            Kind::List(&Kind::Structure(&DEPLOYMENT_LIFECYCLE_HOOK)),
-        ),
-        Member::new(
-            "linearConfiguration",
-            Kind::Structure(&LINEAR_CONFIGURATION),
-        ),
-        Member::new(
-            "canaryConfiguration",
-            Kind::Structure(&CANARY_CONFIGURATION),
-        ),
-        Member::new(
-            "earlySuccessCriteria",
-            Kind::Structure(&DEPLOYMENT_EARLY_SUCCESS_CRITERIA),
-        ),
+        Member::new("lifecycleHooks", Kind::List(&Kind::Structure(&DEPLOYMENT_LIFECYCLE_HOOK))),
+        Member::new("linearConfiguration", Kind::Structure(&LINEAR_CONFIGURATION)),
+        Member::new("canaryConfiguration", Kind::Structure(&CANARY_CONFIGURATION)),
+        Member::new("earlySuccessCriteria", Kind::Structure(&DEPLOYMENT_EARLY_SUCCESS_CRITERIA)),
     ],
 };
 
@@ -163,10 +106,7 @@ pub static DEPLOYMENT_CIRCUIT_BREAKER: Structure = Structure {
         Member::new("enable", Kind::Boolean).required(),
         Member::new("rollback", Kind::Boolean).required(),
         Member::new("resetOnHealthyTask", Kind::Boolean),
-        Member::new(
-            "thresholdConfiguration",
-            Kind::Structure(&THRESHOLD_CONFIGURATION),
-        ),
+        Member::new("thresholdConfiguration", Kind::Structure(&THRESHOLD_CONFIGURATION)),
     ],
 };
 
@@ -193,21 +133,12 @@ pub static DEPLOYMENT_ALARMS: Structure = Structure {
 pub static DEPLOYMENT_LIFECYCLE_HOOK: Structure = Structure {
     name: "DeploymentLifecycleHook",
     members: &[
-        Member::new(
-            "targetType",
-            Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_TARGET_TYPE),
-        ),
+        Member::new("targetType", Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_TARGET_TYPE)),
         Member::new("hookTargetArn", Kind::String),
         Member::new("roleArn", Kind::String),
-        Member::new(
-            "lifecycleStages",
-            Kind::List(&Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_STAGE)),
-        ),
+        Member::new("lifecycleStages", Kind::List(&Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_STAGE))),
         Member::new("hookDetails", Kind::Document),
-        Member::new(
-            "timeoutConfiguration",
-            Kind::Structure(&DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION),
-        ),
+        Member::new("timeoutConfiguration", Kind::Structure(&DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION)),
     ],
 };
 
@@ -216,29 +147,20 @@ pub static DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION: Structure = Structur
     name: "DeploymentLifecycleHookTimeoutConfiguration",
     members: &[
         Member::new("timeoutInMinutes", Kind::Integer),
-        Member::new(
-            "action",
-            Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_ACTION),
-        ),
+        Member::new("action", Kind::Enum(enums::DEPLOYMENT_LIFECYCLE_HOOK_ACTION)),
     ],
 };
 
 /// `LinearConfiguration` of the ECS API.
 pub static LINEAR_CONFIGURATION: Structure = Structure {
     name: "LinearConfiguration",
-    members: &[
-        Member::new("stepPercent", Kind::Double),
-        Member::new("stepBakeTimeInMinutes", Kind::Integer),
-    ],
+    members: &[Member::new("stepPercent", Kind::Double), Member::new("stepBakeTimeInMinutes", Kind::Integer)],
 };
 
 /// `CanaryConfiguration` of the ECS API.
 pub static CANARY_CONFIGURATION: Structure = Structure {
     name: "CanaryConfiguration",
-    members: &[
-        Member::new("canaryPercent", Kind::Double),
-        Member::new("canaryBakeTimeInMinutes", Kind::Integer),
-    ],
+    members: &[Member::new("canaryPercent", Kind::Double), Member::new("canaryBakeTimeInMinutes", Kind::Integer)],
 };
 
 /// `DeploymentEarlySuccessCriteria` of the ECS API.
@@ -247,10 +169,7 @@ pub static DEPLOYMENT_EARLY_SUCCESS_CRITERIA: Structure = Structure {
     members: &[
         Member::new("enable", Kind::Boolean).required(),
         Member::new("healthyPercent", Kind::Integer),
-        Member::new(
-            "sourceServiceRevisionCleanup",
-            Kind::Enum(enums::SERVICE_REVISION_CLEANUP),
-        ),
+        Member::new("sourceServiceRevisionCleanup", Kind::Enum(enums::SERVICE_REVISION_CLEANUP)),
     ],
 };
 
@@ -266,19 +185,13 @@ pub static PLACEMENT_CONSTRAINT: Structure = Structure {
 /// `PlacementStrategy` of the ECS API.
 pub static PLACEMENT_STRATEGY: Structure = Structure {
     name: "PlacementStrategy",
-    members: &[
-        Member::new("type", Kind::Enum(enums::PLACEMENT_STRATEGY_TYPE)),
-        Member::new("field", Kind::String),
-    ],
+    members: &[Member::new("type", Kind::Enum(enums::PLACEMENT_STRATEGY_TYPE)), Member::new("field", Kind::String)],
 };
 
 /// `NetworkConfiguration` of the ECS API.
 pub static NETWORK_CONFIGURATION: Structure = Structure {
     name: "NetworkConfiguration",
-    members: &[Member::new(
-        "awsvpcConfiguration",
-        Kind::Structure(&AWS_VPC_CONFIGURATION),
-    )],
+    members: &[Member::new("awsvpcConfiguration", Kind::Structure(&AWS_VPC_CONFIGURATION))],
 };
 
 /// `AwsVpcConfiguration` of the ECS API.
@@ -303,19 +216,10 @@ pub static SERVICE_CONNECT_CONFIGURATION: Structure = Structure {
     members: &[
         Member::new("enabled", Kind::Boolean).required(),
         Member::new("namespace", Kind::String),
-        Member::new(
-            "services",
-            Kind::List(&Kind::Structure(&SERVICE_CONNECT_SERVICE)),
-        ),
+        Member::new("services", Kind::List(&Kind::Structure(&SERVICE_CONNECT_SERVICE))),
         Member::new("logConfiguration", Kind::Structure(&LOG_CONFIGURATION)),
-        Member::new(
-            "accessLogConfiguration",
-            Kind::Structure(&SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION),
-        ),
-        Member::new(
-            "containerConfigurations",
-            Kind::List(&Kind::Structure(&SERVICE_CONNECT_CONTAINER_CONFIGURATION)),
-        ),
+        Member::new("accessLogConfiguration", Kind::Structure(&SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION)),
+        Member::new("containerConfigurations", Kind::List(&Kind::Structure(&SERVICE_CONNECT_CONTAINER_CONFIGURATION))),
     ],
 };
 
@@ -325,10 +229,7 @@ pub static SERVICE_CONNECT_SERVICE: Structure = Structure {
     members: &[
         Member::new("portName", Kind::String).required(),
         Member::new("discoveryName", Kind::String),
-        Member::new(
-            "clientAliases",
-            Kind::List(&Kind::Structure(&SERVICE_CONNECT_CLIENT_ALIAS)),
-        ),
+        Member::new("clientAliases", Kind::List(&Kind::Structure(&SERVICE_CONNECT_CLIENT_ALIAS))),
         Member::new("ingressPortOverride", Kind::Integer),
         Member::new("timeout", Kind::Structure(&TIMEOUT_CONFIGURATION)),
         Member::new("tls", Kind::Structure(&SERVICE_CONNECT_TLS_CONFIGURATION)),
@@ -341,21 +242,14 @@ pub static SERVICE_CONNECT_CLIENT_ALIAS: Structure = Structure {
     members: &[
         Member::new("port", Kind::Integer).required(),
         Member::new("dnsName", Kind::String),
-        Member::new(
-            "testTrafficRules",
-            Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_RULES),
-        ),
+        Member::new("testTrafficRules", Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_RULES)),
     ],
 };
 
 /// `ServiceConnectTestTrafficRules` of the ECS API.
 pub static SERVICE_CONNECT_TEST_TRAFFIC_RULES: Structure = Structure {
     name: "ServiceConnectTestTrafficRules",
-    members: &[Member::new(
-        "header",
-        Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_HEADER_RULES),
-    )
-    .required()],
+    members: &[Member::new("header", Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_HEADER_RULES)).required()],
 };
 
 /// `ServiceConnectTestTrafficHeaderRules` of the ECS API.
@@ -363,10 +257,7 @@ pub static SERVICE_CONNECT_TEST_TRAFFIC_HEADER_RULES: Structure = Structure {
     name: "ServiceConnectTestTrafficHeaderRules",
     members: &[
         Member::new("name", Kind::String).required(),
-        Member::new(
-            "value",
-            Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_HEADER_MATCH_RULES),
-        ),
+        Member::new("value", Kind::Structure(&SERVICE_CONNECT_TEST_TRAFFIC_HEADER_MATCH_RULES)),
     ],
 };
 
@@ -389,11 +280,8 @@ pub static TIMEOUT_CONFIGURATION: Structure = Structure {
 pub static SERVICE_CONNECT_TLS_CONFIGURATION: Structure = Structure {
     name: "ServiceConnectTlsConfiguration",
     members: &[
-        Member::new(
-            "issuerCertificateAuthority",
-            Kind::Structure(&SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY),
-        )
-        .required(),
+        Member::new("issuerCertificateAuthority", Kind::Structure(&SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY))
+            .required(),
         Member::new("kmsKey", Kind::String),
         Member::new("roleArn", Kind::String),
     ],
@@ -409,25 +297,15 @@ pub static SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY: Structure = Structure {
 pub static SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION: Structure = Structure {
     name: "ServiceConnectAccessLogConfiguration",
     members: &[
-        Member::new(
-            "format",
-            Kind::Enum(enums::SERVICE_CONNECT_ACCESS_LOGGING_FORMAT),
-        )
-        .required(),
-        Member::new(
-            "includeQueryParameters",
-            Kind::Enum(enums::SERVICE_CONNECT_INCLUDE_QUERY_PARAMETERS),
-        ),
+        Member::new("format", Kind::Enum(enums::SERVICE_CONNECT_ACCESS_LOGGING_FORMAT)).required(),
+        Member::new("includeQueryParameters", Kind::Enum(enums::SERVICE_CONNECT_INCLUDE_QUERY_PARAMETERS)),
     ],
 };
 
 /// `ServiceConnectContainerConfiguration` of the ECS API.
 pub static SERVICE_CONNECT_CONTAINER_CONFIGURATION: Structure = Structure {
     name: "ServiceConnectContainerConfiguration",
-    members: &[Member::new(
-        "logLevel",
-        Kind::Enum(enums::SERVICE_CONNECT_CONTAINER_LOG_LEVEL),
-    )],
+    members: &[Member::new("logLevel", Kind::Enum(enums::SERVICE_CONNECT_CONTAINER_LOG_LEVEL))],
 };
 
 /// `ServiceVolumeConfiguration` of the ECS API.
@@ -435,10 +313,7 @@ pub static SERVICE_VOLUME_CONFIGURATION: Structure = Structure {
     name: "ServiceVolumeConfiguration",
     members: &[
         Member::new("name", Kind::String).required(),
-        Member::new(
-            "managedEBSVolume",
-            Kind::Structure(&SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION),
-        ),
+        Member::new("managedEBSVolume", Kind::Structure(&SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION)),
     ],
 };
 
@@ -454,10 +329,7 @@ pub static SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION: Structure = Structure {
         Member::new("volumeInitializationRate", Kind::Integer),
         Member::new("iops", Kind::Integer),
         Member::new("throughput", Kind::Integer),
-        Member::new(
-            "tagSpecifications",
-            Kind::List(&Kind::Structure(&EBS_TAG_SPECIFICATION)),
-        ),
+        Member::new("tagSpecifications", Kind::List(&Kind::Structure(&EBS_TAG_SPECIFICATION))),
         Member::new("roleArn", Kind::String).required(),
         Member::new("filesystemType", Kind::Enum(enums::TASK_FILESYSTEM_TYPE)),
     ],
@@ -480,10 +352,7 @@ pub static VPC_LATTICE_CONFIGURATION: Structure = Structure {
         Member::new("roleArn", Kind::String).required(),
         Member::new("targetGroupArn", Kind::String).required(),
         Member::new("portName", Kind::String).required(),
-        Member::new(
-            "advancedConfiguration",
-            Kind::Structure(&VPC_LATTICE_ADVANCED_CONFIGURATION),
-        ),
+        Member::new("advancedConfiguration", Kind::Structure(&VPC_LATTICE_ADVANCED_CONFIGURATION)),
     ],
 };
 
@@ -502,16 +371,9 @@ pub static GATEWAY_CONNECTOR: Structure = Structure {
     name: "GatewayConnector",
     members: &[
         Member::new("portName", Kind::String).required(),
-        Member::new(
-            "healthCheck",
-            Kind::Structure(&GATEWAY_CONNECTOR_HEALTH_CHECK),
-        ),
+        Member::new("healthCheck", Kind::Structure(&GATEWAY_CONNECTOR_HEALTH_CHECK)),
         Member::new("filters", Kind::Structure(&GATEWAY_CONNECTOR_FILTERS)),
-        Member::new(
-            "deregistrationDelay",
-            Kind::Structure(&GATEWAY_CONNECTOR_DEREGISTRATION_DELAY),
-        )
-        .not_in_sdk(),
+        Member::new("deregistrationDelay", Kind::Structure(&GATEWAY_CONNECTOR_DEREGISTRATION_DELAY)).not_in_sdk(),
     ],
 };
 
@@ -519,39 +381,27 @@ pub static GATEWAY_CONNECTOR: Structure = Structure {
 pub static GATEWAY_CONNECTOR_HEALTH_CHECK: Structure = Structure {
     name: "GatewayConnectorHealthCheck",
     members: &[
-        Member::new(
-            "healthCheckProtocol",
-            Kind::Enum(enums::GATEWAY_CONNECTOR_HEALTH_CHECK_PROTOCOL),
-        ),
+        Member::new("healthCheckProtocol", Kind::Enum(enums::GATEWAY_CONNECTOR_HEALTH_CHECK_PROTOCOL)),
         Member::new("healthCheckPort", Kind::Integer),
         Member::new("healthCheckPath", Kind::String),
         Member::new("healthCheckTimeoutSeconds", Kind::Integer),
         Member::new("healthCheckIntervalSeconds", Kind::Integer),
         Member::new("healthyThresholdCount", Kind::Integer),
         Member::new("unhealthyThresholdCount", Kind::Integer),
-        Member::new(
-            "matcher",
-            Kind::Structure(&GATEWAY_CONNECTOR_HEALTH_CHECK_MATCHER),
-        ),
+        Member::new("matcher", Kind::Structure(&GATEWAY_CONNECTOR_HEALTH_CHECK_MATCHER)),
     ],
 };
 
 /// `GatewayConnectorHealthCheckMatcher` of the ECS API.
 pub static GATEWAY_CONNECTOR_HEALTH_CHECK_MATCHER: Structure = Structure {
     name: "GatewayConnectorHealthCheckMatcher",
-    members: &[
-        Member::new("httpCode", Kind::String),
-        Member::new("grpcCode", Kind::String),
-    ],
+    members: &[Member::new("httpCode", Kind::String), Member::new("grpcCode", Kind::String)],
 };
 
 /// `GatewayConnectorFilters` of the ECS API.
 pub static GATEWAY_CONNECTOR_FILTERS: Structure = Structure {
     name: "GatewayConnectorFilters",
-    members: &[Member::new(
-        "accessTypes",
-        Kind::List(&Kind::Enum(enums::ACCESS_TYPE)),
-    )],
+    members: &[Member::new("accessTypes", Kind::List(&Kind::Enum(enums::ACCESS_TYPE)))],
 };
 
 /// `GatewayConnectorDeregistrationDelay` of the ECS API.
@@ -563,10 +413,7 @@ pub static GATEWAY_CONNECTOR_DEREGISTRATION_DELAY: Structure = Structure {
 /// `MonitoringConfiguration` of the ECS API.
 pub static MONITORING_CONFIGURATION: Structure = Structure {
     name: "MonitoringConfiguration",
-    members: &[Member::new(
-        "metricConfigurations",
-        Kind::List(&Kind::Structure(&METRIC_CONFIGURATION)),
-    )],
+    members: &[Member::new("metricConfigurations", Kind::List(&Kind::Structure(&METRIC_CONFIGURATION)))],
 };
 
 /// `MetricConfiguration` of the ECS API.

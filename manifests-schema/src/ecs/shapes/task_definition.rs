@@ -11,38 +11,21 @@ pub static REGISTER_TASK_DEFINITION: Structure = Structure {
         Member::new("taskRoleArn", Kind::String),
         Member::new("executionRoleArn", Kind::String),
         Member::new("networkMode", Kind::Enum(enums::NETWORK_MODE)),
-        Member::new(
-            "containerDefinitions",
-            Kind::List(&Kind::Structure(&CONTAINER_DEFINITION)),
-        )
-        .required(),
+        Member::new("containerDefinitions", Kind::List(&Kind::Structure(&CONTAINER_DEFINITION))).required(),
         Member::new("volumes", Kind::List(&Kind::Structure(&VOLUME))),
-        Member::new(
-            "placementConstraints",
-            Kind::List(&Kind::Structure(&TASK_DEFINITION_PLACEMENT_CONSTRAINT)),
-        ),
-        Member::new(
-            "requiresCompatibilities",
-            Kind::List(&Kind::Enum(enums::COMPATIBILITY)),
-        ),
+        Member::new("placementConstraints", Kind::List(&Kind::Structure(&TASK_DEFINITION_PLACEMENT_CONSTRAINT))),
+        Member::new("requiresCompatibilities", Kind::List(&Kind::Enum(enums::COMPATIBILITY))),
         Member::new("cpu", Kind::String),
         Member::new("memory", Kind::String),
         Member::new("tags", Kind::List(&Kind::Structure(&TAG))),
         Member::new("pidMode", Kind::Enum(enums::PID_MODE)),
         Member::new("ipcMode", Kind::Enum(enums::IPC_MODE)),
         Member::new("proxyConfiguration", Kind::Structure(&PROXY_CONFIGURATION)),
-        Member::new(
-            "inferenceAccelerators",
-            Kind::List(&Kind::Structure(&INFERENCE_ACCELERATOR)),
-        ),
+        Member::new("inferenceAccelerators", Kind::List(&Kind::Structure(&INFERENCE_ACCELERATOR))),
         Member::new("ephemeralStorage", Kind::Structure(&EPHEMERAL_STORAGE)),
         Member::new("runtimePlatform", Kind::Structure(&RUNTIME_PLATFORM)),
         Member::new("enableFaultInjection", Kind::Boolean),
-        Member::new(
-            "trustedExecutionConfiguration",
-            Kind::Structure(&TRUSTED_EXECUTION_CONFIGURATION),
-        )
-        .not_in_sdk(),
+        Member::new("trustedExecutionConfiguration", Kind::Structure(&TRUSTED_EXECUTION_CONFIGURATION)).not_in_sdk(),
     ],
 };
 
@@ -52,10 +35,7 @@ pub static CONTAINER_DEFINITION: Structure = Structure {
     members: &[
         Member::new("name", Kind::String),
         Member::new("image", Kind::String),
-        Member::new(
-            "repositoryCredentials",
-            Kind::Structure(&REPOSITORY_CREDENTIALS),
-        ),
+        Member::new("repositoryCredentials", Kind::Structure(&REPOSITORY_CREDENTIALS)),
         Member::new("cpu", Kind::Integer),
         Member::new("memory", Kind::Integer),
         Member::new("memoryReservation", Kind::Integer),
@@ -66,18 +46,12 @@ pub static CONTAINER_DEFINITION: Structure = Structure {
         Member::new("entryPoint", Kind::List(&Kind::String)),
         Member::new("command", Kind::List(&Kind::String)),
         Member::new("environment", Kind::List(&Kind::Structure(&KEY_VALUE_PAIR))),
-        Member::new(
-            "environmentFiles",
-            Kind::List(&Kind::Structure(&ENVIRONMENT_FILE)),
-        ),
+        Member::new("environmentFiles", Kind::List(&Kind::Structure(&ENVIRONMENT_FILE))),
         Member::new("mountPoints", Kind::List(&Kind::Structure(&MOUNT_POINT))),
         Member::new("volumesFrom", Kind::List(&Kind::Structure(&VOLUME_FROM))),
         Member::new("linuxParameters", Kind::Structure(&LINUX_PARAMETERS)),
         Member::new("secrets", Kind::List(&Kind::Structure(&SECRET))),
-        Member::new(
-            "dependsOn",
-            Kind::List(&Kind::Structure(&CONTAINER_DEPENDENCY)),
-        ),
+        Member::new("dependsOn", Kind::List(&Kind::Structure(&CONTAINER_DEPENDENCY))),
         Member::new("startTimeout", Kind::Integer),
         Member::new("stopTimeout", Kind::Integer),
         Member::new("versionConsistency", Kind::Enum(enums::VERSION_CONSISTENCY)),
@@ -97,18 +71,9 @@ pub static CONTAINER_DEFINITION: Structure = Structure {
         Member::new("ulimits", Kind::List(&Kind::Structure(&ULIMIT))),
         Member::new("logConfiguration", Kind::Structure(&LOG_CONFIGURATION)),
         Member::new("healthCheck", Kind::Structure(&HEALTH_CHECK)),
-        Member::new(
-            "systemControls",
-            Kind::List(&Kind::Structure(&SYSTEM_CONTROL)),
-        ),
-        Member::new(
-            "resourceRequirements",
-            Kind::List(&Kind::Structure(&RESOURCE_REQUIREMENT)),
-        ),
-        Member::new(
-            "firelensConfiguration",
-            Kind::Structure(&FIRELENS_CONFIGURATION),
-        ),
+        Member::new("systemControls", Kind::List(&Kind::Structure(&SYSTEM_CONTROL))),
+        Member::new("resourceRequirements", Kind::List(&Kind::Structure(&RESOURCE_REQUIREMENT))),
+        Member::new("firelensConfiguration", Kind::Structure(&FIRELENS_CONFIGURATION)),
         Member::new("credentialSpecs", Kind::List(&Kind::String)),
     ],
 };
@@ -145,10 +110,7 @@ pub static CONTAINER_RESTART_POLICY: Structure = Structure {
 /// `KeyValuePair` of the ECS API.
 pub static KEY_VALUE_PAIR: Structure = Structure {
     name: "KeyValuePair",
-    members: &[
-        Member::new("name", Kind::String),
-        Member::new("value", Kind::String),
-    ],
+    members: &[Member::new("name", Kind::String), Member::new("value", Kind::String)],
 };
 
 /// `EnvironmentFile` of the ECS API.
@@ -173,10 +135,7 @@ pub static MOUNT_POINT: Structure = Structure {
 /// `VolumeFrom` of the ECS API.
 pub static VOLUME_FROM: Structure = Structure {
     name: "VolumeFrom",
-    members: &[
-        Member::new("sourceContainer", Kind::String),
-        Member::new("readOnly", Kind::Boolean),
-    ],
+    members: &[Member::new("sourceContainer", Kind::String), Member::new("readOnly", Kind::Boolean)],
 };
 
 /// `LinuxParameters` of the ECS API.
@@ -196,10 +155,7 @@ pub static LINUX_PARAMETERS: Structure = Structure {
 /// `KernelCapabilities` of the ECS API.
 pub static KERNEL_CAPABILITIES: Structure = Structure {
     name: "KernelCapabilities",
-    members: &[
-        Member::new("add", Kind::List(&Kind::String)),
-        Member::new("drop", Kind::List(&Kind::String)),
-    ],
+    members: &[Member::new("add", Kind::List(&Kind::String)), Member::new("drop", Kind::List(&Kind::String))],
 };
 
 /// `Device` of the ECS API.
@@ -208,10 +164,7 @@ pub static DEVICE: Structure = Structure {
     members: &[
         Member::new("hostPath", Kind::String).required(),
         Member::new("containerPath", Kind::String),
-        Member::new(
-            "permissions",
-            Kind::List(&Kind::Enum(enums::DEVICE_CGROUP_PERMISSION)),
-        ),
+        Member::new("permissions", Kind::List(&Kind::Enum(enums::DEVICE_CGROUP_PERMISSION))),
     ],
 };
 
@@ -228,10 +181,7 @@ pub static TMPFS: Structure = Structure {
 /// `Secret` of the ECS API.
 pub static SECRET: Structure = Structure {
     name: "Secret",
-    members: &[
-        Member::new("name", Kind::String).required(),
-        Member::new("valueFrom", Kind::String).required(),
-    ],
+    members: &[Member::new("name", Kind::String).required(), Member::new("valueFrom", Kind::String).required()],
 };
 
 /// `ContainerDependency` of the ECS API.
@@ -246,10 +196,7 @@ pub static CONTAINER_DEPENDENCY: Structure = Structure {
 /// `HostEntry` of the ECS API.
 pub static HOST_ENTRY: Structure = Structure {
     name: "HostEntry",
-    members: &[
-        Member::new("hostname", Kind::String).required(),
-        Member::new("ipAddress", Kind::String).required(),
-    ],
+    members: &[Member::new("hostname", Kind::String).required(), Member::new("ipAddress", Kind::String).required()],
 };
 
 /// `Ulimit` of the ECS API.
@@ -287,10 +234,7 @@ pub static HEALTH_CHECK: Structure = Structure {
 /// `SystemControl` of the ECS API.
 pub static SYSTEM_CONTROL: Structure = Structure {
     name: "SystemControl",
-    members: &[
-        Member::new("namespace", Kind::String),
-        Member::new("value", Kind::String),
-    ],
+    members: &[Member::new("namespace", Kind::String), Member::new("value", Kind::String)],
 };
 
 /// `ResourceRequirement` of the ECS API.
@@ -306,19 +250,13 @@ pub static RESOURCE_REQUIREMENT: Structure = Structure {
 /// `SharingStrategy` of the ECS API.
 pub static SHARING_STRATEGY: Structure = Structure {
     name: "SharingStrategy",
-    members: &[Member::new(
-        "nvidiaMps",
-        Kind::Structure(&NVIDIA_MPS_ALLOCATION),
-    )],
+    members: &[Member::new("nvidiaMps", Kind::Structure(&NVIDIA_MPS_ALLOCATION))],
 };
 
 /// `NvidiaMpsAllocation` of the ECS API.
 pub static NVIDIA_MPS_ALLOCATION: Structure = Structure {
     name: "NvidiaMpsAllocation",
-    members: &[
-        Member::new("memory", Kind::Integer).required(),
-        Member::new("maxComputePercent", Kind::Integer),
-    ],
+    members: &[Member::new("memory", Kind::Integer).required(), Member::new("maxComputePercent", Kind::Integer)],
 };
 
 /// `FirelensConfiguration` of the ECS API.
@@ -336,18 +274,9 @@ pub static VOLUME: Structure = Structure {
     members: &[
         Member::new("name", Kind::String),
         Member::new("host", Kind::Structure(&HOST_VOLUME_PROPERTIES)),
-        Member::new(
-            "dockerVolumeConfiguration",
-            Kind::Structure(&DOCKER_VOLUME_CONFIGURATION),
-        ),
-        Member::new(
-            "efsVolumeConfiguration",
-            Kind::Structure(&EFS_VOLUME_CONFIGURATION),
-        ),
-        Member::new(
-            "s3filesVolumeConfiguration",
-            Kind::Structure(&S3_FILES_VOLUME_CONFIGURATION),
-        ),
+        Member::new("dockerVolumeConfiguration", Kind::Structure(&DOCKER_VOLUME_CONFIGURATION)),
+        Member::new("efsVolumeConfiguration", Kind::Structure(&EFS_VOLUME_CONFIGURATION)),
+        Member::new("s3filesVolumeConfiguration", Kind::Structure(&S3_FILES_VOLUME_CONFIGURATION)),
         Member::new(
             "fsxWindowsFileServerVolumeConfiguration",
             Kind::Structure(&FSX_WINDOWS_FILE_SERVER_VOLUME_CONFIGURATION),
@@ -357,10 +286,8 @@ pub static VOLUME: Structure = Structure {
 };
 
 /// `HostVolumeProperties` of the ECS API.
-pub static HOST_VOLUME_PROPERTIES: Structure = Structure {
-    name: "HostVolumeProperties",
-    members: &[Member::new("sourcePath", Kind::String)],
-};
+pub static HOST_VOLUME_PROPERTIES: Structure =
+    Structure { name: "HostVolumeProperties", members: &[Member::new("sourcePath", Kind::String)] };
 
 /// `DockerVolumeConfiguration` of the ECS API.
 pub static DOCKER_VOLUME_CONFIGURATION: Structure = Structure {
@@ -380,15 +307,9 @@ pub static EFS_VOLUME_CONFIGURATION: Structure = Structure {
     members: &[
         Member::new("fileSystemId", Kind::String).required(),
         Member::new("rootDirectory", Kind::String),
-        Member::new(
-            "transitEncryption",
-            Kind::Enum(enums::EFS_TRANSIT_ENCRYPTION),
-        ),
+        Member::new("transitEncryption", Kind::Enum(enums::EFS_TRANSIT_ENCRYPTION)),
         Member::new("transitEncryptionPort", Kind::Integer),
-        Member::new(
-            "authorizationConfig",
-            Kind::Structure(&EFS_AUTHORIZATION_CONFIG),
-        ),
+        Member::new("authorizationConfig", Kind::Structure(&EFS_AUTHORIZATION_CONFIG)),
     ],
 };
 
@@ -418,11 +339,7 @@ pub static FSX_WINDOWS_FILE_SERVER_VOLUME_CONFIGURATION: Structure = Structure {
     members: &[
         Member::new("fileSystemId", Kind::String).required(),
         Member::new("rootDirectory", Kind::String).required(),
-        Member::new(
-            "authorizationConfig",
-            Kind::Structure(&FSX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG),
-        )
-        .required(),
+        Member::new("authorizationConfig", Kind::Structure(&FSX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG)).required(),
     ],
 };
 
@@ -439,22 +356,14 @@ pub static FSX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG: Structure = Structure {
 pub static TASK_DEFINITION_PLACEMENT_CONSTRAINT: Structure = Structure {
     name: "TaskDefinitionPlacementConstraint",
     members: &[
-        Member::new(
-            "type",
-            Kind::Enum(enums::TASK_DEFINITION_PLACEMENT_CONSTRAINT_TYPE),
-        ),
+        Member::new("type", Kind::Enum(enums::TASK_DEFINITION_PLACEMENT_CONSTRAINT_TYPE)),
         Member::new("expression", Kind::String),
     ],
 };
 
 /// `Tag` of the ECS API.
-pub static TAG: Structure = Structure {
-    name: "Tag",
-    members: &[
-        Member::new("key", Kind::String),
-        Member::new("value", Kind::String),
-    ],
-};
+pub static TAG: Structure =
+    Structure { name: "Tag", members: &[Member::new("key", Kind::String), Member::new("value", Kind::String)] };
 
 /// `ProxyConfiguration` of the ECS API.
 pub static PROXY_CONFIGURATION: Structure = Structure {
@@ -469,17 +378,12 @@ pub static PROXY_CONFIGURATION: Structure = Structure {
 /// `InferenceAccelerator` of the ECS API.
 pub static INFERENCE_ACCELERATOR: Structure = Structure {
     name: "InferenceAccelerator",
-    members: &[
-        Member::new("deviceName", Kind::String).required(),
-        Member::new("deviceType", Kind::String).required(),
-    ],
+    members: &[Member::new("deviceName", Kind::String).required(), Member::new("deviceType", Kind::String).required()],
 };
 
 /// `EphemeralStorage` of the ECS API.
-pub static EPHEMERAL_STORAGE: Structure = Structure {
-    name: "EphemeralStorage",
-    members: &[Member::new("sizeInGiB", Kind::Integer).required()],
-};
+pub static EPHEMERAL_STORAGE: Structure =
+    Structure { name: "EphemeralStorage", members: &[Member::new("sizeInGiB", Kind::Integer).required()] };
 
 /// `RuntimePlatform` of the ECS API.
 pub static RUNTIME_PLATFORM: Structure = Structure {
@@ -494,9 +398,7 @@ pub static RUNTIME_PLATFORM: Structure = Structure {
 pub static TRUSTED_EXECUTION_CONFIGURATION: Structure = Structure {
     name: "TrustedExecutionConfiguration",
     members: &[
-        Member::new("isolationMode", Kind::Enum(enums::ISOLATION_MODE))
-            .required()
-            .not_in_sdk(),
+        Member::new("isolationMode", Kind::Enum(enums::ISOLATION_MODE)).required().not_in_sdk(),
         Member::new("attestationPolicy", Kind::String).not_in_sdk(),
     ],
 };

@@ -69,10 +69,7 @@ pub struct Service {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Tag>>,
     /// Wire member `enableECSManagedTags`.
-    #[serde(
-        rename = "enableECSManagedTags",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "enableECSManagedTags", skip_serializing_if = "Option::is_none")]
     pub enable_ecs_managed_tags: Option<bool>,
     /// Wire member `propagateTags`.
     #[serde(skip_serializing_if = "Option::is_none")]
