@@ -23,26 +23,10 @@ impl Exit {
     /// The one that counts of two.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        const ORDER: [Exit; 7] = [
-            Exit::Usage,
-            Exit::Invalid,
-            Exit::Failed,
-            Exit::Rejected,
-            Exit::TimedOut,
-            Exit::Differences,
-            Exit::Done,
-        ];
-        let rank = |exit: Exit| {
-            ORDER
-                .iter()
-                .position(|one| *one == exit)
-                .unwrap_or(ORDER.len())
-        };
-        if rank(self) <= rank(other) {
-            self
-        } else {
-            other
-        }
+        const ORDER: [Exit; 7] =
+            [Exit::Usage, Exit::Invalid, Exit::Failed, Exit::Rejected, Exit::TimedOut, Exit::Differences, Exit::Done];
+        let rank = |exit: Exit| ORDER.iter().position(|one| *one == exit).unwrap_or(ORDER.len());
+        if rank(self) <= rank(other) { self } else { other }
     }
 }
 

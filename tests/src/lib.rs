@@ -4,6 +4,8 @@
 
 pub mod git_http;
 pub mod moto;
+pub mod program;
+pub mod world;
 
 use std::{
     path::{Path, PathBuf},

@@ -14,9 +14,7 @@ use lockstep_core::{
     report::{ActionKind, Health, Reason, SyncStatus, Verdict},
 };
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
-use lockstep_tests::world::{
-    ACCOUNT, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, calls, service,
-};
+use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, calls, service};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -25,10 +23,7 @@ const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
 /// A world with services of these names on image tag 1, not yet settled.
 async fn world(names: &[&str]) -> World {
     let app = service(&format!("{IMAGE}:1"));
-    let paths: Vec<String> = names
-        .iter()
-        .map(|name| format!("services/{name}/service.yaml"))
-        .collect();
+    let paths: Vec<String> = names.iter().map(|name| format!("services/{name}/service.yaml")).collect();
     let mut files = vec![("lockstep.yaml", ONE_ENVIRONMENT)];
     files.extend(paths.iter().map(|path| (path.as_str(), app.as_str())));
     let world = World::new(&files).await;
@@ -38,29 +33,14 @@ async fn world(names: &[&str]) -> World {
 
 fn images(world: &World) {
     for account in [ACCOUNT, OTHER_ACCOUNT] {
-        world
-            .control
-            .push_image(account, REGION, "app", "1", Behaviour::Ok);
-        world
-            .control
-            .push_image(account, REGION, "app", "2", Behaviour::Ok);
-        world.control.push_image(
-            account,
-            REGION,
-            "app",
-            "bad",
-            Behaviour::crash(3, Duration::from_secs(2)),
-        );
+        world.control.push_image(account, REGION, "app", "1", Behaviour::Ok);
+        world.control.push_image(account, REGION, "app", "2", Behaviour::Ok);
+        world.control.push_image(account, REGION, "app", "bad", Behaviour::crash(3, Duration::from_secs(2)));
     }
 }
 
 fn reasons(state: &ServiceState) -> Vec<Reason> {
-    state
-        .plan
-        .withheld
-        .iter()
-        .map(|withheld| withheld.reason)
-        .collect()
+    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
 }
 
 fn tags(service: &Value) -> Tags {
@@ -68,12 +48,7 @@ fn tags(service: &Value) -> Tags {
         .as_array()
         .unwrap()
         .iter()
-        .map(|tag| {
-            (
-                tag["key"].as_str().unwrap().to_owned(),
-                tag["value"].as_str().unwrap_or_default().to_owned(),
-            )
-        })
+        .map(|tag| (tag["key"].as_str().unwrap().to_owned(), tag["value"].as_str().unwrap_or_default().to_owned()))
         .collect()
 }
 
@@ -82,36 +57,15 @@ async fn a_service_is_created_with_our_tags_and_ends_deployed() {
     let mut world = world(&["web"]).await;
     world.round().await;
     let state = world.reported("web");
-    assert_eq!(
-        state.plan.verdict,
-        Some(Verdict::Progressing),
-        "not a success before ECS says so"
-    );
+    assert_eq!(state.plan.verdict, Some(Verdict::Progressing), "not a success before ECS says so");
     world.settle().await;
     let state = world.reported("web");
-    assert_eq!(
-        (state.plan.sync, state.plan.health),
-        (SyncStatus::Synced, Health::Healthy)
-    );
+    assert_eq!((state.plan.sync, state.plan.health), (SyncStatus::Synced, Health::Healthy));
     assert_eq!((state.running, state.revision.as_str()), (1, "web:1"));
     let live = world.described("web").await;
-    let expected = [
-        ("lockstep:environment", "prod"),
-        ("lockstep:service", "web"),
-        ("lockstep:source", "acme"),
-    ];
-    assert_eq!(
-        tags(&live),
-        expected
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
-    );
-    let revision = world
-        .ecs(
-            "DescribeTaskDefinition",
-            json!({"taskDefinition": "web", "include": ["TAGS"]}),
-        )
-        .await;
+    let expected = [("lockstep:environment", "prod"), ("lockstep:service", "web"), ("lockstep:source", "acme")];
+    assert_eq!(tags(&live), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let revision = world.ecs("DescribeTaskDefinition", json!({"taskDefinition": "web", "include": ["TAGS"]})).await;
     let commit = world.repository.git(&["rev-parse", "HEAD"]);
     assert_eq!(tags(&revision)["lockstep:commit"], commit);
     assert!(tags(&revision)["lockstep:hash"].starts_with("v1:"));
@@ -122,29 +76,23 @@ async fn drift_is_named_and_healed_once() {
     let mut world = world(&["web"]).await;
     world.settle().await;
     world.happened();
-    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 4, "enableExecuteCommand": true})).await;
+    world
+        .ecs(
+            "UpdateService",
+            json!({"cluster": "prod", "service": "web", "desiredCount": 4, "enableExecuteCommand": true}),
+        )
+        .await;
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
     let wrote = world.happened().into_iter().find_map(|event| match event {
-        Event::Wrote {
-            trigger,
-            changes,
-            actions,
-            ..
-        } => Some((trigger, actions, changes)),
+        Event::Wrote { trigger, changes, actions, .. } => Some((trigger, actions, changes)),
         _ => None,
     });
     let (trigger, actions, changes) = wrote.unwrap();
-    assert_eq!(
-        (trigger, actions),
-        (Trigger::Drift, vec![ActionKind::UpdateService])
-    );
+    assert_eq!((trigger, actions), (Trigger::Drift, vec![ActionKind::UpdateService]));
     let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        ["service.desiredCount", "service.enableExecuteCommand"]
-    );
+    assert_eq!(paths, ["service.desiredCount", "service.enableExecuteCommand"]);
     assert_eq!(world.described("web").await["desiredCount"], 1);
 }
 
@@ -152,27 +100,16 @@ async fn drift_is_named_and_healed_once() {
 async fn a_task_definition_changed_by_hand_is_taken_back() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    let mut edited = world
-        .ecs("DescribeTaskDefinition", json!({"taskDefinition": "web"}))
-        .await["taskDefinition"]
-        .clone();
+    let mut edited =
+        world.ecs("DescribeTaskDefinition", json!({"taskDefinition": "web"})).await["taskDefinition"].clone();
     edited["containerDefinitions"][0]["environment"] = json!([{"name": "LEVEL", "value": "debug"}]);
     let registered = world.ecs("RegisterTaskDefinition", edited).await;
     let arn = registered["taskDefinition"]["taskDefinitionArn"].clone();
-    world
-        .ecs(
-            "UpdateService",
-            json!({"cluster": "prod", "service": "web", "taskDefinition": arn}),
-        )
-        .await;
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "taskDefinition": arn})).await;
     world.control.reset_calls();
     world.happened();
     world.settle().await;
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:UpdateService", 1)]),
-        "the revision from before is used again"
-    );
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]), "the revision from before is used again");
     assert_eq!(world.reported("web").revision, "web:1");
     let events = world.happened();
     assert!(
@@ -188,42 +125,25 @@ async fn what_ecs_rolled_back_is_rejected_with_its_cause_and_never_tried_again()
     world.settle().await;
     world.control.reset_calls();
     let bad = service(&format!("{IMAGE}:bad"));
-    world
-        .repository
-        .commit("web: bad", &[("services/web/service.yaml", &bad)]);
+    world.repository.commit("web: bad", &[("services/web/service.yaml", &bad)]);
     world.settle().await;
     let state = world.reported("web");
     assert_eq!(state.plan.verdict, Some(Verdict::Rejected));
-    assert_eq!(
-        (state.plan.sync, state.plan.health),
-        (SyncStatus::OutOfSync, Health::Healthy)
-    );
+    assert_eq!((state.plan.sync, state.plan.health), (SyncStatus::OutOfSync, Health::Healthy));
     world.settle().await;
     let state = world.reported("web");
     assert_eq!(reasons(&state), [Reason::Rejected]);
     assert!(
-        state.plan.withheld[0]
-            .text
-            .contains("container app exited with code 3"),
+        state.plan.withheld[0].text.contains("container app exited with code 3"),
         "{}",
         state.plan.withheld[0].text
     );
-    assert_eq!(
-        state.plan.withheld[0].changes[0].path,
-        "taskDefinition.containerDefinitions[app].image"
-    );
+    assert_eq!(state.plan.withheld[0].changes[0].path, "taskDefinition.containerDefinitions[app].image");
     assert_eq!(
         world.writes(),
-        calls(&[
-            ("ecs:RegisterTaskDefinition", 1),
-            ("ecs:TagResource", 2),
-            ("ecs:UpdateService", 1)
-        ])
+        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:TagResource", 2), ("ecs:UpdateService", 1)])
     );
-    assert_eq!(
-        world.reported("other").plan.verdict,
-        Some(Verdict::Deployed)
-    );
+    assert_eq!(world.reported("other").plan.verdict, Some(Verdict::Deployed));
 
     // At rest it costs nothing more.
     world.control.reset_calls();
@@ -241,92 +161,48 @@ async fn what_ecs_rolled_back_is_rejected_with_its_cause_and_never_tried_again()
         assert_eq!(world.writes(), calls(&[]), "cache kept: {keep_cache}");
         let state = world.reported("web");
         assert_eq!(state.plan.verdict, Some(Verdict::Rejected));
-        assert!(
-            state.plan.withheld[0].text.contains("exited with code 3"),
-            "{}",
-            state.plan.withheld[0].text
-        );
+        assert!(state.plan.withheld[0].text.contains("exited with code 3"), "{}", state.plan.withheld[0].text);
     }
 
     // Another desired state is a new try.
     world.control.reset_calls();
-    world.repository.commit(
-        "web: 2",
-        &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))],
-    );
+    world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
     world.settle().await;
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)])
-    );
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_deployment_that_fails_is_rejected() {
     let bad = service(&format!("{IMAGE}:bad"));
-    let mut world = World::new(&[
-        ("lockstep.yaml", ONE_ENVIRONMENT),
-        ("services/web/service.yaml", &bad),
-    ])
-    .await;
+    let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &bad)]).await;
     images(&world);
     world.settle().await;
     let state = world.reported("web");
-    assert_eq!(
-        (state.plan.verdict, state.plan.health),
-        (Some(Verdict::Rejected), Health::Degraded)
-    );
-    assert!(
-        state.plan.withheld[0].text.contains("exited with code 3"),
-        "{:?}",
-        state.plan.withheld
-    );
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)])
-    );
+    assert_eq!((state.plan.verdict, state.plan.health), (Some(Verdict::Rejected), Health::Degraded));
+    assert!(state.plan.withheld[0].text.contains("exited with code 3"), "{:?}", state.plan.withheld);
+    assert_eq!(world.writes(), calls(&[("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_rejected_with_ecs_words() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world.repository.commit(
-        "web: 9",
-        &[("services/web/service.yaml", &service(&format!("{IMAGE}:9")))],
-    );
+    world.repository.commit("web: 9", &[("services/web/service.yaml", &service(&format!("{IMAGE}:9")))]);
     world.settle().await;
     let state = world.reported("web");
     assert_eq!(state.plan.verdict, Some(Verdict::Rejected));
-    assert!(
-        state.plan.withheld[0]
-            .text
-            .contains("CannotPullContainerError"),
-        "{:?}",
-        state.plan.withheld
-    );
+    assert!(state.plan.withheld[0].text.contains("CannotPullContainerError"), "{:?}", state.plan.withheld);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_beside_a_rejected_state_is_healed_without_the_rejected_part() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world.repository.commit(
-        "web: bad",
-        &[(
-            "services/web/service.yaml",
-            &service(&format!("{IMAGE}:bad")),
-        )],
-    );
+    world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.settle().await;
     world.settle().await;
-    world
-        .ecs(
-            "UpdateService",
-            json!({"cluster": "prod", "service": "web", "desiredCount": 2}),
-        )
-        .await;
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 2})).await;
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
@@ -338,25 +214,12 @@ async fn drift_beside_a_rejected_state_is_healed_without_the_rejected_part() {
 async fn a_rejected_state_is_tried_once_more_by_order() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world.repository.commit(
-        "web: bad",
-        &[(
-            "services/web/service.yaml",
-            &service(&format!("{IMAGE}:bad")),
-        )],
-    );
+    world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.settle().await;
     world.settle().await;
-    world
-        .control
-        .push_image(ACCOUNT, REGION, "app", "bad", Behaviour::Ok);
+    world.control.push_image(ACCOUNT, REGION, "app", "bad", Behaviour::Ok);
     world.control.reset_calls();
-    world
-        .round_with(&Orders {
-            retry: true,
-            ..Orders::agent()
-        })
-        .await;
+    world.round_with(&Orders { retry: true, ..Orders::agent() }).await;
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
@@ -366,40 +229,17 @@ async fn a_rejected_state_is_tried_once_more_by_order() {
 async fn a_newer_commit_supersedes_a_rollout_in_flight() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world.repository.commit(
-        "web: bad",
-        &[(
-            "services/web/service.yaml",
-            &service(&format!("{IMAGE}:bad")),
-        )],
-    );
+    world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.round().await;
     world.control.advance(Duration::from_secs(20));
     world.round().await;
-    assert_eq!(
-        world.reported("web").plan.verdict,
-        Some(Verdict::Progressing)
-    );
-    world.repository.commit(
-        "web: 2",
-        &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))],
-    );
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Progressing));
+    world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
     world.settle().await;
     let state = world.reported("web");
-    assert_eq!(
-        (state.plan.verdict, state.plan.sync),
-        (Some(Verdict::Deployed), SyncStatus::Synced)
-    );
-    let revision = world
-        .ecs(
-            "DescribeTaskDefinition",
-            json!({"taskDefinition": state.revision}),
-        )
-        .await;
-    assert_eq!(
-        revision["taskDefinition"]["containerDefinitions"][0]["image"],
-        format!("{IMAGE}:2")
-    );
+    assert_eq!((state.plan.verdict, state.plan.sync), (Some(Verdict::Deployed), SyncStatus::Synced));
+    let revision = world.ecs("DescribeTaskDefinition", json!({"taskDefinition": state.revision})).await;
+    assert_eq!(revision["taskDefinition"]["containerDefinitions"][0]["image"], format!("{IMAGE}:2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,32 +255,19 @@ async fn an_existing_service_is_left_alone_until_it_is_adopted() {
         .await;
     world.control.advance(Duration::from_secs(300));
     let app = service(&format!("{IMAGE}:1"));
-    world
-        .repository
-        .commit("web", &[("services/web/service.yaml", &app)]);
+    world.repository.commit("web", &[("services/web/service.yaml", &app)]);
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[]));
     assert_eq!(reasons(&world.reported("web")), [Reason::NotAdopted]);
     // By hand: the tags and nothing else.
-    world
-        .round_with(&Orders {
-            write: true,
-            by_hand: true,
-            adopt: true,
-            ..Orders::default()
-        })
-        .await;
+    world.round_with(&Orders { write: true, by_hand: true, adopt: true, ..Orders::default() }).await;
     assert_eq!(world.writes(), calls(&[("ecs:TagResource", 1)]));
     // From then on it is ours.
     world.settle().await;
     assert_eq!(
         world.writes(),
-        calls(&[
-            ("ecs:RegisterTaskDefinition", 1),
-            ("ecs:TagResource", 1),
-            ("ecs:UpdateService", 1)
-        ])
+        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:TagResource", 1), ("ecs:UpdateService", 1)])
     );
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
 }
@@ -449,18 +276,8 @@ async fn an_existing_service_is_left_alone_until_it_is_adopted() {
 async fn adopt_true_in_the_manifest_needs_the_agents_permission() {
     for allowed in [false, true] {
         let adopting = format!("adopt: true\n{}", service(&format!("{IMAGE}:1")));
-        let files = [
-            ("lockstep.yaml", ONE_ENVIRONMENT),
-            ("services/web/service.yaml", adopting.as_str()),
-        ];
-        let mut world = World::with(
-            &files,
-            Allow {
-                adopt: allowed,
-                ..Allow::everything()
-            },
-        )
-        .await;
+        let files = [("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", adopting.as_str())];
+        let mut world = World::with(&files, Allow { adopt: allowed, ..Allow::everything() }).await;
         images(&world);
         world
             .ecs("RegisterTaskDefinition", json!({"family": "legacy", "networkMode": "awsvpc", "containerDefinitions": [{"name": "app", "image": format!("{IMAGE}:1"), "memory": 64}]}))
@@ -472,10 +289,7 @@ async fn adopt_true_in_the_manifest_needs_the_agents_permission() {
         world.settle().await;
         let state = world.reported("web");
         if allowed {
-            assert_eq!(
-                (state.plan.sync, reasons(&state)),
-                (SyncStatus::Synced, vec![])
-            );
+            assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::Synced, vec![]));
         } else {
             assert_eq!(reasons(&state), [Reason::NotAdopted]);
         }
@@ -487,31 +301,13 @@ async fn a_service_of_another_source_is_refused() {
     let mut world = world(&["web"]).await;
     world.settle().await;
     let arn = world.described("web").await["serviceArn"].clone();
-    world
-        .ecs(
-            "TagResource",
-            json!({"resourceArn": arn, "tags": [{"key": "lockstep:source", "value": "other"}]}),
-        )
-        .await;
-    world.repository.commit(
-        "web: 2",
-        &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))],
-    );
+    world.ecs("TagResource", json!({"resourceArn": arn, "tags": [{"key": "lockstep:source", "value": "other"}]})).await;
+    world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
     world.control.reset_calls();
     world.settle().await;
-    assert_eq!(
-        (world.writes(), reasons(&world.reported("web"))),
-        (calls(&[]), vec![Reason::ForeignOwner])
-    );
+    assert_eq!((world.writes(), reasons(&world.reported("web"))), (calls(&[]), vec![Reason::ForeignOwner]));
     // Even by hand.
-    world
-        .round_with(&Orders {
-            write: true,
-            by_hand: true,
-            adopt: true,
-            ..Orders::default()
-        })
-        .await;
+    world.round_with(&Orders { write: true, by_hand: true, adopt: true, ..Orders::default() }).await;
     assert_eq!(world.writes(), calls(&[]));
 }
 
@@ -519,37 +315,21 @@ async fn a_service_of_another_source_is_refused() {
 async fn an_observed_environment_is_planned_and_not_written_but_by_hand() {
     let observed = ONE_ENVIRONMENT.replace("converge", "observe");
     let app = service(&format!("{IMAGE}:1"));
-    let mut world = World::new(&[
-        ("lockstep.yaml", &observed),
-        ("services/web/service.yaml", &app),
-    ])
-    .await;
+    let mut world = World::new(&[("lockstep.yaml", &observed), ("services/web/service.yaml", &app)]).await;
     images(&world);
     world.round().await;
     assert_eq!(world.writes(), calls(&[]));
     let plan = world.context.board.update(0, |source| source.plan());
     assert_eq!(plan.environments[0].withheld[0].reason, Reason::Observe);
     assert_eq!(plan.environments[0].services[0].actions.len(), 2);
-    world
-        .round_with(&Orders {
-            by_hand: true,
-            ..Orders::agent()
-        })
-        .await;
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)])
-    );
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    assert_eq!(world.writes(), calls(&[("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_scope_task_definition_the_service_stays_its_owners() {
     let ours = "scope: taskDefinition\ntaskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  containerDefinitions:\n    app: { image: \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/app:2\" }\n";
-    let mut world = World::new(&[
-        ("lockstep.yaml", ONE_ENVIRONMENT),
-        ("services/web/service.yaml", ours),
-    ])
-    .await;
+    let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", ours)]).await;
     images(&world);
     world.settle().await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Missing]);
@@ -564,15 +344,9 @@ async fn with_scope_task_definition_the_service_stays_its_owners() {
     world.control.advance(Duration::from_secs(300));
     world.control.reset_calls();
     world.settle().await;
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)])
-    );
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
     let live = world.described("web").await;
-    assert_eq!(
-        (&live["desiredCount"], &live["enableExecuteCommand"]),
-        (&json!(3), &json!(true))
-    );
+    assert_eq!((&live["desiredCount"], &live["enableExecuteCommand"]), (&json!(3), &json!(true)));
     assert_eq!(tags(&live), Tags::new());
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
 }
@@ -593,9 +367,7 @@ async fn after_holds_services_and_environments() {
     world.round().await;
     assert_eq!(world.calls()["ecs:CreateService"], 1);
     assert!(
-        world.reported_in("first", "web").plan.withheld[0]
-            .text
-            .starts_with("waiting for db, which is being deployed")
+        world.reported_in("first", "web").plan.withheld[0].text.starts_with("waiting for db, which is being deployed")
     );
     assert!(
         world.reported_in("second", "db").plan.withheld[0]
@@ -608,19 +380,9 @@ async fn after_holds_services_and_environments() {
         .journal(0)
         .into_iter()
         .filter(|entry| entry.operation == "CreateService")
-        .map(|entry| {
-            (
-                entry.region.clone(),
-                entry.request["serviceName"].as_str().unwrap().to_owned(),
-            )
-        })
+        .map(|entry| (entry.region.clone(), entry.request["serviceName"].as_str().unwrap().to_owned()))
         .collect();
-    let position = |region: &str, name: &str| {
-        created
-            .iter()
-            .position(|(r, n)| r == region && n == name)
-            .unwrap()
-    };
+    let position = |region: &str, name: &str| created.iter().position(|(r, n)| r == region && n == name).unwrap();
     assert_eq!(created.len(), 4);
     assert!(position(REGION, "db") < position(REGION, "web"));
     assert!(position(REGION, "db") < position("eu-west-1", "db"));
@@ -629,121 +391,57 @@ async fn after_holds_services_and_environments() {
 
     // What was rejected in the first is not brought to the second.
     let bad = service(&format!("{IMAGE}:bad"));
-    world
-        .repository
-        .commit("db: bad", &[("services/db/service.yaml", &bad)]);
+    world.repository.commit("db: bad", &[("services/db/service.yaml", &bad)]);
     world.control.reset_calls();
     for _ in 0..60 {
         world.round().await;
         world.control.advance(Duration::from_secs(10));
     }
-    assert_eq!(
-        world
-            .control
-            .calls_in(ACCOUNT, "eu-west-1")
-            .get("ecs:UpdateService"),
-        None
-    );
-    assert!(
-        world.reported_in("second", "db").plan.withheld[0]
-            .text
-            .contains("was rejected by ECS")
-    );
+    assert_eq!(world.control.calls_in(ACCOUNT, "eu-west-1").get("ecs:UpdateService"), None);
+    assert!(world.reported_in("second", "db").plan.withheld[0].text.contains("was rejected by ECS"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_account_is_reached_by_its_role_and_a_wrong_one_is_never_read() {
     let config = "version: 1\nenvironments:\n  mine:\n    account: \"111111111111\"\n    region: eu-central-1\n    cluster: prod\n    sync: { mode: converge }\n  other: { inherits: mine, account: \"222222222222\" }\n  third: { inherits: mine, account: \"333333333333\" }\n";
     let app = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app:1");
-    let mut world = World::new(&[
-        ("lockstep.yaml", config),
-        ("services/web/service.yaml", &app),
-    ])
-    .await;
+    let mut world = World::new(&[("lockstep.yaml", config), ("services/web/service.yaml", &app)]).await;
     images(&world);
     world.control.create_cluster(OTHER_ACCOUNT, REGION, "prod");
     world.settle().await;
-    assert_eq!(
-        world.reported_in("mine", "web").plan.verdict,
-        Some(Verdict::Deployed)
-    );
-    assert_eq!(
-        world.reported_in("other", "web").plan.verdict,
-        Some(Verdict::Deployed)
-    );
+    assert_eq!(world.reported_in("mine", "web").plan.verdict, Some(Verdict::Deployed));
+    assert_eq!(world.reported_in("other", "web").plan.verdict, Some(Verdict::Deployed));
     let third = world.reported_in("third", "web");
-    assert_eq!(
-        (third.plan.sync, reasons(&third)),
-        (SyncStatus::Unknown, vec![Reason::WrongAccount])
-    );
+    assert_eq!((third.plan.sync, reasons(&third)), (SyncStatus::Unknown, vec![Reason::WrongAccount]));
     assert!(
-        third.plan.withheld[0]
-            .text
-            .contains("account 111111111111, not 333333333333"),
+        third.plan.withheld[0].text.contains("account 111111111111, not 333333333333"),
         "{}",
         third.plan.withheld[0].text
     );
-    let creations = |account: &str| {
-        world
-            .control
-            .calls_in(account, REGION)
-            .get("ecs:CreateService")
-            .copied()
-    };
-    assert_eq!(
-        (creations(ACCOUNT), creations(OTHER_ACCOUNT)),
-        (Some(1), Some(1))
-    );
+    let creations = |account: &str| world.control.calls_in(account, REGION).get("ecs:CreateService").copied();
+    assert_eq!((creations(ACCOUNT), creations(OTHER_ACCOUNT)), (Some(1), Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_allow_list_is_obeyed_before_anything_is_read() {
-    let app = format!(
-        "{}  tags: {{ zone: \"${{{{ ssm:/network/zone }}}}\" }}\n",
-        service(&format!("{IMAGE}:1"))
-    );
-    let files = [
-        ("lockstep.yaml", ONE_ENVIRONMENT),
-        ("services/web/service.yaml", app.as_str()),
-    ];
-    let mut world = World::with(
-        &files,
-        Allow {
-            clusters: Some(vec!["staging".into()]),
-            ..Allow::default()
-        },
-    )
-    .await;
+    let app = format!("{}  tags: {{ zone: \"${{{{ ssm:/network/zone }}}}\" }}\n", service(&format!("{IMAGE}:1")));
+    let files = [("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", app.as_str())];
+    let mut world = World::with(&files, Allow { clusters: Some(vec!["staging".into()]), ..Allow::default() }).await;
     world.round().await;
     assert_eq!(world.calls(), calls(&[]));
     assert_eq!(reasons(&world.reported("web")), [Reason::NotAllowed]);
 
     let mut world = World::with(&files, Allow::default()).await;
-    world
-        .control
-        .put_parameter(ACCOUNT, REGION, "/network/zone", "String", "a");
+    world.control.put_parameter(ACCOUNT, REGION, "/network/zone", "String", "a");
     world.round().await;
     assert_eq!(world.calls().get("ssm:GetParameters"), None);
     let state = world.reported("web");
     assert_eq!(reasons(&state), [Reason::Invalid]);
-    assert!(
-        state.plan.withheld[0].text.contains("allow.ssm"),
-        "{}",
-        state.plan.withheld[0].text
-    );
+    assert!(state.plan.withheld[0].text.contains("allow.ssm"), "{}", state.plan.withheld[0].text);
 
-    let mut world = World::with(
-        &files,
-        Allow {
-            ssm: vec!["/network/*".into()],
-            ..Allow::default()
-        },
-    )
-    .await;
+    let mut world = World::with(&files, Allow { ssm: vec!["/network/*".into()], ..Allow::default() }).await;
     images(&world);
-    world
-        .control
-        .put_parameter(ACCOUNT, REGION, "/network/zone", "String", "a");
+    world.control.put_parameter(ACCOUNT, REGION, "/network/zone", "String", "a");
     world.settle().await;
     assert_eq!(tags(&world.described("web").await)["zone"], "a");
 }
@@ -755,10 +453,7 @@ async fn a_broken_service_stops_itself_and_a_broken_lockstep_yaml_stops_every_wr
     let broken = service(&format!("{IMAGE}:2")).replace("cpu:", "cpuu:");
     world.repository.commit(
         "mixed",
-        &[
-            ("services/web/service.yaml", &broken),
-            ("services/api/service.yaml", &service(&format!("{IMAGE}:2"))),
-        ],
+        &[("services/web/service.yaml", &broken), ("services/api/service.yaml", &service(&format!("{IMAGE}:2")))],
     );
     world.control.reset_calls();
     world.settle().await;
@@ -768,10 +463,7 @@ async fn a_broken_service_stops_itself_and_a_broken_lockstep_yaml_stops_every_wr
         (vec![Reason::Invalid], Some(Verdict::Deployed)),
         "the last verdict stays"
     );
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)])
-    );
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
     assert_eq!(world.reported("api").plan.verdict, Some(Verdict::Deployed));
 
     world.repository.commit(
@@ -794,67 +486,36 @@ async fn a_broken_service_stops_itself_and_a_broken_lockstep_yaml_stops_every_wr
 async fn failed_reads_are_unknown_and_failed_writes_are_said() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world
-        .control
-        .add_fault(Fault::new("ecs:DescribeServices", Effect::Deny));
+    world.control.add_fault(Fault::new("ecs:DescribeServices", Effect::Deny));
     world.control.reset_calls();
     world.round().await;
     let state = world.reported("web");
-    assert_eq!(
-        (state.plan.sync, reasons(&state)),
-        (SyncStatus::Unknown, vec![Reason::Unread])
-    );
-    assert!(
-        state.plan.withheld[0]
-            .text
-            .contains("AccessDeniedException"),
-        "{}",
-        state.plan.withheld[0].text
-    );
+    assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::Unknown, vec![Reason::Unread]));
+    assert!(state.plan.withheld[0].text.contains("AccessDeniedException"), "{}", state.plan.withheld[0].text);
     world.control.clear_faults();
 
-    world
-        .control
-        .add_fault(Fault::new("ecs:UpdateService", Effect::Deny));
-    world.repository.commit(
-        "web: 2",
-        &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))],
-    );
+    world.control.add_fault(Fault::new("ecs:UpdateService", Effect::Deny));
+    world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
     world.round().await;
     let state = world.reported("web");
     assert_eq!(reasons(&state), [Reason::Failed]);
     assert!(
-        state.plan.withheld[0]
-            .text
-            .contains("not authorized to perform: ecs:UpdateService"),
+        state.plan.withheld[0].text.contains("not authorized to perform: ecs:UpdateService"),
         "{}",
         state.plan.withheld[0].text
     );
     world.control.clear_faults();
     world.control.reset_calls();
-    world
-        .round_with(&Orders {
-            by_hand: true,
-            ..Orders::agent()
-        })
-        .await;
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
     world.settle().await;
-    assert_eq!(
-        world.writes(),
-        calls(&[("ecs:UpdateService", 1)]),
-        "the registration before is found again"
-    );
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]), "the registration before is found again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_cluster_is_said_and_others_go_on() {
     let config = format!("{ONE_ENVIRONMENT}  gone: {{ inherits: prod, cluster: nowhere }}\n");
     let app = service(&format!("{IMAGE}:1"));
-    let mut world = World::new(&[
-        ("lockstep.yaml", &config),
-        ("services/web/service.yaml", &app),
-    ])
-    .await;
+    let mut world = World::new(&[("lockstep.yaml", &config), ("services/web/service.yaml", &app)]).await;
     images(&world);
     world.settle().await;
     let gone = world.reported_in("gone", "web");
@@ -868,59 +529,25 @@ async fn a_missing_cluster_is_said_and_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
-    for operation in [
-        "ecs:CreateService",
-        "ecs:RegisterTaskDefinition",
-        "ecs:UpdateService",
-    ] {
+    for operation in ["ecs:CreateService", "ecs:RegisterTaskDefinition", "ecs:UpdateService"] {
         let mut world = world(&["web"]).await;
-        let fault = Fault::new(operation, Effect::InternalError)
-            .timing(lockstep_sandbox::Timing::After)
-            .when(When::First(3));
+        let fault =
+            Fault::new(operation, Effect::InternalError).timing(lockstep_sandbox::Timing::After).when(When::First(3));
         if operation == "ecs:UpdateService" {
             world.settle().await;
-            world.repository.commit(
-                "web: 2",
-                &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))],
-            );
+            world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
         }
         world.control.add_fault(fault);
         world.round().await;
         world.control.clear_faults();
-        world
-            .round_with(&Orders {
-                by_hand: true,
-                ..Orders::agent()
-            })
-            .await;
+        world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
         world.settle().await;
         let live = world.described("web").await;
-        assert_eq!(
-            live["deployments"].as_array().unwrap().len(),
-            1,
-            "{operation}"
-        );
-        let history = world
-            .ecs(
-                "ListServiceDeployments",
-                json!({"cluster": "prod", "service": "web"}),
-            )
-            .await;
-        let expected = if operation == "ecs:UpdateService" {
-            2
-        } else {
-            1
-        };
-        assert_eq!(
-            history["serviceDeployments"].as_array().unwrap().len(),
-            expected,
-            "{operation}"
-        );
-        assert_eq!(
-            world.reported("web").plan.verdict,
-            Some(Verdict::Deployed),
-            "{operation}"
-        );
+        assert_eq!(live["deployments"].as_array().unwrap().len(), 1, "{operation}");
+        let history = world.ecs("ListServiceDeployments", json!({"cluster": "prod", "service": "web"})).await;
+        let expected = if operation == "ecs:UpdateService" { 2 } else { 1 };
+        assert_eq!(history["serviceDeployments"].as_array().unwrap().len(), expected, "{operation}");
+        assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed), "{operation}");
     }
 }
 
@@ -928,23 +555,13 @@ async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
 async fn a_scalable_target_owns_the_count() {
     let mut world = world(&["web"]).await;
     world.settle().await;
-    world
-        .control
-        .register_scalable_target(ACCOUNT, REGION, "service/prod/web", 1, 10);
-    world
-        .ecs(
-            "UpdateService",
-            json!({"cluster": "prod", "service": "web", "desiredCount": 5}),
-        )
-        .await;
+    world.control.register_scalable_target(ACCOUNT, REGION, "service/prod/web", 1, 10);
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 5})).await;
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[]));
     let state = world.reported("web");
-    assert_eq!(
-        (state.plan.sync, reasons(&state)),
-        (SyncStatus::Synced, vec![Reason::Autoscaled])
-    );
+    assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::Synced, vec![Reason::Autoscaled]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -958,19 +575,9 @@ async fn an_unreadable_repository_keeps_the_last_good_state() {
     world.runner.round(&world.context, &Orders::agent()).await;
     assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 1)]));
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
-    let error = world
-        .context
-        .board
-        .update(0, |source| source.error.clone())
-        .unwrap();
-    assert!(
-        error.starts_with("failed to read the repository"),
-        "{error}"
-    );
+    let error = world.context.board.update(0, |source| source.error.clone()).unwrap();
+    assert!(error.starts_with("failed to read the repository"), "{error}");
     std::fs::rename(&hidden, world.repository.path().join(".git")).unwrap();
     world.settle().await;
-    assert_eq!(
-        world.context.board.update(0, |source| source.error.clone()),
-        None
-    );
+    assert_eq!(world.context.board.update(0, |source| source.error.clone()), None);
 }

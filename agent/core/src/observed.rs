@@ -106,6 +106,17 @@ pub struct Revision {
     pub active: bool,
 }
 
+/// A service revision: what a deployment was to bring. Immutable.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRevision {
+    /// Its ARN.
+    pub arn: String,
+    /// The ARN of its task definition revision.
+    pub task_definition: String,
+    /// Its members that CreateService has too.
+    pub members: Value,
+}
+
 /// A service deployment of ECS's own history, with what it was to bring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PastDeployment {

@@ -28,12 +28,8 @@ impl StateLock {
             .map_err(|error| format!("failed to write in the state directory {shown}: {error}"))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(format!(
-                "another agent is running on the state directory {shown}"
-            )),
-            Err(TryLockError::Error(error)) => Err(format!(
-                "failed to lock the state directory {shown}: {error}"
-            )),
+            Err(TryLockError::WouldBlock) => Err(format!("another agent is running on the state directory {shown}")),
+            Err(TryLockError::Error(error)) => Err(format!("failed to lock the state directory {shown}: {error}")),
         }
     }
 }
@@ -46,11 +42,7 @@ mod tests {
     fn a_second_agent_is_refused_and_a_later_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let first = StateLock::take(directory.path()).unwrap();
-        assert!(
-            StateLock::take(directory.path())
-                .unwrap_err()
-                .starts_with("another agent is running")
-        );
+        assert!(StateLock::take(directory.path()).unwrap_err().starts_with("another agent is running"));
         drop(first);
         assert!(StateLock::take(directory.path()).is_ok());
     }

@@ -66,41 +66,21 @@ impl Agent {
         }
         let lock = StateLock::take(&config.state_directory.value).map_err(StartError::State)?;
         let address = config.listen.value;
-        let server = Server::bind(address)
-            .await
-            .map_err(|error| StartError::Listen { address, error })?;
-        let address = server
-            .address()
-            .map_err(|error| StartError::Listen { address, error })?;
+        let server = Server::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        let address = server.address().map_err(|error| StartError::Listen { address, error })?;
         let cache = Cache::open(&config.state_directory.value);
-        let context = Arc::new(Context::new(
-            accounts,
-            cache,
-            Timing::new(config.interval.value),
-        ));
+        let context = Arc::new(Context::new(accounts, cache, Timing::new(config.interval.value)));
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped.clone())));
         let sources = spawn_sources(&config, &context, &stopped);
         tracing::info!(%address, sources = config.sources.len(), "started");
-        Ok(Self {
-            context,
-            address,
-            stop,
-            server,
-            sources,
-            config,
-            _lock: lock,
-        })
+        Ok(Self { context, address, stop, server, sources, config, _lock: lock })
     }
 
     /// Runs until a signal; follows changes of the agent's file.
     pub async fn run(mut self, flags: Flags) {
         let (changes, mut changed) = tokio::sync::mpsc::channel(4);
-        let _watcher = self
-            .config
-            .file
-            .as_ref()
-            .and_then(|file| watch_file(file, changes));
+        let _watcher = self.config.file.as_ref().and_then(|file| watch_file(file, changes));
         loop {
             tokio::select! {
                 () = signal() => break,
@@ -184,28 +164,16 @@ impl Agent {
     }
 }
 
-fn spawn_sources(
-    config: &AgentConfig,
-    context: &Arc<Context>,
-    stopped: &watch::Receiver<bool>,
-) -> Vec<JoinHandle<()>> {
+fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     context.board.clear();
     config
         .sources
         .iter()
         .enumerate()
         .map(|(index, source)| {
-            context
-                .board
-                .update(index, |state| state.id.clone_from(&source.id));
+            context.board.update(index, |state| state.id.clone_from(&source.id));
             let state = config.state_directory.value.join("git");
-            tokio::spawn(follow(
-                index,
-                source.clone(),
-                state,
-                context.clone(),
-                stopped.clone(),
-            ))
+            tokio::spawn(follow(index, source.clone(), state, context.clone(), stopped.clone()))
         })
         .collect()
 }
@@ -226,33 +194,21 @@ async fn follow(
                 Ok(remote) => {
                     let content = Content::Remote(Arc::new(Mutex::new(remote)));
                     let allow = source.allow.clone();
-                    runner = Some(SourceRunner::new(
-                        index,
-                        &source.id,
-                        allow,
-                        source.environments.clone(),
-                        content,
-                    ));
+                    runner = Some(SourceRunner::new(index, &source.id, allow, source.environments.clone(), content));
                 }
                 Err(reason) => {
-                    let news = context.board.update(index, |state| {
-                        state.error.replace(reason.clone()) != Some(reason.clone())
-                    });
+                    let news = context
+                        .board
+                        .update(index, |state| state.error.replace(reason.clone()) != Some(reason.clone()));
                     if news {
-                        tracing::warn!(
-                            source = source.id,
-                            reason,
-                            "the repository cannot be opened"
-                        );
+                        tracing::warn!(source = source.id, reason, "the repository cannot be opened");
                     }
                 }
             }
         }
         let mut pause = context.timing.interval;
         if let Some(running) = &mut runner {
-            let due = looked_at.is_none_or(|at| {
-                at.elapsed() + Duration::from_millis(20) >= context.timing.interval
-            });
+            let due = looked_at.is_none_or(|at| at.elapsed() + Duration::from_millis(20) >= context.timing.interval);
             let mut result = Ok(());
             if due {
                 looked_at = Some(tokio::time::Instant::now());
@@ -275,33 +231,18 @@ async fn follow(
     }
 }
 
-async fn reopened(
-    source: &SourceConfig,
-    state: &Path,
-    context: &Context,
-    index: usize,
-) -> Option<SourceRunner> {
+async fn reopened(source: &SourceConfig, state: &Path, context: &Context, index: usize) -> Option<SourceRunner> {
     source.token.as_ref()?;
     let remote = open(source, state, context).await.ok()?;
     let content = Content::Remote(Arc::new(Mutex::new(remote)));
-    Some(SourceRunner::new(
-        index,
-        &source.id,
-        source.allow.clone(),
-        source.environments.clone(),
-        content,
-    ))
+    Some(SourceRunner::new(index, &source.id, source.allow.clone(), source.environments.clone(), content))
 }
 
 /// Opens a source's repository with its token.
 ///
 /// # Errors
 /// A sentence without the token.
-pub async fn open(
-    source: &SourceConfig,
-    state: &Path,
-    context: &Context,
-) -> Result<Remote, String> {
+pub async fn open(source: &SourceConfig, state: &Path, context: &Context) -> Result<Remote, String> {
     let credentials = match &source.token {
         None => None,
         Some(token) => {
@@ -309,26 +250,15 @@ pub async fn open(
                 return Err("a token is never sent over http://; use https://".to_owned());
             }
             let token = resolve_secret(token, &context.accounts).await?;
-            Some(Credentials {
-                username: source.username.clone(),
-                token,
-            })
+            Some(Credentials { username: source.username.clone(), token })
         }
     };
     let (location, branch) = (source.location.clone(), source.branch.value.clone());
     let (state, authority) = (state.to_owned(), source.authority.clone());
-    tokio::task::spawn_blocking(move || {
-        Remote::open(
-            &location,
-            &branch,
-            &state,
-            credentials,
-            authority.as_deref(),
-        )
-    })
-    .await
-    .map_err(|error| error.to_string())?
-    .map_err(|error| error.to_string())
+    tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, credentials, authority.as_deref()))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {
@@ -336,28 +266,19 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Watches the file's directory: editors and deployments replace files rather than write them.
-fn watch_file(
-    file: &Path,
-    changes: tokio::sync::mpsc::Sender<()>,
-) -> Option<notify::RecommendedWatcher> {
+fn watch_file(file: &Path, changes: tokio::sync::mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
     let file = std::fs::canonicalize(file).ok()?;
     let name = file.file_name()?.to_owned();
     let handler = move |event: notify::Result<notify::Event>| {
         if let Ok(event) = event
             && !matches!(event.kind, notify::EventKind::Access(_))
-            && event
-                .paths
-                .iter()
-                .any(|path| path.file_name() == Some(&name))
+            && event.paths.iter().any(|path| path.file_name() == Some(&name))
         {
             let _ = changes.try_send(());
         }
     };
     let started = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        watcher.watch(
-            file.parent().unwrap_or(Path::new(".")),
-            RecursiveMode::NonRecursive,
-        )?;
+        watcher.watch(file.parent().unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
         Ok(watcher)
     });
     match started {
@@ -372,10 +293,7 @@ fn watch_file(
 /// Resolves on SIGTERM or Ctrl-C.
 pub async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    match (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -48,23 +48,14 @@ pub struct Clients {
 impl Accounts {
     /// Reads the SDK's standard chain: environment, profiles, task role, endpoint.
     pub async fn load(roles: BTreeMap<String, AccountRole>, share: f64) -> Self {
-        let retries = RetryConfig::standard()
-            .with_max_attempts(3)
-            .with_initial_backoff(Duration::from_millis(200));
+        let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(200));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(20))
             .operation_timeout(Duration::from_secs(60))
             .build();
-        let loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(retries)
-            .timeout_config(timeouts);
-        Self {
-            base: loader.load().await,
-            roles,
-            share,
-            made: Mutex::new(HashMap::new()),
-        }
+        let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
+        Self { base: loader.load().await, roles, share, made: Mutex::new(HashMap::new()) }
     }
 
     /// The same against one endpoint with one pair of keys: for the sandbox.
@@ -75,20 +66,14 @@ impl Accounts {
         roles: BTreeMap<String, AccountRole>,
         share: f64,
     ) -> Self {
-        let credentials =
-            aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
+        let credentials = aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
         let base = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(endpoint)
             .region(Region::new(region.to_owned()))
             .credentials_provider(credentials)
             .load()
             .await;
-        Self {
-            base,
-            roles,
-            share,
-            made: Mutex::new(HashMap::new()),
-        }
+        Self { base, roles, share, made: Mutex::new(HashMap::new()) }
     }
 
     /// The clients for an account and region.
@@ -108,11 +93,7 @@ impl Accounts {
     /// # Errors
     /// When STS cannot be asked.
     pub async fn own_account(&self, region: &str) -> Result<String, AwsError> {
-        let config = self
-            .base
-            .to_builder()
-            .region(Region::new(region.to_owned()))
-            .build();
+        let config = self.base.to_builder().region(Region::new(region.to_owned())).build();
         caller(&aws_sdk_sts::Client::new(&config)).await
     }
 
@@ -129,10 +110,7 @@ impl Accounts {
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let value = answer
-            .parameter()
-            .and_then(|parameter| parameter.value())
-            .unwrap_or_default();
+        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
         Ok(value.to_owned())
     }
 
@@ -152,11 +130,7 @@ impl Accounts {
     }
 
     async fn make(&self, account: &str, region: &str) -> Clients {
-        let mut config = self
-            .base
-            .to_builder()
-            .region(Region::new(region.to_owned()))
-            .build();
+        let mut config = self.base.to_builder().region(Region::new(region.to_owned())).build();
         let role = self.roles.get(account);
         if let Some(role) = role {
             let mut provider = aws_config::sts::AssumeRoleProvider::builder(role.role.clone())
@@ -169,9 +143,7 @@ impl Accounts {
             let provider = provider.build().await;
             config = config
                 .to_builder()
-                .credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(
-                    provider,
-                ))
+                .credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(provider))
                 .build();
         }
         Clients {
@@ -214,23 +186,13 @@ impl Clients {
         Err(AwsError {
             operation: "sts:GetCallerIdentity",
             remedy: Remedy::Credentials,
-            text: format!(
-                "the credentials are for account {caller}, not {}; {hint}",
-                self.account
-            ),
+            text: format!("the credentials are for account {caller}, not {}; {hint}", self.account),
         })
     }
 }
 
 async fn caller(sts: &aws_sdk_sts::Client) -> Result<String, AwsError> {
     const OPERATION: &str = "sts:GetCallerIdentity";
-    let answer = sts
-        .get_caller_identity()
-        .send()
-        .await
-        .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-    answer
-        .account()
-        .map(str::to_owned)
-        .ok_or_else(|| AwsError::build(OPERATION, &"the answer names no account"))
+    let answer = sts.get_caller_identity().send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+    answer.account().map(str::to_owned).ok_or_else(|| AwsError::build(OPERATION, &"the answer names no account"))
 }

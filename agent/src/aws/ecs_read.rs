@@ -3,9 +3,7 @@
 use super::{AwsError, Clients, Remedy, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
-use lockstep_core::observed::{
-    History, LiveDeployment, LiveService, PastDeployment, Reading, Revision, Tags,
-};
+use lockstep_core::observed::{LiveDeployment, LiveService, Reading, Revision, ServiceRevision, Tags};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -16,29 +14,31 @@ const CONCURRENT: usize = 4;
 /// How far back the deployment history is read: one page.
 const HISTORY: i32 = 20;
 
+/// A service deployment as ListServiceDeployments shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// Its ARN.
+    pub arn: String,
+    /// The ARN of the service revision that it was to bring.
+    pub target: String,
+    /// Its status, as ECS writes it.
+    pub status: String,
+    /// ECS's words on the status.
+    pub reason: String,
+}
+
 impl Clients {
     /// DescribeServices with tags, ten names a call. Every name is in the answer.
-    pub async fn services(
-        &self,
-        cluster: &str,
-        names: &[String],
-    ) -> BTreeMap<String, Reading<LiveService>> {
+    pub async fn services(&self, cluster: &str, names: &[String]) -> BTreeMap<String, Reading<LiveService>> {
         let mut batches = Vec::new();
         for batch in names.chunks(BATCH) {
             batches.push(self.services_batch(cluster, batch));
         }
-        let answers: Vec<_> = stream::iter(batches)
-            .buffer_unordered(CONCURRENT)
-            .collect()
-            .await;
+        let answers: Vec<_> = stream::iter(batches).buffer_unordered(CONCURRENT).collect().await;
         answers.into_iter().flatten().collect()
     }
 
-    async fn services_batch(
-        &self,
-        cluster: &str,
-        batch: &[String],
-    ) -> Vec<(String, Reading<LiveService>)> {
+    async fn services_batch(&self, cluster: &str, batch: &[String]) -> Vec<(String, Reading<LiveService>)> {
         const OPERATION: &str = "ecs:DescribeServices";
         self.pace.acquire(Group::ServiceRead).await;
         let answer = self
@@ -62,35 +62,23 @@ impl Clients {
                     }
                     _ => error.to_string(),
                 };
-                return batch
-                    .iter()
-                    .map(|name| (name.clone(), Reading::Failed(text.clone())))
-                    .collect();
+                return batch.iter().map(|name| (name.clone(), Reading::Failed(text.clone()))).collect();
             }
         };
         batch
             .iter()
             .map(|name| {
-                let found = answer
-                    .services()
-                    .iter()
-                    .find(|service| service.service_name() == Some(name));
+                let found = answer.services().iter().find(|service| service.service_name() == Some(name));
                 let reading = match found {
                     Some(service) => Reading::Found(live_service(service)),
                     None => {
                         let failure = answer.failures().iter().find(|failure| {
-                            failure.arn().is_some_and(|arn| {
-                                arn == name || arn.ends_with(&format!("/{name}"))
-                            })
+                            failure.arn().is_some_and(|arn| arn == name || arn.ends_with(&format!("/{name}")))
                         });
                         match failure.and_then(|failure| failure.reason()) {
                             Some("MISSING") => Reading::Missing,
-                            Some(reason) => {
-                                Reading::Failed(format!("{OPERATION} answers {reason} for {name}"))
-                            }
-                            None => Reading::Failed(format!(
-                                "{OPERATION} leaves {name} out of its answer"
-                            )),
+                            Some(reason) => Reading::Failed(format!("{OPERATION} answers {reason} for {name}")),
+                            None => Reading::Failed(format!("{OPERATION} leaves {name} out of its answer")),
                         }
                     }
                 };
@@ -118,121 +106,74 @@ impl Clients {
             Err(error) => {
                 let error = AwsError::from_sdk(OPERATION, &error);
                 // A family without an ACTIVE revision is a client error, like a family that never was.
-                if error.remedy == Remedy::Refused {
-                    Reading::Missing
-                } else {
-                    Reading::Failed(error.to_string())
-                }
+                if error.remedy == Remedy::Refused { Reading::Missing } else { Reading::Failed(error.to_string()) }
             }
         }
     }
 
-    /// The newest service deployments with what they were to bring. `known` answers revisions that are known already.
-    pub async fn history(
-        &self,
-        cluster: &str,
-        service: &str,
-        known: &(dyn Fn(&str) -> Option<Revision> + Send + Sync),
-    ) -> Reading<History> {
+    /// The newest service deployments of a service, newest first; none where the endpoint has no such operation.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn past_deployments(&self, cluster: &str, service: &str) -> Result<Option<Vec<Brief>>, AwsError> {
         if self.no_history.load(Ordering::Relaxed) {
-            return Reading::Found(History::Unsupported);
+            return Ok(None);
         }
-        match self.read_history(cluster, service, known).await {
-            Ok(past) => Reading::Found(History::Known(past)),
+        self.pace.acquire(Group::ServiceDeployment).await;
+        let answer =
+            self.ecs.list_service_deployments().cluster(cluster).service(service).max_results(HISTORY).send().await;
+        let answer = match answer.map_err(|error| AwsError::from_sdk("ecs:ListServiceDeployments", &error)) {
+            Ok(answer) => answer,
             Err(error) if error.remedy == Remedy::Unsupported => {
                 self.no_history.store(true, Ordering::Relaxed);
-                Reading::Found(History::Unsupported)
+                return Ok(None);
             }
-            Err(error) if error.remedy == Remedy::NotFound => Reading::Missing,
-            Err(error) => Reading::Failed(error.to_string()),
-        }
+            Err(error) => return Err(error),
+        };
+        let mut briefs: Vec<&sdk::ServiceDeploymentBrief> = answer.service_deployments().iter().collect();
+        briefs.sort_by_key(|brief| std::cmp::Reverse(brief.created_at().map(|at| at.as_nanos())));
+        Ok(Some(
+            briefs
+                .into_iter()
+                .map(|brief| Brief {
+                    arn: brief.service_deployment_arn().unwrap_or_default().to_owned(),
+                    target: brief.target_service_revision_arn().unwrap_or_default().to_owned(),
+                    status: brief.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+                    reason: brief.status_reason().unwrap_or_default().to_owned(),
+                })
+                .collect(),
+        ))
     }
 
-    async fn read_history(
-        &self,
-        cluster: &str,
-        service: &str,
-        known: &(dyn Fn(&str) -> Option<Revision> + Send + Sync),
-    ) -> Result<Vec<PastDeployment>, AwsError> {
-        self.pace.acquire(Group::ServiceDeployment).await;
-        let listed = self
-            .ecs
-            .list_service_deployments()
-            .cluster(cluster)
-            .service(service)
-            .max_results(HISTORY)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk("ecs:ListServiceDeployments", &error))?;
-        let mut briefs: Vec<&sdk::ServiceDeploymentBrief> =
-            listed.service_deployments().iter().collect();
-        briefs.sort_by_key(|brief| std::cmp::Reverse(brief.created_at().map(|at| at.as_nanos())));
-        if briefs.is_empty() {
-            return Ok(Vec::new());
+    /// Service revisions by ARN: immutable, so that each is read once.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn service_revisions(&self, arns: &[String]) -> Result<Vec<ServiceRevision>, AwsError> {
+        let mut found = Vec::new();
+        for batch in arns.chunks(20) {
+            self.pace.acquire(Group::ServiceRevision).await;
+            let answer = self
+                .ecs
+                .describe_service_revisions()
+                .set_service_revision_arns(Some(batch.to_vec()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeServiceRevisions", &error))?;
+            found.extend(answer.service_revisions().iter().map(|revision| ServiceRevision {
+                arn: revision.service_revision_arn().unwrap_or_default().to_owned(),
+                task_definition: revision.task_definition().unwrap_or_default().to_owned(),
+                members: to_json(&generated::service_members_of_revision(revision)),
+            }));
         }
-        let targets: Vec<String> = briefs
-            .iter()
-            .filter_map(|brief| brief.target_service_revision_arn().map(str::to_owned))
-            .collect();
-        self.pace.acquire(Group::ServiceRevision).await;
-        let described = self
-            .ecs
-            .describe_service_revisions()
-            .set_service_revision_arns(Some(targets))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk("ecs:DescribeServiceRevisions", &error))?;
-        let mut past = Vec::new();
-        for brief in briefs {
-            let target = brief.target_service_revision_arn();
-            let Some(target) = described
-                .service_revisions()
-                .iter()
-                .find(|revision| revision.service_revision_arn() == target)
-            else {
-                continue;
-            };
-            let arn = target.task_definition().unwrap_or_default();
-            let revision = match known(arn) {
-                Some(revision) => revision,
-                None => match self.revision(arn).await {
-                    Reading::Found(revision) => revision,
-                    Reading::Failed(text) => {
-                        let remedy = Remedy::Unreachable;
-                        return Err(AwsError {
-                            operation: "ecs:DescribeTaskDefinition",
-                            remedy,
-                            text,
-                        });
-                    }
-                    _ => continue,
-                },
-            };
-            past.push(PastDeployment {
-                arn: brief
-                    .service_deployment_arn()
-                    .unwrap_or_default()
-                    .to_owned(),
-                status: brief
-                    .status()
-                    .map(|status| status.as_str().to_owned())
-                    .unwrap_or_default(),
-                reason: brief.status_reason().unwrap_or_default().to_owned(),
-                service: to_json(&generated::service_members_of_revision(target)),
-                revision,
-            });
-        }
-        Ok(past)
+        Ok(found)
     }
 
     /// The status and reason of service deployments, by ARN.
     ///
     /// # Errors
     /// As the calls fail.
-    pub async fn deployments(
-        &self,
-        arns: &[String],
-    ) -> Result<BTreeMap<String, (String, String)>, AwsError> {
+    pub async fn deployments(&self, arns: &[String]) -> Result<BTreeMap<String, (String, String)>, AwsError> {
         const OPERATION: &str = "ecs:DescribeServiceDeployments";
         let mut result = BTreeMap::new();
         for batch in arns.chunks(20) {
@@ -245,15 +186,9 @@ impl Clients {
                 .await
                 .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
             for deployment in answer.service_deployments() {
-                let status = deployment
-                    .status()
-                    .map(|status| status.as_str().to_owned())
-                    .unwrap_or_default();
+                let status = deployment.status().map(|status| status.as_str().to_owned()).unwrap_or_default();
                 let reason = deployment.status_reason().unwrap_or_default().to_owned();
-                let arn = deployment
-                    .service_deployment_arn()
-                    .unwrap_or_default()
-                    .to_owned();
+                let arn = deployment.service_deployment_arn().unwrap_or_default().to_owned();
                 result.insert(arn, (status, reason));
             }
         }
@@ -280,12 +215,7 @@ impl Clients {
 
     /// Why tasks of a revision stopped, in short: the container, its exit code and reason, and ECS's words. ECS forgets
     /// stopped tasks after about an hour; then the latest events are all there is.
-    pub async fn failure_cause(
-        &self,
-        cluster: &str,
-        service: &str,
-        revision: &str,
-    ) -> Option<String> {
+    pub async fn failure_cause(&self, cluster: &str, service: &str, revision: &str) -> Option<String> {
         self.pace.acquire(Group::ClusterResourceRead).await;
         let listed = self
             .ecs
@@ -313,10 +243,7 @@ impl Clients {
             .iter()
             .filter(|task| task.task_definition_arn() == Some(revision))
             .filter(|task| {
-                !matches!(
-                    task.stop_code(),
-                    Some(sdk::TaskStopCode::ServiceSchedulerInitiated)
-                ) || is_unhealthy(task)
+                !matches!(task.stop_code(), Some(sdk::TaskStopCode::ServiceSchedulerInitiated)) || is_unhealthy(task)
             })
             .collect();
         stopped.sort_by_key(|task| task.created_at().map(|at| at.as_nanos()));
@@ -326,24 +253,21 @@ impl Clients {
 
 /// A task that the scheduler stopped for failing its checks, rather than to replace it.
 fn is_unhealthy(task: &sdk::Task) -> bool {
-    task.stopped_reason()
-        .is_some_and(|reason| reason.contains("health checks"))
+    task.stopped_reason().is_some_and(|reason| reason.contains("health checks"))
 }
 
 fn cause(task: &sdk::Task) -> String {
-    let failed = task.containers().iter().find(|container| {
-        container.exit_code().is_some_and(|code| code != 0) || container.reason().is_some()
-    });
+    let failed = task
+        .containers()
+        .iter()
+        .find(|container| container.exit_code().is_some_and(|code| code != 0) || container.reason().is_some());
     let mut parts = Vec::new();
     if let Some(container) = failed {
         let mut part = format!("container {}", container.name().unwrap_or_default());
         if let Some(code) = container.exit_code() {
             part = format!("{part} exited with code {code}");
         }
-        if let Some(reason) = container
-            .reason()
-            .filter(|reason| task.stopped_reason() != Some(*reason))
-        {
+        if let Some(reason) = container.reason().filter(|reason| task.stopped_reason() != Some(*reason)) {
             part = format!("{part} ({reason})");
         }
         parts.push(part);
@@ -356,10 +280,7 @@ fn cause(task: &sdk::Task) -> String {
 
 fn live_service(service: &sdk::Service) -> LiveService {
     let mut definition = generated::service_from_sdk(service);
-    let primary = service
-        .deployments()
-        .iter()
-        .find(|deployment| deployment.status() == Some("PRIMARY"));
+    let primary = service.deployments().iter().find(|deployment| deployment.status() == Some("PRIMARY"));
     if let Some(primary) = primary {
         let members = generated::service_members_of_deployment(primary);
         definition.service_connect_configuration = members.service_connect_configuration;
@@ -376,20 +297,13 @@ fn live_service(service: &sdk::Service) -> LiveService {
             .deployment_controller()
             .map(|controller| controller.r#type().as_str().to_owned())
             .unwrap_or_default(),
-        managed_by_ecs: service
-            .resource_management_type()
-            .is_some_and(|kind| kind.as_str() == "ECS"),
+        managed_by_ecs: service.resource_management_type().is_some_and(|kind| kind.as_str() == "ECS"),
         desired: service.desired_count().into(),
         running: service.running_count().into(),
         pending: service.pending_count().into(),
         deployments: service.deployments().iter().map(live_deployment).collect(),
         current_deployment: service.current_service_deployment().map(str::to_owned),
-        events: service
-            .events()
-            .iter()
-            .take(20)
-            .filter_map(|event| event.message().map(str::to_owned))
-            .collect(),
+        events: service.events().iter().take(20).filter_map(|event| event.message().map(str::to_owned)).collect(),
     }
 }
 
@@ -397,14 +311,8 @@ fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
     LiveDeployment {
         id: deployment.id().unwrap_or_default().to_owned(),
         status: deployment.status().unwrap_or_default().to_owned(),
-        rollout: deployment
-            .rollout_state()
-            .map(|state| state.as_str().to_owned())
-            .unwrap_or_default(),
-        reason: deployment
-            .rollout_state_reason()
-            .unwrap_or_default()
-            .to_owned(),
+        rollout: deployment.rollout_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        reason: deployment.rollout_state_reason().unwrap_or_default().to_owned(),
         task_definition: deployment.task_definition().unwrap_or_default().to_owned(),
         desired: deployment.desired_count().into(),
         running: deployment.running_count().into(),
@@ -415,27 +323,15 @@ fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
 
 fn revision(definition: &sdk::TaskDefinition, tag_list: &[sdk::Tag]) -> Revision {
     Revision {
-        arn: definition
-            .task_definition_arn()
-            .unwrap_or_default()
-            .to_owned(),
+        arn: definition.task_definition_arn().unwrap_or_default().to_owned(),
         definition: to_json(&generated::task_definition_from_sdk(definition)),
         tags: tags(tag_list),
-        active: definition
-            .status()
-            .is_none_or(|status| *status == sdk::TaskDefinitionStatus::Active),
+        active: definition.status().is_none_or(|status| *status == sdk::TaskDefinitionStatus::Active),
     }
 }
 
 fn tags(tags: &[sdk::Tag]) -> Tags {
-    tags.iter()
-        .filter_map(|tag| {
-            Some((
-                tag.key()?.to_owned(),
-                tag.value().unwrap_or_default().to_owned(),
-            ))
-        })
-        .collect()
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
 }
 
 fn to_json(value: &impl serde::Serialize) -> Value {

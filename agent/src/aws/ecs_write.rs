@@ -23,15 +23,11 @@ impl Clients {
     pub async fn register(&self, definition: &Value, tags: &Tags) -> Result<String, AwsError> {
         const OPERATION: &str = "ecs:RegisterTaskDefinition";
         let definition: ecs::TaskDefinition = typed(OPERATION, definition)?;
-        let request =
-            generated::register_task_definition(self.ecs.register_task_definition(), &definition)
-                .map_err(|error| AwsError::build(OPERATION, &error))?;
+        let request = generated::register_task_definition(self.ecs.register_task_definition(), &definition)
+            .map_err(|error| AwsError::build(OPERATION, &error))?;
         self.pace.acquire(Group::TaskDefinitionModify).await;
-        let answer = request
-            .set_tags(some_tags(tags))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+        let answer =
+            request.set_tags(some_tags(tags)).send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         answer
             .task_definition()
             .and_then(|definition| definition.task_definition_arn())
@@ -119,17 +115,12 @@ fn written(service: Option<&sdk::Service>) -> Written {
     })
 }
 
-fn typed<T: serde::de::DeserializeOwned>(
-    operation: &'static str,
-    value: &Value,
-) -> Result<T, AwsError> {
+fn typed<T: serde::de::DeserializeOwned>(operation: &'static str, value: &Value) -> Result<T, AwsError> {
     serde_json::from_value(value.clone()).map_err(|error| AwsError::build(operation, &error))
 }
 
 fn some_tags(tags: &Tags) -> Option<Vec<sdk::Tag>> {
-    let list: Vec<sdk::Tag> = tags
-        .iter()
-        .map(|(key, value)| sdk::Tag::builder().key(key).value(value).build())
-        .collect();
+    let list: Vec<sdk::Tag> =
+        tags.iter().map(|(key, value)| sdk::Tag::builder().key(key).value(value).build()).collect();
     (!list.is_empty()).then_some(list)
 }

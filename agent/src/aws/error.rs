@@ -47,11 +47,8 @@ impl AwsError {
                 let code = service.err().code().unwrap_or_default();
                 let message = service.err().message().unwrap_or_default();
                 let status = service.raw().status().as_u16();
-                let remedy = if status >= 500 && !is_json(service.raw()) {
-                    Remedy::Unsupported
-                } else {
-                    by_code(code, status)
-                };
+                let remedy =
+                    if status >= 500 && !is_json(service.raw()) { Remedy::Unsupported } else { by_code(code, status) };
                 let text = match (code, message) {
                     ("", "") => format!("HTTP {status}"),
                     (code, "") => code.to_owned(),
@@ -62,68 +59,40 @@ impl AwsError {
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
-                let remedy = if is_json(response.raw()) {
-                    Remedy::Unreachable
-                } else {
-                    Remedy::Unsupported
-                };
-                (
-                    remedy,
-                    format!("HTTP {status} with an answer that is not AWS's"),
-                )
+                let remedy = if is_json(response.raw()) { Remedy::Unreachable } else { Remedy::Unsupported };
+                (remedy, format!("HTTP {status} with an answer that is not AWS's"))
             }
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => (
-                Remedy::Unreachable,
-                one_line(&DisplayErrorContext(error).to_string()),
-            ),
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
+                (Remedy::Unreachable, one_line(&DisplayErrorContext(error).to_string()))
+            }
             other => {
                 let text = one_line(&DisplayErrorContext(other).to_string());
                 let lower = text.to_lowercase();
-                let remedy = if lower.contains("credential") {
-                    Remedy::Credentials
-                } else {
-                    Remedy::Refused
-                };
+                let remedy = if lower.contains("credential") { Remedy::Credentials } else { Remedy::Refused };
                 (remedy, text)
             }
         };
         let remedy = match remedy {
-            Remedy::Unreachable if text.to_lowercase().contains("credentials") => {
-                Remedy::Credentials
-            }
+            Remedy::Unreachable if text.to_lowercase().contains("credentials") => Remedy::Credentials,
             remedy => remedy,
         };
-        Self {
-            operation,
-            remedy,
-            text,
-        }
+        Self { operation, remedy, text }
     }
 
     /// A request that could not be built.
     pub(crate) fn build(operation: &'static str, error: &impl std::fmt::Display) -> Self {
-        Self {
-            operation,
-            remedy: Remedy::Refused,
-            text: error.to_string(),
-        }
+        Self { operation, remedy: Remedy::Refused, text: error.to_string() }
     }
 }
 
 /// An answer that is not JSON comes from something that is not AWS, or from an emulator without the operation.
 fn is_json(response: &HttpResponse) -> bool {
-    response
-        .body()
-        .bytes()
-        .is_none_or(|body| matches!(body.first(), Some(b'{') | None))
+    response.body().bytes().is_none_or(|body| matches!(body.first(), Some(b'{') | None))
 }
 
 fn by_code(code: &str, status: u16) -> Remedy {
     match code {
-        "ThrottlingException"
-        | "Throttling"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded" => Remedy::Throttled,
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => Remedy::Throttled,
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Remedy::Denied,
         "ExpiredTokenException"
         | "ExpiredToken"
@@ -140,9 +109,7 @@ fn by_code(code: &str, status: u16) -> Remedy {
         | "ParameterNotFound"
         | "ResourceNotFoundException"
         | "NamespaceNotFoundException" => Remedy::NotFound,
-        "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => {
-            Remedy::Unsupported
-        }
+        "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => Remedy::Unsupported,
         _ if status >= 500 => Remedy::Unreachable,
         _ => Remedy::Refused,
     }

@@ -6,15 +6,8 @@
 //! of an enumeration that nobody here knows passes through. A member that the SDK lacks is left
 //! out; `in_sdk` in the tables of the shapes says which.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "one conversion in each direction for every shape, needed today or not"
-)]
-#![allow(
-    deprecated,
-    reason = "a member that ECS retired may still stand in a manifest or in an answer"
-)]
+#![allow(dead_code, unused_imports, reason = "one conversion in each direction for every shape, needed today or not")]
+#![allow(deprecated, reason = "a member that ECS retired may still stand in a manifest or in an answer")]
 
 mod service;
 mod task_definition;
@@ -32,9 +25,7 @@ fn list_to_sdk<A, B>(
     items: Option<&[A]>,
     convert: impl Fn(&A) -> Result<B, BuildError>,
 ) -> Result<Option<Vec<B>>, BuildError> {
-    items
-        .map(|items| items.iter().map(convert).collect())
-        .transpose()
+    items.map(|items| items.iter().map(convert).collect()).transpose()
 }
 
 /// Of a list that the SDK holds without an `Option`, where empty and absent are the same.
@@ -43,17 +34,12 @@ fn required_list_from_sdk<A, B>(items: &[A], convert: impl Fn(&A) -> B) -> Optio
 }
 
 fn map_to_sdk(map: &IndexMap<String, String>) -> HashMap<String, String> {
-    map.iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Sorted by key, because the SDK's map has no order and an answer must read the same every time.
 fn map_from_sdk(map: &HashMap<String, String>) -> IndexMap<String, String> {
-    let mut sorted: IndexMap<_, _> = map
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+    let mut sorted: IndexMap<_, _> = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     sorted.sort_unstable_keys();
     sorted
 }
@@ -64,15 +50,10 @@ fn document_to_sdk(value: &serde_json::Value) -> Document {
         serde_json::Value::Bool(value) => Document::Bool(*value),
         serde_json::Value::Number(number) => Document::Number(number_to_sdk(number)),
         serde_json::Value::String(text) => Document::String(text.clone()),
-        serde_json::Value::Array(items) => {
-            Document::Array(items.iter().map(document_to_sdk).collect())
+        serde_json::Value::Array(items) => Document::Array(items.iter().map(document_to_sdk).collect()),
+        serde_json::Value::Object(members) => {
+            Document::Object(members.iter().map(|(key, value)| (key.clone(), document_to_sdk(value))).collect())
         }
-        serde_json::Value::Object(members) => Document::Object(
-            members
-                .iter()
-                .map(|(key, value)| (key.clone(), document_to_sdk(value)))
-                .collect(),
-        ),
     }
 }
 
@@ -82,11 +63,7 @@ fn number_to_sdk(number: &serde_json::Number) -> Number {
     } else if let Some(value) = number.as_i64() {
         Number::NegInt(value)
     } else {
-        Number::Float(
-            number
-                .as_f64()
-                .expect("because a JSON number is one of the three"),
-        )
+        Number::Float(number.as_f64().expect("because a JSON number is one of the three"))
     }
 }
 
@@ -102,10 +79,7 @@ fn document_from_sdk(document: &Document) -> serde_json::Value {
         Document::Object(members) => {
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_unstable_by_key(|(key, _)| *key);
-            sorted
-                .into_iter()
-                .map(|(key, value)| (key.clone(), document_from_sdk(value)))
-                .collect()
+            sorted.into_iter().map(|(key, value)| (key.clone(), document_from_sdk(value))).collect()
         }
     }
 }

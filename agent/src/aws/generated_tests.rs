@@ -121,27 +121,14 @@ nested_shapes! {
 fn a_task_definition_survives_the_way_to_the_sdk_and_back() {
     let table = &shapes::REGISTER_TASK_DEFINITION;
     let filled = Sampler::default().structure(table);
-    let builder =
-        generated::register_task_definition(client().register_task_definition(), &typed(&filled))
-            .expect("because every required member is there");
-    let input = builder
-        .as_input()
-        .clone()
-        .build()
-        .expect("because an input has no required fields");
+    let builder = generated::register_task_definition(client().register_task_definition(), &typed(&filled))
+        .expect("because every required member is there");
+    let input = builder.as_input().clone().build().expect("because an input has no required fields");
 
     let mut expected: ecs::TaskDefinition = typed(&without_what_the_sdk_lacks(filled, table));
-    let tags = input
-        .tags
-        .iter()
-        .flatten()
-        .map(generated::tag_from_sdk)
-        .collect();
+    let tags = input.tags.iter().flatten().map(generated::tag_from_sdk).collect();
     assert_eq!(Some(tags), expected.tags.take());
-    assert_eq!(
-        generated::task_definition_from_sdk(&registered(input)),
-        expected
-    );
+    assert_eq!(generated::task_definition_from_sdk(&registered(input)), expected);
 }
 
 #[test]
@@ -181,10 +168,7 @@ fn a_service_revision_holds_what_starts_a_deployment() {
         monitoring: filled.monitoring,
         ..ecs::Service::default()
     };
-    assert_eq!(
-        generated::service_members_of_revision(&revision(&input)),
-        expected
-    );
+    assert_eq!(generated::service_members_of_revision(&revision(&input)), expected);
 }
 
 #[test]
@@ -214,10 +198,7 @@ fn a_deployment_holds_what_it_runs() {
         vpc_lattice_configurations: filled.vpc_lattice_configurations,
         ..ecs::Service::default()
     };
-    assert_eq!(
-        generated::service_members_of_deployment(&deployment),
-        expected
-    );
+    assert_eq!(generated::service_members_of_deployment(&deployment), expected);
 }
 
 #[test]
@@ -253,19 +234,13 @@ fn an_update_carries_every_member_that_it_may() {
     assert_eq!(sent, expected);
     // `service` names the target and `forceNewDeployment` is an order: neither is a service's member.
     let of_a_service = |name: &&str| shapes::CREATE_SERVICE.member(name).is_some();
-    let not_of_a_service: Vec<_> = shapes::UPDATE_SERVICE_MEMBERS
-        .iter()
-        .filter(|name| !of_a_service(name))
-        .collect();
+    let not_of_a_service: Vec<_> = shapes::UPDATE_SERVICE_MEMBERS.iter().filter(|name| !of_a_service(name)).collect();
     assert_eq!(not_of_a_service, [&"service", &"forceNewDeployment"]);
 }
 
 #[test]
 fn an_empty_list_is_sent_and_an_absent_one_is_not() {
-    let sent = update(&ecs::Service {
-        load_balancers: Some(vec![]),
-        ..ecs::Service::default()
-    });
+    let sent = update(&ecs::Service { load_balancers: Some(vec![]), ..ecs::Service::default() });
 
     assert_eq!(sent.load_balancers, Some(vec![]));
     assert_eq!(sent.service_registries, None);
@@ -274,8 +249,7 @@ fn an_empty_list_is_sent_and_an_absent_one_is_not() {
 #[test]
 fn what_a_service_leaves_out_stays_as_the_builder_has_it() {
     let builder = client().update_service().cluster("kept");
-    let builder = generated::update_service(builder, &ecs::Service::default())
-        .expect("because nothing is converted");
+    let builder = generated::update_service(builder, &ecs::Service::default()).expect("because nothing is converted");
 
     assert_eq!(builder.get_cluster().as_deref(), Some("kept"));
 }
@@ -287,8 +261,7 @@ fn an_unknown_value_of_an_enumeration_passes_through() {
         lifecycle_stages: Some(vec!["NEXT_WEEK".to_string()]),
         ..ecs::DeploymentLifecycleHook::default()
     };
-    let sent =
-        generated::deployment_lifecycle_hook_to_sdk(&hook).expect("because nothing is required");
+    let sent = generated::deployment_lifecycle_hook_to_sdk(&hook).expect("because nothing is required");
 
     assert_eq!(generated::deployment_lifecycle_hook_from_sdk(&sent), hook);
 }
@@ -301,30 +274,20 @@ fn a_text_that_only_the_sdk_requires_is_absent_when_empty() {
         .build()
         .expect("because both are there");
 
-    assert_eq!(
-        generated::resource_requirement_from_sdk(&answered).value,
-        None
-    );
+    assert_eq!(generated::resource_requirement_from_sdk(&answered).value, None);
 }
 
 #[test]
 fn a_missing_required_member_is_an_error() {
-    let secret = ecs::Secret {
-        name: Some("KEY".to_string()),
-        ..ecs::Secret::default()
-    };
+    let secret = ecs::Secret { name: Some("KEY".to_string()), ..ecs::Secret::default() };
     let error = generated::secret_to_sdk(&secret).expect_err("because valueFrom is required");
     assert!(error.to_string().contains("value_from"), "{error}");
 
-    generated::sharing_strategy_to_sdk(&ecs::SharingStrategy::default())
-        .expect_err("because a union needs a member");
+    generated::sharing_strategy_to_sdk(&ecs::SharingStrategy::default()).expect_err("because a union needs a member");
 }
 
-fn round_trip<E, S>(
-    table: &Structure,
-    to_sdk: fn(&E) -> Result<S, BuildError>,
-    from_sdk: fn(&S) -> E,
-) where
+fn round_trip<E, S>(table: &Structure, to_sdk: fn(&E) -> Result<S, BuildError>, from_sdk: fn(&S) -> E)
+where
     E: DeserializeOwned + PartialEq + Debug,
 {
     let filled = Sampler::default().structure(table);
@@ -339,29 +302,18 @@ fn created() -> (ecs::Service, CreateServiceInput) {
     let filled = Sampler::default().structure(table);
     let builder = generated::create_service(client().create_service(), &typed(&filled))
         .expect("because every required member is there");
-    let input = builder
-        .as_input()
-        .clone()
-        .build()
-        .expect("because an input has no required fields");
+    let input = builder.as_input().clone().build().expect("because an input has no required fields");
     (typed(&without_what_the_sdk_lacks(filled, table)), input)
 }
 
 fn update(service: &ecs::Service) -> UpdateServiceInput {
-    let builder = generated::update_service(client().update_service(), service)
-        .expect("because every required member is there");
-    builder
-        .as_input()
-        .clone()
-        .build()
-        .expect("because an input has no required fields")
+    let builder =
+        generated::update_service(client().update_service(), service).expect("because every required member is there");
+    builder.as_input().clone().build().expect("because an input has no required fields")
 }
 
 /// What ECS answers of a task definition that was registered so.
-#[expect(
-    deprecated,
-    reason = "inferenceAccelerators may still stand in a task definition"
-)]
+#[expect(deprecated, reason = "inferenceAccelerators may still stand in a task definition")]
 fn registered(input: RegisterTaskDefinitionInput) -> sdk::TaskDefinition {
     sdk::TaskDefinition::builder()
         .set_family(input.family)
@@ -433,30 +385,20 @@ fn revision(input: &CreateServiceInput) -> sdk::ServiceRevision {
 
 /// A client is needed to hold a request, which is never sent.
 fn client() -> Client {
-    Client::from_conf(
-        aws_sdk_ecs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .build(),
-    )
+    Client::from_conf(aws_sdk_ecs::Config::builder().behavior_version(BehaviorVersion::latest()).build())
 }
 
 fn typed<T: DeserializeOwned>(value: &Value) -> T {
-    serde_json::from_value(value.clone())
-        .expect("because the tables and the types are of one model")
+    serde_json::from_value(value.clone()).expect("because the tables and the types are of one model")
 }
 
 fn without_what_the_sdk_lacks(value: Value, table: &Structure) -> Value {
     match value {
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| without_what_the_sdk_lacks(item, table))
-            .collect(),
+        Value::Array(items) => items.into_iter().map(|item| without_what_the_sdk_lacks(item, table)).collect(),
         Value::Object(members) => {
             let mut kept = Map::new();
             for (name, value) in members {
-                let member = table
-                    .member(&name)
-                    .expect("because the value was made from the table");
+                let member = table.member(&name).expect("because the value was made from the table");
                 if member.in_sdk {
                     let value = match member.kind.structure() {
                         Some(inner) => without_what_the_sdk_lacks(value, inner),
@@ -489,10 +431,7 @@ struct Sampler {
 
 impl Sampler {
     fn structure(&mut self, table: &Structure) -> Value {
-        let members = table
-            .members
-            .iter()
-            .map(|member| (member.name.to_string(), self.value(&member.kind)));
+        let members = table.members.iter().map(|member| (member.name.to_string(), self.value(&member.kind)));
         Value::Object(members.collect())
     }
 
@@ -502,8 +441,7 @@ impl Sampler {
         match kind {
             Kind::String => json!(format!("text {sample}")),
             Kind::Enum(values) => {
-                let choice =
-                    usize::try_from(sample).expect("because samples are counted up") % values.len();
+                let choice = usize::try_from(sample).expect("because samples are counted up") % values.len();
                 json!(values[choice])
             }
             Kind::Integer => json!(sample),

@@ -35,9 +35,7 @@ fn documented(group: Group) -> (f64, f64) {
     match group {
         Group::ServiceModify => (50.0, 5.0),
         Group::ServiceRead | Group::ClusterResourceRead => (100.0, 20.0),
-        Group::ServiceDeployment | Group::ServiceRevision | Group::TaskDefinitionRead => {
-            (50.0, 20.0)
-        }
+        Group::ServiceDeployment | Group::ServiceRevision | Group::TaskDefinitionRead => (50.0, 20.0),
         Group::TaskDefinitionModify => (20.0, 1.0),
         Group::TagModify => (20.0, 10.0),
         Group::Parameters => (40.0, 40.0),
@@ -71,17 +69,9 @@ impl Pace {
     /// Full buckets, at a share (0 to 1) of the documented rates.
     pub fn new(share: f64) -> Self {
         let now = Instant::now();
-        let buckets = GROUPS
-            .iter()
-            .map(|group| Bucket {
-                tokens: (documented(*group).0 * share).max(1.0),
-                at: now,
-            })
-            .collect();
-        Self {
-            share,
-            buckets: Mutex::new(buckets),
-        }
+        let buckets =
+            GROUPS.iter().map(|group| Bucket { tokens: (documented(*group).0 * share).max(1.0), at: now }).collect();
+        Self { share, buckets: Mutex::new(buckets) }
     }
 
     /// Waits for a token of the group.
@@ -98,10 +88,7 @@ impl Pace {
     fn take(&self, group: Group, now: Instant) -> Option<Duration> {
         let (burst, refill) = documented(group);
         let (burst, refill) = ((burst * self.share).max(1.0), refill * self.share);
-        let index = GROUPS
-            .iter()
-            .position(|other| *other == group)
-            .unwrap_or_default();
+        let index = GROUPS.iter().position(|other| *other == group).unwrap_or_default();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = &mut buckets[index];
         let elapsed = now.saturating_duration_since(bucket.at).as_secs_f64();
@@ -111,9 +98,7 @@ impl Pace {
             bucket.tokens -= 1.0;
             return None;
         }
-        Some(Duration::from_secs_f64(
-            ((1.0 - bucket.tokens) / refill).max(0.001),
-        ))
+        Some(Duration::from_secs_f64(((1.0 - bucket.tokens) / refill).max(0.001)))
     }
 }
 
@@ -125,20 +110,11 @@ mod tests {
     fn a_bucket_gives_its_burst_and_then_its_refill() {
         let pace = Pace::new(0.5);
         let start = Instant::now();
-        let burst = (0..100)
-            .take_while(|_| pace.take(Group::ServiceModify, start).is_none())
-            .count();
+        let burst = (0..100).take_while(|_| pace.take(Group::ServiceModify, start).is_none()).count();
         assert_eq!(burst, 25);
         let wait = pace.take(Group::ServiceModify, start).unwrap();
         assert!((wait.as_secs_f64() - 0.4).abs() < 0.01, "{wait:?}");
-        assert_eq!(
-            pace.take(Group::ServiceModify, start + Duration::from_millis(401)),
-            None
-        );
-        assert_eq!(
-            pace.take(Group::ServiceRead, start),
-            None,
-            "groups do not share"
-        );
+        assert_eq!(pace.take(Group::ServiceModify, start + Duration::from_millis(401)), None);
+        assert_eq!(pace.take(Group::ServiceRead, start), None, "groups do not share");
     }
 }

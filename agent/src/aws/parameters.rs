@@ -14,10 +14,8 @@ impl Clients {
     /// Throttling, network, credentials: nothing is concluded from those.
     pub async fn parameters(&self, references: &[Reference]) -> Result<Parameters, AwsError> {
         let mut result = Parameters::new();
-        let ssm: Vec<&Reference> = references
-            .iter()
-            .filter(|reference| matches!(reference, Reference::Ssm { .. }))
-            .collect();
+        let ssm: Vec<&Reference> =
+            references.iter().filter(|reference| matches!(reference, Reference::Ssm { .. })).collect();
         for batch in ssm.chunks(BATCH) {
             self.read_batch(batch, &mut result).await?;
         }
@@ -29,22 +27,11 @@ impl Clients {
         Ok(result)
     }
 
-    async fn read_batch(
-        &self,
-        batch: &[&Reference],
-        result: &mut Parameters,
-    ) -> Result<(), AwsError> {
+    async fn read_batch(&self, batch: &[&Reference], result: &mut Parameters) -> Result<(), AwsError> {
         const OPERATION: &str = "ssm:GetParameters";
         self.pace.acquire(Group::Parameters).await;
         let names = batch.iter().map(|reference| selector(reference)).collect();
-        let answer = match self
-            .ssm
-            .get_parameters()
-            .set_names(Some(names))
-            .with_decryption(false)
-            .send()
-            .await
-        {
+        let answer = match self.ssm.get_parameters().set_names(Some(names)).with_decryption(false).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let error = AwsError::from_sdk(OPERATION, &error);
@@ -63,10 +50,7 @@ impl Clients {
             };
             let found = answer.parameters().iter().find(|parameter| {
                 let is_name = parameter.name() == Some(name) || parameter.arn() == Some(name);
-                is_name
-                    && version.is_none_or(|version| {
-                        i64::try_from(version).is_ok_and(|v| v == parameter.version())
-                    })
+                is_name && version.is_none_or(|version| i64::try_from(version).is_ok_and(|v| v == parameter.version()))
             });
             let resolved = match found {
                 None => Resolved::Refused("there is no such parameter".to_owned()),
@@ -79,7 +63,8 @@ impl Clients {
                             Resolved::List(value.split(',').map(|item| item.trim().to_owned()).collect(), version)
                         }
                         _ => Resolved::Refused(
-                            "it is a SecureString; name it in `secrets` of the container, where ECS decrypts it".to_owned(),
+                            "it is a SecureString; name it in `secrets` of the container, where ECS decrypts it"
+                                .to_owned(),
                         ),
                     }
                 }
@@ -94,9 +79,7 @@ impl Clients {
         self.pace.acquire(Group::Parameters).await;
         match self.secrets.describe_secret().secret_id(name).send().await {
             Ok(answer) => Ok(match answer.arn() {
-                Some(arn) if answer.deleted_date().is_none() => {
-                    Resolved::Text(arn.to_owned(), None)
-                }
+                Some(arn) if answer.deleted_date().is_none() => Resolved::Text(arn.to_owned(), None),
                 _ => Resolved::Refused("it is scheduled for deletion".to_owned()),
             }),
             Err(error) => {
@@ -113,14 +96,7 @@ impl Clients {
 
 fn selector(reference: &Reference) -> String {
     match reference {
-        Reference::Ssm {
-            name,
-            version: Some(version),
-        } => format!("{name}:{version}"),
-        Reference::Ssm {
-            name,
-            version: None,
-        }
-        | Reference::Secret { name } => name.clone(),
+        Reference::Ssm { name, version: Some(version) } => format!("{name}:{version}"),
+        Reference::Ssm { name, version: None } | Reference::Secret { name } => name.clone(),
     }
 }

@@ -2,7 +2,7 @@
 //! again from ECS; a damaged cache is set aside and filled anew. Nothing secret of the agent's own is written here.
 
 use lockstep_core::{
-    observed::{History, Revision},
+    observed::{History, Revision, ServiceRevision},
     report::Verdict,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,32 +34,19 @@ impl Cache {
                 match try_open(&directory) {
                     Ok(database) => Some(database),
                     Err(reason) => {
-                        tracing::error!(
-                            reason,
-                            "there is no usable cache directory; going on without a cache"
-                        );
+                        tracing::error!(reason, "there is no usable cache directory; going on without a cache");
                         None
                     }
                 }
             }
         };
-        Self {
-            database,
-            directory,
-        }
+        Self { database, directory }
     }
 
     /// A cache that keeps nothing beyond the process, for commands by hand.
     pub fn in_memory() -> Self {
-        let database = sled::Config::new()
-            .temporary(true)
-            .cache_capacity(CAPACITY)
-            .open()
-            .ok();
-        Self {
-            database,
-            directory: PathBuf::new(),
-        }
+        let database = sled::Config::new().temporary(true).cache_capacity(CAPACITY).open().ok();
+        Self { database, directory: PathBuf::new() }
     }
 
     /// A task definition revision by its ARN.
@@ -83,6 +70,16 @@ impl Cache {
     /// Forgets that a revision may be used: it turned out to be INACTIVE.
     pub fn forget_content(&self, place: &str, hash: &str) {
         self.remove("hash", &format!("{place}/{hash}"));
+    }
+
+    /// A service revision by its ARN.
+    pub fn service_revision(&self, arn: &str) -> Option<ServiceRevision> {
+        self.get("service-revision", arn)
+    }
+
+    /// Remembers a service revision.
+    pub fn keep_service_revision(&self, revision: &ServiceRevision) {
+        self.put("service-revision", &revision.arn, revision);
     }
 
     /// The history under (service, desired hash, current deployment).
@@ -132,8 +129,7 @@ impl Cache {
 
     fn get<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Option<T> {
         let database = self.database.as_ref()?;
-        let found =
-            catch_unwind(AssertUnwindSafe(|| database.get(format!("{kind}/{key}")))).ok()?;
+        let found = catch_unwind(AssertUnwindSafe(|| database.get(format!("{kind}/{key}")))).ok()?;
         let bytes = found.ok().flatten()?;
         let (version, json) = bytes.split_first()?;
         if *version != VERSION {
@@ -151,9 +147,7 @@ impl Cache {
         };
         let mut bytes = vec![VERSION];
         bytes.extend(json);
-        let stored = catch_unwind(AssertUnwindSafe(|| {
-            database.insert(format!("{kind}/{key}"), bytes)
-        }));
+        let stored = catch_unwind(AssertUnwindSafe(|| database.insert(format!("{kind}/{key}"), bytes)));
         if !matches!(stored, Ok(Ok(_))) {
             tracing::warn!(kind, "failed to write to the cache");
         }
@@ -161,9 +155,7 @@ impl Cache {
 
     fn remove(&self, kind: &str, key: &str) {
         if let Some(database) = &self.database {
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                database.remove(format!("{kind}/{key}"))
-            }));
+            let _ = catch_unwind(AssertUnwindSafe(|| database.remove(format!("{kind}/{key}"))));
         }
     }
 }
@@ -171,10 +163,7 @@ impl Cache {
 /// Opens and scans; sled panics on some kinds of damage.
 fn try_open(directory: &Path) -> Result<sled::Db, String> {
     let opened = catch_unwind(AssertUnwindSafe(|| -> Result<sled::Db, sled::Error> {
-        let database = sled::Config::new()
-            .path(directory)
-            .cache_capacity(CAPACITY)
-            .open()?;
+        let database = sled::Config::new().path(directory).cache_capacity(CAPACITY).open()?;
         for entry in database.iter() {
             entry?;
         }
@@ -205,12 +194,8 @@ mod tests {
     #[test]
     fn a_damaged_cache_is_set_aside_and_filled_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let revision = Revision {
-            arn: "arn:a:1".into(),
-            definition: json!({"family": "a"}),
-            active: true,
-            ..Revision::default()
-        };
+        let revision =
+            Revision { arn: "arn:a:1".into(), definition: json!({"family": "a"}), active: true, ..Revision::default() };
         let hash = lockstep_core::identity::content_hash(&revision.definition);
         {
             let cache = Cache::open(directory.path());
@@ -219,10 +204,7 @@ mod tests {
         }
         {
             let cache = Cache::open(directory.path());
-            assert_eq!(
-                cache.revision_of_content("1/eu", &hash),
-                Some(revision.clone())
-            );
+            assert_eq!(cache.revision_of_content("1/eu", &hash), Some(revision.clone()));
             assert_eq!(cache.revision_of_content("1/us", &hash), None);
         }
         std::fs::remove_dir_all(directory.path().join("cache")).unwrap();

@@ -47,11 +47,7 @@ pub(super) async fn run(args: AgentArgs) -> Result<Exit, Failure> {
     }
     let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
     let agent = Agent::start(config, accounts).await.map_err(|error| {
-        let exit = if matches!(error, StartError::NoSource) {
-            Exit::Usage
-        } else {
-            Exit::Failed
-        };
+        let exit = if matches!(error, StartError::NoSource) { Exit::Usage } else { Exit::Failed };
         Failure::new(exit, error.to_string())
     })?;
     agent.run(flags).await;

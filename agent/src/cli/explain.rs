@@ -20,10 +20,7 @@ pub(super) fn run(args: &ExplainArgs, format: Format) -> Result<Exit, Failure> {
         Some(id) => match codes::find(id) {
             Some(code) => vec![code],
             None => {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("there is no code `{id}`"),
-                ));
+                return Err(Failure::new(Exit::Usage, format!("there is no code `{id}`")));
             }
         },
     };
@@ -42,12 +39,7 @@ pub(super) fn run(args: &ExplainArgs, format: Format) -> Result<Exit, Failure> {
         }
         Format::Text => {
             for code in chosen {
-                output::data(&format!(
-                    "{}  {}\n\n{}",
-                    paint::strong(code.id),
-                    code.title,
-                    code.page
-                ));
+                output::data(&format!("{}  {}\n\n{}", paint::strong(code.id), code.title, code.page));
             }
         }
     }

@@ -89,20 +89,13 @@ pub struct Failure {
 impl Failure {
     /// A failure with a sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            hint: None,
-        }
+        Self { exit, message: message.into(), hint: None }
     }
 
     /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -123,11 +116,7 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
     let default = match cli.command {
@@ -140,10 +129,7 @@ pub fn main() -> Exit {
         output::say(&format!("error: {message}"));
         return Exit::Usage;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::say(&format!("error: failed to start: {error}"));
@@ -155,11 +141,7 @@ pub fn main() -> Exit {
     match result {
         Ok(exit) => exit,
         Err(failure) => {
-            output::say(&format!(
-                "{}: {}",
-                output::paint::bad("error"),
-                failure.message
-            ));
+            output::say(&format!("{}: {}", output::paint::bad("error"), failure.message));
             if let Some(hint) = failure.hint {
                 output::hint(&hint);
             }
@@ -187,20 +169,16 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
 fn start_log(filter: Option<&str>, default: &str) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
     let filter = match filter {
-        None | Some("") => EnvFilter::new(format!(
-            "{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error"
-        )),
-        Some(filter) => EnvFilter::try_new(filter)
-            .map_err(|error| format!("the log filter is wrong: {error}"))?,
+        None | Some("") => {
+            EnvFilter::new(format!("{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error"))
+        }
+        Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("the log filter is wrong: {error}"))?,
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(
-            std::io::IsTerminal::is_terminal(&std::io::stderr())
-                && std::env::var_os("NO_COLOR").is_none(),
-        )
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
         .try_init()
         .map_err(|error| error.to_string())
 }

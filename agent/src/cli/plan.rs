@@ -29,14 +29,8 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
     let mut exit = Exit::Done;
     let plan = if args.agent.is_asked(&args.target) {
         let state = args.agent.state().await?;
-        let mut plans: Vec<Plan> = state
-            .sources
-            .iter()
-            .map(crate::reconcile::board::SourceState::plan)
-            .collect();
-        let mut plan = plans
-            .pop()
-            .ok_or_else(|| Failure::new(Exit::Failed, "the agent has no source"))?;
+        let mut plans: Vec<Plan> = state.sources.iter().map(crate::reconcile::board::SourceState::plan).collect();
+        let mut plan = plans.pop().ok_or_else(|| Failure::new(Exit::Failed, "the agent has no source"))?;
         for other in plans {
             plan.environments.extend(other.environments);
             plan.problems.extend(other.problems);
@@ -65,22 +59,15 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
 
 fn select(plan: &mut Plan, selection: &Selection) {
     let (environments, services) = (selection.environments(), selection.services());
-    plan.environments
-        .retain(|environment| environments.is_empty() || environments.contains(&environment.name));
+    plan.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));
     for environment in &mut plan.environments {
-        environment
-            .services
-            .retain(|service| services.is_empty() || services.contains(&service.name));
+        environment.services.retain(|service| services.is_empty() || services.contains(&service.name));
     }
 }
 
 /// Withheld is no failure; something that could not be read is.
 fn end_of(plan: &Plan, exit_code: bool) -> Exit {
-    let services = || {
-        plan.environments
-            .iter()
-            .flat_map(|environment| &environment.services)
-    };
+    let services = || plan.environments.iter().flat_map(|environment| &environment.services);
     let unread = [Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
     let mut exit = Exit::Done;
     if services().any(|service| unread.iter().any(|reason| service.is_withheld_for(*reason))) {

@@ -44,11 +44,7 @@ pub(super) async fn run(args: RenderArgs, _format: Format) -> Result<Exit, Failu
             let desired = if args.offline {
                 bind_offline(definition, environment)
             } else {
-                match bind(
-                    definition,
-                    environment,
-                    &parameters(&opened, definition, environment).await?,
-                ) {
+                match bind(definition, environment, &parameters(&opened, definition, environment).await?) {
                     Ok(desired) => desired,
                     Err(problems) => {
                         for problem in &problems {
@@ -59,10 +55,7 @@ pub(super) async fn run(args: RenderArgs, _format: Format) -> Result<Exit, Failu
                     }
                 }
             };
-            rendered.push((
-                format!("{}/{}", environment.name, service.directory.name),
-                show(&desired),
-            ));
+            rendered.push((format!("{}/{}", environment.name, service.directory.name), show(&desired)));
         }
     }
     match rendered.as_slice() {
@@ -72,9 +65,7 @@ pub(super) async fn run(args: RenderArgs, _format: Format) -> Result<Exit, Failu
             }
         }
         [(_, value)] => output::data(&output::json(value)),
-        _ => output::data(&output::json(
-            &rendered.into_iter().collect::<Map<String, Value>>(),
-        )),
+        _ => output::data(&output::json(&rendered.into_iter().collect::<Map<String, Value>>())),
     }
     Ok(exit)
 }
@@ -84,24 +75,15 @@ fn show(desired: &Desired) -> Value {
     let with_tags = |definition: &Value, tags: &Map<String, Value>| {
         let mut definition = definition.clone();
         if let (Some(map), false) = (definition.as_object_mut(), tags.is_empty()) {
-            let tags = tags
-                .iter()
-                .map(|(key, value)| json!({"key": key, "value": value}))
-                .collect();
+            let tags = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
             map.insert("tags".to_owned(), Value::Array(tags));
         }
         definition
     };
     let mut result = Map::new();
-    result.insert(
-        "taskDefinition".into(),
-        with_tags(&desired.task_definition, &desired.task_definition_tags),
-    );
+    result.insert("taskDefinition".into(), with_tags(&desired.task_definition, &desired.task_definition_tags));
     if !desired.service.is_null() {
-        result.insert(
-            "service".into(),
-            with_tags(&desired.service, &desired.service_tags),
-        );
+        result.insert("service".into(), with_tags(&desired.service, &desired.service_tags));
     }
     Value::Object(result)
 }
@@ -118,11 +100,7 @@ async fn parameters(
         Failure::new(Exit::Failed, error.to_string())
             .hint("--offline leaves parameters and secrets as they are written")
     };
-    let clients = opened
-        .context
-        .accounts
-        .clients(&environment.account, &environment.region)
-        .await;
+    let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
     clients.check_account().await.map_err(fail)?;
     let (allowed, refused): (Vec<Reference>, Vec<Reference>) = rendered
         .references
@@ -131,10 +109,7 @@ async fn parameters(
         .partition(|reference| opened.allow.reference(reference));
     let mut parameters = clients.parameters(&allowed).await.map_err(fail)?;
     for reference in refused {
-        parameters.insert(
-            reference,
-            Resolved::Refused("the agent's file does not allow to read it".to_owned()),
-        );
+        parameters.insert(reference, Resolved::Refused("the agent's file does not allow to read it".to_owned()));
     }
     Ok(parameters)
 }

@@ -27,36 +27,23 @@ pub(super) struct SandboxArgs {
 
 pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
     if !args.listen.ip().is_loopback() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "the sandbox listens on loopback only",
-        ));
+        return Err(Failure::new(Exit::Usage, "the sandbox listens on loopback only"));
     }
     if !(0.0..=100_000.0).contains(&args.speed) {
-        return Err(Failure::new(
-            Exit::Usage,
-            "the speed is a factor between 0 and 100000",
-        ));
+        return Err(Failure::new(Exit::Usage, "the speed is a factor between 0 and 100000"));
     }
     let options = Options {
         address: args.listen,
-        clock: if args.speed == 0.0 {
-            ClockMode::Manual
-        } else {
-            ClockMode::Speed(args.speed)
-        },
+        clock: if args.speed == 0.0 { ClockMode::Manual } else { ClockMode::Speed(args.speed) },
         seed: args.seed,
         default_account: args.account.clone(),
         auto_create_clusters: !args.sample,
         auto_create_images: !args.sample,
         ..Options::default()
     };
-    let sandbox = Sandbox::start(options).await.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("failed to listen on {}: {error}", args.listen),
-        )
-    })?;
+    let sandbox = Sandbox::start(options)
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, format!("failed to listen on {}: {error}", args.listen)))?;
     if args.sample {
         crate::demo::seed_sample(&sandbox.control());
     }
@@ -68,9 +55,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
     output::say(&format!(
         "ECS, ECR, SSM, Secrets Manager, STS and Application Auto Scaling answer on {url}; Ctrl-C ends it."
     ));
-    output::say(
-        "An access key of 12 digits is the account of that id. Calls are counted at /sandbox/calls.",
-    );
+    output::say("An access key of 12 digits is the account of that id. Calls are counted at /sandbox/calls.");
     signal().await;
     sandbox.shutdown().await;
     Ok(Exit::Done)

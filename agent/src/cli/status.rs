@@ -31,11 +31,7 @@ impl AgentUrl {
 
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
-        let base = self
-            .url
-            .as_deref()
-            .unwrap_or("http://127.0.0.1:7700")
-            .trim_end_matches('/');
+        let base = self.url.as_deref().unwrap_or("http://127.0.0.1:7700").trim_end_matches('/');
         let fail = |error: reqwest::Error| {
             let mut reason = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {
@@ -44,22 +40,9 @@ impl AgentUrl {
             Failure::new(Exit::Failed, format!("failed to ask the agent at {base}: {reason}"))
                 .hint("name it with --agent URL or LOCKSTEP_AGENT, or look yourself with -C PATH or --config FILE")
         };
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .no_proxy()
-            .build()
-            .map_err(fail)?;
-        let answer = client
-            .get(format!("{base}/api/v1/state"))
-            .send()
-            .await
-            .map_err(fail)?;
-        answer
-            .error_for_status()
-            .map_err(fail)?
-            .json()
-            .await
-            .map_err(fail)
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
+        let answer = client.get(format!("{base}/api/v1/state")).send().await.map_err(fail)?;
+        answer.error_for_status().map_err(fail)?.json().await.map_err(fail)
     }
 }
 
@@ -79,11 +62,7 @@ pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failur
         let mut opened = args.target.open().await?;
         opened.check_names(&args.selection)?;
         exit = opened.show_problems();
-        let orders = Orders {
-            everything: true,
-            environments: args.selection.environments(),
-            ..Orders::default()
-        };
+        let orders = Orders { everything: true, environments: args.selection.environments(), ..Orders::default() };
         opened.runner.round(&opened.context, &orders).await;
         opened.context.board.state()
     } else {
@@ -91,13 +70,9 @@ pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failur
     };
     let (environments, services) = (args.selection.environments(), args.selection.services());
     for source in &mut state.sources {
-        source.environments.retain(|environment| {
-            environments.is_empty() || environments.contains(&environment.name)
-        });
+        source.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));
         for environment in &mut source.environments {
-            environment
-                .services
-                .retain(|service| services.is_empty() || services.contains(&service.plan.name));
+            environment.services.retain(|service| services.is_empty() || services.contains(&service.plan.name));
         }
     }
     match format {

@@ -42,8 +42,7 @@ pub(super) struct SyncArgs {
 }
 
 pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure> {
-    let limit =
-        parse_duration(&args.timeout).map_err(|reason| Failure::new(Exit::Usage, reason))?;
+    let limit = parse_duration(&args.timeout).map_err(|reason| Failure::new(Exit::Usage, reason))?;
     let mut opened = args.target.open().await?;
     opened.check_names(&args.selection)?;
     require_source(&opened, "sync")?;
@@ -62,29 +61,19 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     if format == Format::Text {
         output::say(&output::plan::render(&plan, false));
     }
-    let to_do = plan
-        .environments
-        .iter()
-        .flat_map(|environment| &environment.services)
-        .any(|service| {
-            !service.actions.is_empty()
-                || service.verdict == Some(Verdict::Progressing)
-                || service.is_withheld_for(Reason::Waiting)
-        });
+    let to_do = plan.environments.iter().flat_map(|environment| &environment.services).any(|service| {
+        !service.actions.is_empty()
+            || service.verdict == Some(Verdict::Progressing)
+            || service.is_withheld_for(Reason::Waiting)
+    });
     if !to_do {
         finish(&plan, format);
         return Ok(invalid.or(end_of(&plan)));
     }
     if !args.yes && !confirm()? {
-        return Err(Failure::new(
-            Exit::Failed,
-            "not confirmed; nothing was written",
-        ));
+        return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
     }
-    let writing = Orders {
-        write: true,
-        ..looking
-    };
+    let writing = Orders { write: true, ..looking };
     let exit = follow(&mut opened, writing, args.no_wait, limit, format).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     finish(&plan, format);
@@ -92,13 +81,7 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
 }
 
 /// Writes, and looks again until nothing is under way.
-async fn follow(
-    opened: &mut Opened,
-    orders: Orders,
-    no_wait: bool,
-    limit: Duration,
-    format: Format,
-) -> Exit {
+async fn follow(opened: &mut Opened, orders: Orders, no_wait: bool, limit: Duration, format: Format) -> Exit {
     let mut events = opened.context.events.subscribe();
     let started = Instant::now();
     let mut orders = orders;
@@ -112,29 +95,20 @@ async fn follow(
             }
         }
         let open = opened.context.board.update(0, |source| {
-            source
-                .environments
-                .iter()
-                .flat_map(|environment| &environment.services)
-                .any(|service| {
-                    let waits = service.plan.is_withheld_for(Reason::Waiting)
-                        || service.plan.is_withheld_for(Reason::RollingBack);
-                    matches!(service.plan.verdict, Some(Verdict::Progressing))
-                        || (service.plan.verdict == Some(Verdict::Pending) && waits)
-                        || !service.plan.actions.is_empty()
-                })
+            source.environments.iter().flat_map(|environment| &environment.services).any(|service| {
+                let waits =
+                    service.plan.is_withheld_for(Reason::Waiting) || service.plan.is_withheld_for(Reason::RollingBack);
+                matches!(service.plan.verdict, Some(Verdict::Progressing))
+                    || (service.plan.verdict == Some(Verdict::Pending) && waits)
+                    || !service.plan.actions.is_empty()
+            })
         });
         let blocked = opened.context.board.update(0, |source| {
-            source
-                .environments
-                .iter()
-                .flat_map(|environment| &environment.services)
-                .all(|service| {
-                    service.plan.verdict != Some(Verdict::Progressing)
-                        && (service.plan.actions.is_empty()
-                            || service.plan.is_withheld_for(Reason::Failed))
-                        && !service.plan.is_withheld_for(Reason::RollingBack)
-                })
+            source.environments.iter().flat_map(|environment| &environment.services).all(|service| {
+                service.plan.verdict != Some(Verdict::Progressing)
+                    && (service.plan.actions.is_empty() || service.plan.is_withheld_for(Reason::Failed))
+                    && !service.plan.is_withheld_for(Reason::RollingBack)
+            })
         });
         if !open || no_wait {
             return Exit::Done;
@@ -154,30 +128,13 @@ async fn follow(
 /// An event in one line.
 fn tell(event: &Event) {
     match event {
-        Event::Wrote {
-            environment,
-            service,
-            actions,
-            ..
-        } => {
-            output::say(&format!(
-                "{environment}/{service}: {} written",
-                actions.len()
-            ));
+        Event::Wrote { environment, service, actions, .. } => {
+            output::say(&format!("{environment}/{service}: {} written", actions.len()));
         }
-        Event::Failed {
-            environment,
-            service,
-            reason,
-        } => {
+        Event::Failed { environment, service, reason } => {
             output::say(&format!("{environment}/{service}: {}", paint::bad(reason)));
         }
-        Event::Verdict {
-            environment,
-            service,
-            verdict,
-            text,
-        } => {
+        Event::Verdict { environment, service, verdict, text } => {
             let word = format!("{verdict:?}");
             let word = match verdict {
                 Verdict::Deployed => paint::good(&word),
@@ -194,17 +151,8 @@ fn finish(plan: &Plan, format: Format) {
     match format {
         Format::Json => output::data(&output::json(plan)),
         Format::Text => {
-            let services: Vec<_> = plan
-                .environments
-                .iter()
-                .flat_map(|environment| &environment.services)
-                .collect();
-            let count = |status: SyncStatus| {
-                services
-                    .iter()
-                    .filter(|service| service.sync == status)
-                    .count()
-            };
+            let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
+            let count = |status: SyncStatus| services.iter().filter(|service| service.sync == status).count();
             output::data(&format!(
                 "{} synced, {} out of sync, {} unknown",
                 count(SyncStatus::Synced),
@@ -217,17 +165,8 @@ fn finish(plan: &Plan, format: Format) {
 
 fn end_of(plan: &Plan) -> Exit {
     let mut exit = Exit::Done;
-    for service in plan
-        .environments
-        .iter()
-        .flat_map(|environment| &environment.services)
-    {
-        let failed = [
-            Reason::Failed,
-            Reason::Unread,
-            Reason::WrongAccount,
-            Reason::NotAllowed,
-        ];
+    for service in plan.environments.iter().flat_map(|environment| &environment.services) {
+        let failed = [Reason::Failed, Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
         if failed.iter().any(|reason| service.is_withheld_for(*reason)) {
             exit = exit.or(Exit::Failed);
         }
@@ -245,18 +184,11 @@ fn end_of(plan: &Plan) -> Exit {
 
 /// Ownership tags carry the source's id, so writing needs one.
 pub(super) fn require_source(opened: &Opened, command: &str) -> Result<(), Failure> {
-    if opened
-        .source
-        .as_deref()
-        .is_some_and(lockstep_manifests::repository::is_name)
-    {
+    if opened.source.as_deref().is_some_and(lockstep_manifests::repository::is_name) {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Usage,
-        format!("`{command}` needs the id of the source, which the tags of ownership carry"),
-    )
-    .hint("give --source ID, or the agent's file with --config FILE"))
+    Err(Failure::new(Exit::Usage, format!("`{command}` needs the id of the source, which the tags of ownership carry"))
+        .hint("give --source ID, or the agent's file with --config FILE"))
 }
 
 /// What is not committed is not what everybody sees.
@@ -272,23 +204,19 @@ pub(super) fn refuse_dirty(opened: &Opened, allow: bool) -> Result<(), Failure> 
         Some((_, changed)) if changed.is_empty() => return Ok(()),
         Some((_, changed)) => {
             let shown: Vec<&str> = changed.iter().take(5).map(String::as_str).collect();
-            format!(
-                "{} files differ from the commit: {}",
-                changed.len(),
-                shown.join(", ")
-            )
+            format!("{} files differ from the commit: {}", changed.len(), shown.join(", "))
         }
     };
-    Err(Failure::new(Exit::Usage, message)
-        .hint("commit them, or sync them all the same with --allow-dirty"))
+    Err(Failure::new(Exit::Usage, message).hint("commit them, or sync them all the same with --allow-dirty"))
 }
 
 /// Asks on the terminal; without one, `--yes` must have been given.
 pub(super) fn confirm() -> Result<bool, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::new(Exit::Usage, "there is no terminal to ask on")
-            .hint("give --yes to write without asking"));
+        return Err(
+            Failure::new(Exit::Usage, "there is no terminal to ask on").hint("give --yes to write without asking")
+        );
     }
     let mut err = anstream::stderr();
     let _ = write!(err, "Write this? [y/N] ");

@@ -66,85 +66,36 @@ impl Target {
             None => AgentConfig::built_in(),
         };
         let source = self.choose_source(&config)?;
-        let id = self
-            .source
-            .clone()
-            .or_else(|| source.as_ref().map(|source| source.id.clone()));
-        let allow = source
-            .as_ref()
-            .map_or_else(Allow::everything, |source| source.allow.clone());
-        let environments = source
-            .as_ref()
-            .and_then(|source| source.environments.clone());
+        let id = self.source.clone().or_else(|| source.as_ref().map(|source| source.id.clone()));
+        let allow = source.as_ref().map_or_else(Allow::everything, |source| source.allow.clone());
+        let environments = source.as_ref().and_then(|source| source.environments.clone());
         let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
-        let context = Context::new(
-            accounts,
-            Cache::in_memory(),
-            Timing::new(Duration::from_secs(1)),
-        );
-        let state = TempDir::new().map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("failed to make a temporary directory: {error}"),
-            )
-        })?;
+        let context = Context::new(accounts, Cache::in_memory(), Timing::new(Duration::from_secs(1)));
+        let state = TempDir::new()
+            .map_err(|error| Failure::new(Exit::Failed, format!("failed to make a temporary directory: {error}")))?;
         let (content, checkout) = self.content(source, &context, state.path()).await?;
-        let mut runner = SourceRunner::new(
-            0,
-            id.as_deref().unwrap_or_default(),
-            allow.clone(),
-            environments,
-            content,
-        );
-        runner
-            .refresh(&context)
-            .await
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let snapshot = runner
-            .snapshot()
-            .cloned()
-            .ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
-        Ok(Opened {
-            context: Arc::new(context),
-            runner,
-            snapshot,
-            source: id,
-            allow,
-            checkout,
-            _state: state,
-        })
+        let mut runner = SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
+        runner.refresh(&context).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
+        Ok(Opened { context: Arc::new(context), runner, snapshot, source: id, allow, checkout, _state: state })
     }
 
     fn choose_source(&self, config: &AgentConfig) -> Result<Option<SourceConfig>, Failure> {
         if self.config.is_none() {
             return Ok(None);
         }
-        let names = || {
-            config
-                .sources
-                .iter()
-                .map(|source| source.id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let names = || config.sources.iter().map(|source| source.id.as_str()).collect::<Vec<_>>().join(", ");
         match &self.source {
             Some(id) => match config.sources.iter().find(|source| source.id == *id) {
                 Some(source) => Ok(Some(source.clone())),
-                None => Err(Failure::new(
-                    Exit::Usage,
-                    format!("the agent's file has no source {id}; it has {}", names()),
-                )),
+                None => {
+                    Err(Failure::new(Exit::Usage, format!("the agent's file has no source {id}; it has {}", names())))
+                }
             },
             None => match config.sources.as_slice() {
                 [source] => Ok(Some(source.clone())),
-                [] => Err(Failure::new(
-                    Exit::Usage,
-                    "the agent's file names no source",
-                )),
-                _ => Err(Failure::new(
-                    Exit::Usage,
-                    format!("name one of the sources with --source: {}", names()),
-                )),
+                [] => Err(Failure::new(Exit::Usage, "the agent's file names no source")),
+                _ => Err(Failure::new(Exit::Usage, format!("name one of the sources with --source: {}", names()))),
             },
         }
     }
@@ -164,14 +115,10 @@ impl Target {
             return Ok((Content::Remote(Arc::new(Mutex::new(remote))), None));
         }
         let written = self.repository.clone().unwrap_or_else(|| ".".to_owned());
-        let location =
-            Location::parse(&written).map_err(|reason| Failure::new(Exit::Usage, reason))?;
+        let location = Location::parse(&written).map_err(|reason| Failure::new(Exit::Usage, reason))?;
         if let Location::Path(path) = &location {
             if !path.exists() {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    format!("there is no directory {}", path.display()),
-                ));
+                return Err(Failure::new(Exit::Failed, format!("there is no directory {}", path.display())));
             }
             let is_bare = path.join("objects").is_dir() && path.join("HEAD").is_file();
             if self.branch.is_none() && !is_bare {
@@ -180,10 +127,7 @@ impl Target {
         }
         let branch = self.branch.clone().unwrap_or_else(|| "main".to_owned());
         let state = state.to_owned();
-        let opened = tokio::task::spawn_blocking(move || {
-            Remote::open(&location, &branch, &state, None, None)
-        })
-        .await;
+        let opened = tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, None, None)).await;
         let remote = opened
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
@@ -194,19 +138,10 @@ impl Target {
 impl Opened {
     /// Shows what is wrong with the files. Answers how that ends the command.
     pub(crate) fn show_problems(&self) -> Exit {
-        for problem in self
-            .snapshot
-            .problems
-            .iter()
-            .filter(|problem| problem.severity != Severity::Note)
-        {
+        for problem in self.snapshot.problems.iter().filter(|problem| problem.severity != Severity::Note) {
             output::say(&format!("{}\n", diagnostics::render(problem)));
         }
-        if has_errors(&self.snapshot.problems) {
-            Exit::Invalid
-        } else {
-            Exit::Done
-        }
+        if has_errors(&self.snapshot.problems) { Exit::Invalid } else { Exit::Done }
     }
 
     /// Names that were asked for must exist.
@@ -216,10 +151,8 @@ impl Opened {
             return Ok(());
         }
         let unknown = |what: &str, name: &str, names: Vec<&str>| {
-            let failure = Failure::new(
-                Exit::Usage,
-                format!("there is no {what} `{name}` in {CONFIG} and its services"),
-            );
+            let failure =
+                Failure::new(Exit::Usage, format!("there is no {what} `{name}` in {CONFIG} and its services"));
             match lockstep_manifests::diagnostic::nearest(name, names.iter().copied()) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None => failure.hint(format!("there are {}", names.join(", "))),
@@ -227,27 +160,15 @@ impl Opened {
         };
         for name in &selection.environments {
             if !repository.environments.contains_key(name) {
-                return Err(unknown(
-                    "environment",
-                    name,
-                    repository.environments.keys().map(String::as_str).collect(),
-                ));
+                return Err(unknown("environment", name, repository.environments.keys().map(String::as_str).collect()));
             }
         }
         for name in &selection.services {
-            if !repository
-                .services
-                .iter()
-                .any(|service| service.name == *name)
-            {
+            if !repository.services.iter().any(|service| service.name == *name) {
                 return Err(unknown(
                     "service",
                     name,
-                    repository
-                        .services
-                        .iter()
-                        .map(|service| service.name.as_str())
-                        .collect(),
+                    repository.services.iter().map(|service| service.name.as_str()).collect(),
                 ));
             }
         }

@@ -33,8 +33,7 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
             for problem in problems {
                 output::say(&format!("{}\n", diagnostics::render(problem)));
             }
-            let found = diagnostics::summary(problems)
-                .map_or(String::new(), |summary| format!(": {summary}"));
+            let found = diagnostics::summary(problems).map_or(String::new(), |summary| format!(": {summary}"));
             output::data(&format!(
                 "{} services in {} environments{found}",
                 repository.services.len(),
@@ -42,9 +41,5 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
             ));
         }
     }
-    Ok(if has_errors(problems) {
-        Exit::Invalid
-    } else {
-        Exit::Done
-    })
+    Ok(if has_errors(problems) { Exit::Invalid } else { Exit::Done })
 }

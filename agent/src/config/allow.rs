@@ -34,9 +34,9 @@ impl Allow {
     /// Why a cluster may not be reached; none where it may.
     pub fn refuses_cluster(&self, cluster: &str) -> Option<String> {
         match &self.clusters {
-            Some(names) if !names.iter().any(|name| matches(name, cluster)) => Some(format!(
-                "the agent's file does not allow the cluster {cluster} (allow.clusters)"
-            )),
+            Some(names) if !names.iter().any(|name| matches(name, cluster)) => {
+                Some(format!("the agent's file does not allow the cluster {cluster} (allow.clusters)"))
+            }
             _ => None,
         }
     }
@@ -58,10 +58,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 impl fmt::Display for Allow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |names: &[String]| format!("[{}]", names.join(", "));
-        let clusters = self
-            .clusters
-            .as_ref()
-            .map_or("any".to_owned(), |names| list(names));
+        let clusters = self.clusters.as_ref().map_or("any".to_owned(), |names| list(names));
         write!(
             formatter,
             "clusters {clusters}, registries {}, ssm {}, secrets {}, adopt {}",
@@ -79,23 +76,14 @@ mod tests {
 
     #[test]
     fn nothing_is_readable_unless_it_is_allowed() {
-        let ssm = |name: &str| Reference::Ssm {
-            name: name.into(),
-            version: None,
-        };
+        let ssm = |name: &str| Reference::Ssm { name: name.into(), version: None };
         let none = Allow::default();
         assert!(!none.reference(&ssm("/network/a")));
         assert_eq!(none.refuses_cluster("prod"), None);
-        let some = Allow {
-            clusters: Some(vec!["prod".into()]),
-            ssm: vec!["/network/*".into()],
-            ..Allow::default()
-        };
+        let some = Allow { clusters: Some(vec!["prod".into()]), ssm: vec!["/network/*".into()], ..Allow::default() };
         assert!(some.reference(&ssm("/network/a/b")));
         assert!(!some.reference(&ssm("/other")));
-        assert!(!some.reference(&Reference::Secret {
-            name: "/network/a".into()
-        }));
+        assert!(!some.reference(&Reference::Secret { name: "/network/a".into() }));
         assert!(some.refuses_cluster("staging").is_some());
     }
 }

@@ -13,11 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<AgentConfig, ConfigError> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        ConfigError::Value(format!("failed to read {}: {error}", path.display()))
-    })?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| ConfigError::Value(format!("{} is not UTF-8 text", path.display())))?;
+    let bytes = std::fs::read(path)
+        .map_err(|error| ConfigError::Value(format!("failed to read {}: {error}", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| ConfigError::Value(format!("{} is not UTF-8 text", path.display())))?;
     parse(path, &text)
 }
 
@@ -30,35 +29,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<AgentConfig, ConfigError>
     let file = SourceFile::new(path.display().to_string(), text);
     let node = parse::parse(&file).map_err(fail)?;
     let mut problems = Vec::new();
-    let mut config = AgentConfig {
-        file: Some(path.to_owned()),
-        ..AgentConfig::built_in()
-    };
+    let mut config = AgentConfig { file: Some(path.to_owned()), ..AgentConfig::built_in() };
     let mut fields = Fields::new(node, "the agent's file", &mut problems);
-    setting(
-        &mut fields,
-        "stateDirectory",
-        &mut config.state_directory,
-        |text| Ok(PathBuf::from(text)),
-    );
-    setting(
-        &mut fields,
-        "listen",
-        &mut config.listen,
-        super::parse_listen,
-    );
-    setting(
-        &mut fields,
-        "interval",
-        &mut config.interval,
-        super::parse_duration,
-    );
-    setting(
-        &mut fields,
-        "apiShare",
-        &mut config.api_share,
-        super::parse_share,
-    );
+    setting(&mut fields, "stateDirectory", &mut config.state_directory, |text| Ok(PathBuf::from(text)));
+    setting(&mut fields, "listen", &mut config.listen, super::parse_listen);
+    setting(&mut fields, "interval", &mut config.interval, super::parse_duration);
+    setting(&mut fields, "apiShare", &mut config.api_share, super::parse_share);
     if let Some(entry) = fields.take("sources") {
         read_sources(entry.node, &mut config.sources, fields.problems);
     }
@@ -66,11 +42,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<AgentConfig, ConfigError>
         read_accounts(entry.node, &mut config, fields.problems);
     }
     fields.finish();
-    if problems.iter().any(is_error) {
-        Err(fail(problems))
-    } else {
-        Ok(config)
-    }
+    if problems.iter().any(is_error) { Err(fail(problems)) } else { Ok(config) }
 }
 
 fn origin(span: &Span) -> Origin {
@@ -87,26 +59,15 @@ fn setting<T>(
         return;
     };
     match parse(&text) {
-        Ok(value) => {
-            *slot = Setting {
-                value,
-                origin: origin(&span),
-            }
-        }
-        Err(reason) => fields
-            .problems
-            .push(Diagnostic::error(codes::WRONG_TYPE, &span, reason)),
+        Ok(value) => *slot = Setting { value, origin: origin(&span) },
+        Err(reason) => fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, reason)),
     }
 }
 
 fn read_sources(node: Node, sources: &mut Vec<SourceConfig>, problems: &mut Vec<Diagnostic>) {
     let span = node.span.clone();
     let Value::List(items) = node.value else {
-        problems.push(Diagnostic::error(
-            codes::WRONG_TYPE,
-            &span,
-            "`sources` is a list",
-        ));
+        problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, "`sources` is a list"));
         return;
     };
     for item in items {
@@ -127,47 +88,34 @@ fn read_source(fields: &mut Fields<'_>, sources: &[SourceConfig]) -> Option<Sour
     let token = fields.text("token");
     let authority = fields.text("certificateAuthority");
     let environments = fields.texts("environments");
-    let allow = fields
-        .take("allow")
-        .map(|entry| read_allow(entry.node, fields.problems))
-        .unwrap_or_default();
+    let allow = fields.take("allow").map(|entry| read_allow(entry.node, fields.problems)).unwrap_or_default();
     for (name, value) in [("id", &id), ("repository", &repository)] {
         if value.is_none() {
             let message = format!("a source needs `{name}`");
-            fields
-                .problems
-                .push(Diagnostic::error(codes::MISSING, &place, message));
+            fields.problems.push(Diagnostic::error(codes::MISSING, &place, message));
         }
     }
     if let Some((id, span)) = &id {
         if sources.iter().any(|source| source.id == *id) || id.is_empty() {
             let message = format!("the source `{id}` stands twice");
-            fields
-                .problems
-                .push(Diagnostic::error(codes::DUPLICATE_KEY, span, message));
+            fields.problems.push(Diagnostic::error(codes::DUPLICATE_KEY, span, message));
         }
         if !lockstep_manifests::repository::is_name(id) {
             let message = format!("`{id}` is not an id: use letters, digits, `-` and `_`");
-            fields
-                .problems
-                .push(Diagnostic::error(codes::BAD_NAME, span, message));
+            fields.problems.push(Diagnostic::error(codes::BAD_NAME, span, message));
         }
     }
     let location = repository.and_then(|(text, span)| match Location::parse(&text) {
         Ok(location) => Some(location),
         Err(reason) => {
-            fields
-                .problems
-                .push(Diagnostic::error(codes::WRONG_TYPE, &span, reason));
+            fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, reason));
             None
         }
     });
     let token = token.and_then(|(text, span)| match SecretRef::parse(&text) {
         Ok(token) => Some(token),
         Err(reason) => {
-            fields
-                .problems
-                .push(Diagnostic::error(codes::WRONG_TYPE, &span, reason));
+            fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, reason));
             None
         }
     });
@@ -177,42 +125,26 @@ fn read_source(fields: &mut Fields<'_>, sources: &[SourceConfig]) -> Option<Sour
         origin: origin(&place),
         location: location?,
         branch: branch.map_or_else(
-            || Setting {
-                value: "main".to_owned(),
-                origin: Origin::Default,
-            },
-            |(value, span)| Setting {
-                value,
-                origin: origin(&span),
-            },
+            || Setting { value: "main".to_owned(), origin: Origin::Default },
+            |(value, span)| Setting { value, origin: origin(&span) },
         ),
         username: username.map_or_else(|| "lockstep".to_owned(), |(value, _)| value),
         token,
         authority: authority.map(|(value, _)| PathBuf::from(value)),
-        environments: (!environments.is_empty())
-            .then(|| environments.into_iter().map(|(name, _)| name).collect()),
+        environments: (!environments.is_empty()).then(|| environments.into_iter().map(|(name, _)| name).collect()),
         allow,
     })
 }
 
 fn read_allow(node: Node, problems: &mut Vec<Diagnostic>) -> Allow {
     let mut fields = Fields::new(node, "`allow`", problems);
-    let clusters = fields
-        .take("clusters")
-        .map(|entry| (entry.node.span.clone(), entry.node));
+    let clusters = fields.take("clusters").map(|entry| (entry.node.span.clone(), entry.node));
     let clusters = clusters.map(|(span, node)| match node.value {
         Value::List(items) => items.iter().filter_map(Node::scalar_text).collect(),
-        _ => node
-            .scalar_text()
-            .map(|text| vec![text])
-            .unwrap_or_else(|| {
-                fields.problems.push(Diagnostic::error(
-                    codes::WRONG_TYPE,
-                    &span,
-                    "`clusters` is a list of names",
-                ));
-                Vec::new()
-            }),
+        _ => node.scalar_text().map(|text| vec![text]).unwrap_or_else(|| {
+            fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, "`clusters` is a list of names"));
+            Vec::new()
+        }),
     });
     let mut globs = |name: &'static str| {
         let texts = fields.texts(name);
@@ -220,11 +152,7 @@ fn read_allow(node: Node, problems: &mut Vec<Diagnostic>) -> Allow {
         for (text, span) in texts {
             match globset::Glob::new(&text) {
                 Ok(_) => patterns.push(text),
-                Err(error) => fields.problems.push(Diagnostic::error(
-                    codes::WRONG_TYPE,
-                    &span,
-                    error.to_string(),
-                )),
+                Err(error) => fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, error.to_string())),
             }
         }
         patterns
@@ -232,23 +160,13 @@ fn read_allow(node: Node, problems: &mut Vec<Diagnostic>) -> Allow {
     let (registries, ssm, secrets) = (globs("registries"), globs("ssm"), globs("secrets"));
     let adopt = fields.boolean("adopt").is_some_and(|(value, _)| value);
     fields.finish();
-    Allow {
-        clusters,
-        registries,
-        ssm,
-        secrets,
-        adopt,
-    }
+    Allow { clusters, registries, ssm, secrets, adopt }
 }
 
 fn read_accounts(node: Node, config: &mut AgentConfig, problems: &mut Vec<Diagnostic>) {
     let span = node.span.clone();
     let Value::Map(map) = node.value else {
-        problems.push(Diagnostic::error(
-            codes::WRONG_TYPE,
-            &span,
-            "`accounts` is a map from account id to role",
-        ));
+        problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, "`accounts` is a map from account id to role"));
         return;
     };
     for (account, entry) in map {
@@ -261,19 +179,9 @@ fn read_accounts(node: Node, config: &mut AgentConfig, problems: &mut Vec<Diagno
         let role = fields.text("role").map(|(role, _)| role);
         let external_id = fields.text("externalId").map(|(value, _)| value);
         if role.is_none() {
-            fields.problems.push(Diagnostic::error(
-                codes::MISSING,
-                &place,
-                "an account needs `role`",
-            ));
+            fields.problems.push(Diagnostic::error(codes::MISSING, &place, "an account needs `role`"));
         }
         fields.finish();
-        config.accounts.insert(
-            account,
-            AccountRole {
-                role: role.unwrap_or_default(),
-                external_id,
-            },
-        );
+        config.accounts.insert(account, AccountRole { role: role.unwrap_or_default(), external_id });
     }
 }

@@ -52,10 +52,7 @@ pub struct Setting<T> {
 
 impl<T> Setting<T> {
     fn default_value(value: T) -> Self {
-        Self {
-            value,
-            origin: Origin::Default,
-        }
+        Self { value, origin: Origin::Default }
     }
 }
 
@@ -148,9 +145,7 @@ impl AgentConfig {
             Some(path) => file::read(path)?,
             None => Self::built_in(),
         };
-        config.overlay(flags, &|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        })?;
+        config.overlay(flags, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         Ok(config)
     }
 
@@ -160,35 +155,22 @@ impl AgentConfig {
         environment: &dyn Fn(&'static str) -> Option<String>,
     ) -> Result<(), ConfigError> {
         let pick = |flag: Option<String>, name: &'static str, variable: &'static str| {
-            flag.map(|value| (value, Origin::Flag(name))).or_else(|| {
-                environment(variable).map(|value| (value, Origin::Environment(variable)))
-            })
+            flag.map(|value| (value, Origin::Flag(name)))
+                .or_else(|| environment(variable).map(|value| (value, Origin::Environment(variable))))
         };
-        let directory = flags
-            .state_directory
-            .as_ref()
-            .map(|path| path.display().to_string());
-        if let Some((value, origin)) =
-            pick(directory, "--state-directory", "LOCKSTEP_STATE_DIRECTORY")
-        {
-            self.state_directory = Setting {
-                value: PathBuf::from(value),
-                origin,
-            };
+        let directory = flags.state_directory.as_ref().map(|path| path.display().to_string());
+        if let Some((value, origin)) = pick(directory, "--state-directory", "LOCKSTEP_STATE_DIRECTORY") {
+            self.state_directory = Setting { value: PathBuf::from(value), origin };
         }
         if let Some((value, origin)) = pick(flags.listen.clone(), "--listen", "LOCKSTEP_LISTEN") {
             let value = parse_listen(&value).map_err(|reason| wrong(&origin, &reason))?;
             self.listen = Setting { value, origin };
         }
-        if let Some((value, origin)) =
-            pick(flags.interval.clone(), "--interval", "LOCKSTEP_INTERVAL")
-        {
+        if let Some((value, origin)) = pick(flags.interval.clone(), "--interval", "LOCKSTEP_INTERVAL") {
             let value = parse_duration(&value).map_err(|reason| wrong(&origin, &reason))?;
             self.interval = Setting { value, origin };
         }
-        if let Some((value, origin)) =
-            pick(flags.api_share.clone(), "--api-share", "LOCKSTEP_API_SHARE")
-        {
+        if let Some((value, origin)) = pick(flags.api_share.clone(), "--api-share", "LOCKSTEP_API_SHARE") {
             let value = parse_share(&value).map_err(|reason| wrong(&origin, &reason))?;
             self.api_share = Setting { value, origin };
         }
@@ -198,29 +180,12 @@ impl AgentConfig {
     /// What `--show-config` prints: one line a value, with its origin. Secrets are shown as where they are.
     pub fn describe(&self) -> String {
         let mut lines = Vec::new();
-        let mut line = |name: String, value: String, origin: &Origin| {
-            lines.push(format!("{name} = {value}  # {origin}"))
-        };
-        line(
-            "stateDirectory".into(),
-            self.state_directory.value.display().to_string(),
-            &self.state_directory.origin,
-        );
-        line(
-            "listen".into(),
-            self.listen.value.to_string(),
-            &self.listen.origin,
-        );
-        line(
-            "interval".into(),
-            format_duration(self.interval.value),
-            &self.interval.origin,
-        );
-        line(
-            "apiShare".into(),
-            self.api_share.value.to_string(),
-            &self.api_share.origin,
-        );
+        let mut line =
+            |name: String, value: String, origin: &Origin| lines.push(format!("{name} = {value}  # {origin}"));
+        line("stateDirectory".into(), self.state_directory.value.display().to_string(), &self.state_directory.origin);
+        line("listen".into(), self.listen.value.to_string(), &self.listen.origin);
+        line("interval".into(), format_duration(self.interval.value), &self.interval.origin);
+        line("apiShare".into(), self.api_share.value.to_string(), &self.api_share.origin);
         for source in &self.sources {
             let name = |member: &str| format!("sources[{}].{member}", source.id);
             let location = match &source.location {
@@ -228,30 +193,17 @@ impl AgentConfig {
                 Location::Path(path) => path.display().to_string(),
             };
             line(name("repository"), location, &source.origin);
-            line(
-                name("branch"),
-                source.branch.value.clone(),
-                &source.branch.origin,
-            );
+            line(name("branch"), source.branch.value.clone(), &source.branch.origin);
             if let Some(token) = &source.token {
                 line(name("token"), token.to_string(), &source.origin);
             }
-            let environments = source
-                .environments
-                .as_ref()
-                .map_or("all".to_owned(), |names| names.join(", "));
+            let environments = source.environments.as_ref().map_or("all".to_owned(), |names| names.join(", "));
             line(name("environments"), environments, &source.origin);
             line(name("allow"), source.allow.to_string(), &source.origin);
         }
-        let file = self
-            .file
-            .as_ref()
-            .map_or(String::new(), |path| path.display().to_string());
+        let file = self.file.as_ref().map_or(String::new(), |path| path.display().to_string());
         for (account, role) in &self.accounts {
-            lines.push(format!(
-                "accounts[{account}].role = {}  # {file}",
-                role.role
-            ));
+            lines.push(format!("accounts[{account}].role = {}  # {file}", role.role));
         }
         lines.join("\n")
     }
@@ -263,9 +215,7 @@ fn wrong(origin: &Origin, reason: &str) -> ConfigError {
 
 /// A socket address on loopback. Any other address would need authentication, which this version does not have.
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not an address like 127.0.0.1:7700"))?;
+    let address: SocketAddr = text.parse().map_err(|_| format!("`{text}` is not an address like 127.0.0.1:7700"))?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
@@ -278,9 +228,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 /// `500ms`, `30s`, `5m`, `2h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration like 30s, 5m or 2h");
-    let split = text
-        .find(|letter: char| letter.is_ascii_alphabetic())
-        .ok_or_else(bad)?;
+    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).ok_or_else(bad)?;
     let amount: f64 = text[..split].parse().map_err(|_| bad())?;
     let seconds = match &text[split..] {
         "ms" => amount / 1000.0,
@@ -290,11 +238,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     let duration = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
-    if duration < Duration::from_millis(50) {
-        Err(format!("`{text}` is too short"))
-    } else {
-        Ok(duration)
-    }
+    if duration < Duration::from_millis(50) { Err(format!("`{text}` is too short")) } else { Ok(duration) }
 }
 
 fn format_duration(duration: Duration) -> String {
@@ -337,10 +281,7 @@ mod tests {
     #[test]
     fn the_environment_is_over_the_file_and_flags_are_over_both() {
         let mut config = load("interval: 10s\nlisten: 127.0.0.1:9000\napiShare: 0.25\n").unwrap();
-        let flags = Flags {
-            listen: Some("127.0.0.1:9002".into()),
-            ..Flags::default()
-        };
+        let flags = Flags { listen: Some("127.0.0.1:9002".into()), ..Flags::default() };
         config
             .overlay(&flags, &|name| match name {
                 "LOCKSTEP_LISTEN" => Some("127.0.0.1:9001".into()),

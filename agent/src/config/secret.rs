@@ -27,7 +27,8 @@ impl SecretRef {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
             Some(("ssm", name)) if !name.is_empty() => Ok(Self::Parameter(name.to_owned())),
             Some(("secretsmanager", name)) if !name.is_empty() => Ok(Self::SecretsManager(name.to_owned())),
-            _ => Err("a secret is named by env:NAME, file:PATH, ssm:/PATH or secretsmanager:NAME, never written here".to_owned()),
+            _ => Err("a secret is named by env:NAME, file:PATH, ssm:/PATH or secretsmanager:NAME, never written here"
+                .to_owned()),
         }
     }
 }
@@ -49,23 +50,15 @@ impl fmt::Display for SecretRef {
 /// A sentence that names the place, never the value.
 pub async fn resolve_secret(secret: &SecretRef, accounts: &Accounts) -> Result<String, String> {
     let value = match secret {
-        SecretRef::Environment(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable {name} is not set"))?,
-        SecretRef::File(path) => std::fs::read_to_string(path)
-            .map_err(|error| format!("failed to read {}: {error}", path.display()))?,
-        SecretRef::Parameter(name) => accounts
-            .own_parameter(name)
-            .await
-            .map_err(|error| error.to_string())?,
-        SecretRef::SecretsManager(name) => accounts
-            .own_secret(name)
-            .await
-            .map_err(|error| error.to_string())?,
+        SecretRef::Environment(name) => {
+            std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
+        }
+        SecretRef::File(path) => {
+            std::fs::read_to_string(path).map_err(|error| format!("failed to read {}: {error}", path.display()))?
+        }
+        SecretRef::Parameter(name) => accounts.own_parameter(name).await.map_err(|error| error.to_string())?,
+        SecretRef::SecretsManager(name) => accounts.own_secret(name).await.map_err(|error| error.to_string())?,
     };
     let value = value.trim().to_owned();
-    if value.is_empty() {
-        Err(format!("{secret} is empty"))
-    } else {
-        Ok(value)
-    }
+    if value.is_empty() { Err(format!("{secret} is empty")) } else { Ok(value) }
 }

@@ -56,13 +56,9 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         .prefix("lockstep-demo-")
         .tempdir()
         .map_err(|error| fail(format!("failed to make a directory: {error}")))?;
-    let directory = args
-        .directory
-        .clone()
-        .unwrap_or_else(|| temporary.path().to_owned());
-    let world = World::start(args.speed)
-        .await
-        .map_err(|error| fail(format!("failed to start the sandbox: {error}")))?;
+    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let world =
+        World::start(args.speed).await.map_err(|error| fail(format!("failed to start the sandbox: {error}")))?;
     let repository = DemoRepository::create(&directory.join("shop.git"))
         .map_err(|reason| fail(format!("failed to make the repository: {reason}")))?;
     let file = directory.join("agent.yaml");
@@ -78,9 +74,7 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         config.api_share.value,
     )
     .await;
-    let agent = Agent::start(config, accounts)
-        .await
-        .map_err(|error| fail(error.to_string()))?;
+    let agent = Agent::start(config, accounts).await.map_err(|error| fail(error.to_string()))?;
     let mut teller = Teller::new(format, &agent, &repository, &world);
     teller.opening();
     let story = tokio::select! {
@@ -99,9 +93,5 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
     }
     agent.shutdown().await;
     world.shutdown().await;
-    Ok(if all_verified {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if all_verified { Exit::Done } else { Exit::Failed })
 }

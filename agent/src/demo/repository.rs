@@ -6,70 +6,25 @@ use std::path::{Path, PathBuf};
 /// The sample repository, as it stands in the source tree.
 pub(crate) const SAMPLE: &[(&str, &str)] = &[
     ("README.md", include_str!("../../../sample-repo/README.md")),
-    (
-        "components/firelens.yaml",
-        include_str!("../../../sample-repo/components/firelens.yaml"),
-    ),
-    (
-        "lockstep.yaml",
-        include_str!("../../../sample-repo/lockstep.yaml"),
-    ),
-    (
-        "services/checkout/prod.pins.yaml",
-        include_str!("../../../sample-repo/services/checkout/prod.pins.yaml"),
-    ),
-    (
-        "services/checkout/prod.yaml",
-        include_str!("../../../sample-repo/services/checkout/prod.yaml"),
-    ),
-    (
-        "services/checkout/service.yaml",
-        include_str!("../../../sample-repo/services/checkout/service.yaml"),
-    ),
-    (
-        "services/checkout/staging.pins.yaml",
-        include_str!("../../../sample-repo/services/checkout/staging.pins.yaml"),
-    ),
-    (
-        "services/checkout/staging.yaml",
-        include_str!("../../../sample-repo/services/checkout/staging.yaml"),
-    ),
-    (
-        "services/checkout/taskdef.json",
-        include_str!("../../../sample-repo/services/checkout/taskdef.json"),
-    ),
-    (
-        "services/notifications/service.yaml",
-        include_str!("../../../sample-repo/services/notifications/service.yaml"),
-    ),
+    ("components/firelens.yaml", include_str!("../../../sample-repo/components/firelens.yaml")),
+    ("lockstep.yaml", include_str!("../../../sample-repo/lockstep.yaml")),
+    ("services/checkout/prod.pins.yaml", include_str!("../../../sample-repo/services/checkout/prod.pins.yaml")),
+    ("services/checkout/prod.yaml", include_str!("../../../sample-repo/services/checkout/prod.yaml")),
+    ("services/checkout/service.yaml", include_str!("../../../sample-repo/services/checkout/service.yaml")),
+    ("services/checkout/staging.pins.yaml", include_str!("../../../sample-repo/services/checkout/staging.pins.yaml")),
+    ("services/checkout/staging.yaml", include_str!("../../../sample-repo/services/checkout/staging.yaml")),
+    ("services/checkout/taskdef.json", include_str!("../../../sample-repo/services/checkout/taskdef.json")),
+    ("services/notifications/service.yaml", include_str!("../../../sample-repo/services/notifications/service.yaml")),
     (
         "services/notifications/servicedef.json",
         include_str!("../../../sample-repo/services/notifications/servicedef.json"),
     ),
-    (
-        "services/notifications/taskdef.json",
-        include_str!("../../../sample-repo/services/notifications/taskdef.json"),
-    ),
-    (
-        "services/orders-worker/service.yaml",
-        include_str!("../../../sample-repo/services/orders-worker/service.yaml"),
-    ),
-    (
-        "services/search/service.yaml",
-        include_str!("../../../sample-repo/services/search/service.yaml"),
-    ),
-    (
-        "services/search/taskdef.yaml",
-        include_str!("../../../sample-repo/services/search/taskdef.yaml"),
-    ),
-    (
-        "services/storefront/prod.pins.yaml",
-        include_str!("../../../sample-repo/services/storefront/prod.pins.yaml"),
-    ),
-    (
-        "services/storefront/service.yaml",
-        include_str!("../../../sample-repo/services/storefront/service.yaml"),
-    ),
+    ("services/notifications/taskdef.json", include_str!("../../../sample-repo/services/notifications/taskdef.json")),
+    ("services/orders-worker/service.yaml", include_str!("../../../sample-repo/services/orders-worker/service.yaml")),
+    ("services/search/service.yaml", include_str!("../../../sample-repo/services/search/service.yaml")),
+    ("services/search/taskdef.yaml", include_str!("../../../sample-repo/services/search/taskdef.yaml")),
+    ("services/storefront/prod.pins.yaml", include_str!("../../../sample-repo/services/storefront/prod.pins.yaml")),
+    ("services/storefront/service.yaml", include_str!("../../../sample-repo/services/storefront/service.yaml")),
     (
         "services/storefront/staging.pins.yaml",
         include_str!("../../../sample-repo/services/storefront/staging.pins.yaml"),
@@ -90,20 +45,12 @@ impl DemoRepository {
             return Err(format!("{} exists already", path.display()));
         }
         let options = gix::open::Options::isolated();
-        gix::ThreadSafeRepository::init_opts(
-            path,
-            gix::create::Kind::Bare,
-            gix::create::Options::default(),
-            options,
-        )
-        .map_err(|error| error.to_string())?;
-        let repository = Self {
-            path: path.to_owned(),
-        };
+        gix::ThreadSafeRepository::init_opts(path, gix::create::Kind::Bare, gix::create::Options::default(), options)
+            .map_err(|error| error.to_string())?;
+        let repository = Self { path: path.to_owned() };
         repository.commit("shop: five services in three environments", SAMPLE)?;
         // A new bare repository may name another branch, by its user's configuration.
-        std::fs::write(path.join("HEAD"), format!("ref: {BRANCH}\n"))
-            .map_err(|error| error.to_string())?;
+        std::fs::write(path.join("HEAD"), format!("ref: {BRANCH}\n")).map_err(|error| error.to_string())?;
         Ok(repository)
     }
 
@@ -129,35 +76,18 @@ impl DemoRepository {
                 .detach(),
             None => repository.empty_tree().id().detach(),
         };
-        let mut editor = repository
-            .edit_tree(base)
-            .map_err(|error| error.to_string())?;
+        let mut editor = repository.edit_tree(base).map_err(|error| error.to_string())?;
         for (path, content) in files {
-            let blob = repository
-                .write_blob(content)
-                .map_err(|error| error.to_string())?;
-            editor
-                .upsert(*path, EntryKind::Blob, blob)
-                .map_err(|error| error.to_string())?;
+            let blob = repository.write_blob(content).map_err(|error| error.to_string())?;
+            editor.upsert(*path, EntryKind::Blob, blob).map_err(|error| error.to_string())?;
         }
         let tree = editor.write().map_err(|error| error.to_string())?;
-        let time = gix::date::Time::now_utc()
-            .format(gix::date::time::Format::Raw)
-            .map_err(|error| error.to_string())?;
-        let author = gix::actor::SignatureRef {
-            name: "Dana Example".into(),
-            email: "dana@shop.example".into(),
-            time: &time,
-        };
+        let time =
+            gix::date::Time::now_utc().format(gix::date::time::Format::Raw).map_err(|error| error.to_string())?;
+        let author =
+            gix::actor::SignatureRef { name: "Dana Example".into(), email: "dana@shop.example".into(), time: &time };
         let id = repository
-            .commit_as(
-                author,
-                author,
-                BRANCH,
-                BString::from(message).to_string(),
-                tree,
-                parent,
-            )
+            .commit_as(author, author, BRANCH, BString::from(message).to_string(), tree, parent)
             .map_err(|error| error.to_string())?;
         Ok(id.to_string())
     }
@@ -182,18 +112,8 @@ mod tests {
     #[test]
     fn the_demo_has_every_file_of_the_sample() {
         let mut found = Vec::new();
-        files(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample-repo"),
-            "",
-            &mut found,
-        );
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample-repo"), "", &mut found);
         found.sort();
-        assert_eq!(
-            found,
-            SAMPLE
-                .iter()
-                .map(|(path, _)| (*path).to_owned())
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(found, SAMPLE.iter().map(|(path, _)| (*path).to_owned()).collect::<Vec<_>>());
     }
 }

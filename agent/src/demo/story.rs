@@ -32,48 +32,15 @@ const ENVIRONMENTS: [(&str, &str, &str, &str, &[&str]); 3] = [
         STAGING_ACCOUNT,
         REGION,
         "staging",
-        &[
-            "checkout",
-            "notifications",
-            "orders-worker",
-            "search",
-            "storefront",
-        ],
+        &["checkout", "notifications", "orders-worker", "search", "storefront"],
     ),
-    (
-        "prod",
-        PROD_ACCOUNT,
-        REGION,
-        "prod",
-        &[
-            "checkout",
-            "notifications",
-            "orders-worker",
-            "search",
-            "storefront",
-        ],
-    ),
-    (
-        "prod-us",
-        PROD_ACCOUNT,
-        US_REGION,
-        "prod",
-        &["checkout", "notifications", "orders-worker", "storefront"],
-    ),
+    ("prod", PROD_ACCOUNT, REGION, "prod", &["checkout", "notifications", "orders-worker", "search", "storefront"]),
+    ("prod-us", PROD_ACCOUNT, US_REGION, "prod", &["checkout", "notifications", "orders-worker", "storefront"]),
 ];
 
 /// Plays the story. Answers whether every step was verified.
-pub(super) async fn play(
-    agent: &Agent,
-    world: &World,
-    repository: &DemoRepository,
-    teller: &mut Teller,
-) -> bool {
-    let mut scene = Scene {
-        agent,
-        world,
-        events: agent.context.events.subscribe(),
-    };
+pub(super) async fn play(agent: &Agent, world: &World, repository: &DemoRepository, teller: &mut Teller) -> bool {
+    let mut scene = Scene { agent, world, events: agent.context.events.subscribe() };
     let mut verified = scene.creation(teller).await;
     verified &= scene.change(repository, teller).await;
     verified &= scene.drift(teller).await;
@@ -89,27 +56,16 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     async fn creation(&mut self, teller: &mut Teller) -> bool {
-        teller.begin(
-            "create",
-            "1. The first commit: the agent creates 14 services in 3 environments and 2 accounts",
-        );
+        teller.begin("create", "1. The first commit: the agent creates 14 services in 3 environments and 2 accounts");
         let mut waiting: BTreeSet<(String, String)> = ENVIRONMENTS
             .iter()
             .flat_map(|(environment, .., services)| {
-                services
-                    .iter()
-                    .map(|service| ((*environment).to_owned(), (*service).to_owned()))
+                services.iter().map(|service| ((*environment).to_owned(), (*service).to_owned()))
             })
             .collect();
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict {
-                    environment,
-                    service,
-                    verdict: Verdict::Deployed,
-                    ..
-                } = event
-                {
+                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
                     waiting.remove(&(environment.clone(), service.clone()));
                 }
                 Some(waiting.len())
@@ -123,26 +79,16 @@ impl Scene<'_> {
     }
 
     async fn change(&mut self, repository: &DemoRepository, teller: &mut Teller) -> bool {
-        teller.begin(
-            "change",
-            &format!("2. A commit: storefront {NEW_VERSION} for prod (one line in its pins)"),
-        );
+        teller.begin("change", &format!("2. A commit: storefront {NEW_VERSION} for prod (one line in its pins)"));
         let pins = format!("web: {NEW_VERSION}\n");
         let message = format!("storefront: {NEW_VERSION} to prod");
-        if let Err(reason) =
-            repository.commit(&message, &[("services/storefront/prod.pins.yaml", &pins)])
-        {
+        if let Err(reason) = repository.commit(&message, &[("services/storefront/prod.pins.yaml", &pins)]) {
             return teller.end(Err(reason));
         }
         let mut waiting: BTreeSet<&str> = BTreeSet::from(["prod", "prod-us"]);
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict {
-                    environment,
-                    service,
-                    verdict: Verdict::Deployed,
-                    ..
-                } = event
+                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event
                     && service == "storefront"
                 {
                     waiting.remove(environment.as_str());
@@ -158,19 +104,9 @@ impl Scene<'_> {
     }
 
     async fn drift(&mut self, teller: &mut Teller) -> bool {
-        teller.begin(
-            "drift",
-            "3. Somebody edits the console: checkout in prod is scaled from 3 tasks to 1",
-        );
+        teller.begin("drift", "3. Somebody edits the console: checkout in prod is scaled from 3 tasks to 1");
         let clients = self.clients(PROD_ACCOUNT, REGION).await;
-        let edit = clients
-            .ecs
-            .update_service()
-            .cluster("prod")
-            .service("checkout")
-            .desired_count(1)
-            .send()
-            .await;
+        let edit = clients.ecs.update_service().cluster("prod").service("checkout").desired_count(1).send().await;
         if let Err(error) = edit {
             let error = crate::aws::AwsError::from_sdk("ecs:UpdateService", &error);
             return teller.end(Err(error.to_string()));
@@ -178,22 +114,11 @@ impl Scene<'_> {
         let mut healed = None;
         let done = self
             .watch(teller, |event| {
-                if let Event::Wrote {
-                    environment,
-                    service,
-                    trigger: Trigger::Drift,
-                    changes,
-                    ..
-                } = event
+                if let Event::Wrote { environment, service, trigger: Trigger::Drift, changes, .. } = event
                     && environment == "prod"
                     && service == "checkout"
                 {
-                    healed = Some(
-                        changes
-                            .iter()
-                            .map(|change| change.path.clone())
-                            .collect::<Vec<_>>(),
-                    );
+                    healed = Some(changes.iter().map(|change| change.path.clone()).collect::<Vec<_>>());
                 }
                 Some(usize::from(healed.is_none()))
             })
@@ -213,30 +138,20 @@ impl Scene<'_> {
 
     async fn rejection(&mut self, repository: &DemoRepository, teller: &mut Teller) -> bool {
         let (image, tag) = BROKEN;
-        teller.begin(
-            "rejection",
-            &format!("4. A commit brings an image that crashes: {image} {tag} for prod"),
-        );
+        teller.begin("rejection", &format!("4. A commit brings an image that crashes: {image} {tag} for prod"));
         let before = match self.live(PROD_ACCOUNT, REGION, "prod", "checkout").await {
             Ok(live) => live,
             Err(text) => return teller.end(Err(text)),
         };
         let message = format!("checkout: {tag} to prod");
         let pins = format!("api: {tag}\n");
-        if let Err(reason) =
-            repository.commit(&message, &[("services/checkout/prod.pins.yaml", &pins)])
-        {
+        if let Err(reason) = repository.commit(&message, &[("services/checkout/prod.pins.yaml", &pins)]) {
             return teller.end(Err(reason));
         }
         let mut rejected = None;
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict {
-                    environment,
-                    service,
-                    verdict: Verdict::Rejected,
-                    text,
-                } = event
+                if let Event::Verdict { environment, service, verdict: Verdict::Rejected, text } = event
                     && environment == "prod"
                     && service == "checkout"
                 {
@@ -247,10 +162,7 @@ impl Scene<'_> {
             .await;
         let result = match done {
             Err(text) => Err(text),
-            Ok(()) => {
-                self.rolled_back_and_left_alone(&before, rejected.as_deref().unwrap_or_default())
-                    .await
-            }
+            Ok(()) => self.rolled_back_and_left_alone(&before, rejected.as_deref().unwrap_or_default()).await,
         };
         teller.end(result)
     }
@@ -280,24 +192,14 @@ impl Scene<'_> {
         if timeout(PATIENCE, watching).await.is_err() {
             return Err(format!("it did not happen within {} s", PATIENCE.as_secs()));
         }
-        if last == Some(0) {
-            Ok(())
-        } else {
-            Err("the agent ended".to_owned())
-        }
+        if last == Some(0) { Ok(()) } else { Err("the agent ended".to_owned()) }
     }
 
     async fn clients(&self, account: &str, region: &str) -> Arc<Clients> {
         self.agent.context.accounts.clients(account, region).await
     }
 
-    async fn live(
-        &self,
-        account: &str,
-        region: &str,
-        cluster: &str,
-        service: &str,
-    ) -> Result<LiveService, String> {
+    async fn live(&self, account: &str, region: &str, cluster: &str, service: &str) -> Result<LiveService, String> {
         let clients = self.clients(account, region).await;
         let mut found = clients.services(cluster, &[service.to_owned()]).await;
         match found.remove(service) {
@@ -313,19 +215,10 @@ impl Scene<'_> {
         region: &str,
         live: &LiveService,
     ) -> Result<(String, String), String> {
-        let arn = live
-            .current_deployment
-            .clone()
-            .ok_or("ECS names no service deployment")?;
+        let arn = live.current_deployment.clone().ok_or("ECS names no service deployment")?;
         let clients = self.clients(account, region).await;
-        let found = clients
-            .deployments(std::slice::from_ref(&arn))
-            .await
-            .map_err(|error| error.to_string())?;
-        found
-            .get(&arn)
-            .cloned()
-            .ok_or_else(|| "ECS does not know the service deployment that it names".to_owned())
+        let found = clients.deployments(std::slice::from_ref(&arn)).await.map_err(|error| error.to_string())?;
+        found.get(&arn).cloned().ok_or_else(|| "ECS does not know the service deployment that it names".to_owned())
     }
 
     async fn all_healthy(&self) -> Result<String, String> {
@@ -344,48 +237,30 @@ impl Scene<'_> {
                 tasks += live.running;
             }
         }
-        Ok(format!(
-            "ECS answers {services} services with deployment SUCCESSFUL, {tasks} of {tasks} tasks running"
-        ))
+        Ok(format!("ECS answers {services} services with deployment SUCCESSFUL, {tasks} of {tasks} tasks running"))
     }
 
     async fn new_version_runs(&self) -> Result<String, String> {
         for region in [REGION, US_REGION] {
-            let live = self
-                .live(PROD_ACCOUNT, region, "prod", "storefront")
-                .await?;
+            let live = self.live(PROD_ACCOUNT, region, "prod", "storefront").await?;
             let (status, _) = self.deployment_status(PROD_ACCOUNT, region, &live).await?;
             let clients = self.clients(PROD_ACCOUNT, region).await;
             let Reading::Found(revision) = clients.revision(&live.task_definition).await else {
                 return Err("ECS does not answer the task definition".to_owned());
             };
-            let runs = revision
-                .definition
-                .to_string()
-                .contains(&format!("/storefront:{NEW_VERSION}"));
+            let runs = revision.definition.to_string().contains(&format!("/storefront:{NEW_VERSION}"));
             if !runs || status != "SUCCESSFUL" {
-                return Err(format!(
-                    "in {region} the deployment is {status}, new version in use: {runs}"
-                ));
+                return Err(format!("in {region} the deployment is {status}, new version in use: {runs}"));
             }
         }
-        Ok(format!(
-            "ECS answers deployment SUCCESSFUL with storefront:{NEW_VERSION}, first in prod, then in prod-us"
-        ))
+        Ok(format!("ECS answers deployment SUCCESSFUL with storefront:{NEW_VERSION}, first in prod, then in prod-us"))
     }
 
-    async fn rolled_back_and_left_alone(
-        &self,
-        before: &LiveService,
-        text: &str,
-    ) -> Result<String, String> {
+    async fn rolled_back_and_left_alone(&self, before: &LiveService, text: &str) -> Result<String, String> {
         let live = self.live(PROD_ACCOUNT, REGION, "prod", "checkout").await?;
         let (status, _) = self.deployment_status(PROD_ACCOUNT, REGION, &live).await?;
         if status != "ROLLBACK_SUCCESSFUL" || live.task_definition != before.task_definition {
-            return Err(format!(
-                "the deployment is {status}, the task definition in use is {}",
-                live.task_definition
-            ));
+            return Err(format!("the deployment is {status}, the task definition in use is {}", live.task_definition));
         }
         if !text.contains("exited with code 1") {
             return Err(format!("the agent does not name the cause: {text}"));
@@ -393,24 +268,19 @@ impl Scene<'_> {
         // Several more rounds, counted by what the agent reads: it must not write again.
         let control = self.world.control();
         let count = |name: &str| control.calls().get(name).copied().unwrap_or_default();
-        let writes = || {
-            count("ecs:UpdateService")
-                + count("ecs:RegisterTaskDefinition")
-                + count("ecs:CreateService")
-        };
+        let writes = || count("ecs:UpdateService") + count("ecs:RegisterTaskDefinition") + count("ecs:CreateService");
         let (writes_before, reads_before) = (writes(), count("ecs:DescribeServices"));
         let rounds = async {
             while count("ecs:DescribeServices") < reads_before + 15 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, rounds)
-            .await
-            .map_err(|_| "the agent stopped looking".to_owned())?;
+        timeout(PATIENCE, rounds).await.map_err(|_| "the agent stopped looking".to_owned())?;
         let again = writes() - writes_before;
         if again > 0 {
             return Err(format!("the agent wrote {again} times more"));
         }
-        Ok("ECS answers ROLLBACK_SUCCESSFUL, the revision before is in use, and five rounds later nothing was written".to_owned())
+        Ok("ECS answers ROLLBACK_SUCCESSFUL, the revision before is in use, and five rounds later nothing was written"
+            .to_owned())
     }
 }

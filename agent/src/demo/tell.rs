@@ -41,12 +41,7 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub(super) fn new(
-        format: Format,
-        agent: &Agent,
-        repository: &DemoRepository,
-        world: &World,
-    ) -> Self {
+    pub(super) fn new(format: Format, agent: &Agent, repository: &DemoRepository, world: &World) -> Self {
         Self {
             format,
             started: Instant::now(),
@@ -82,13 +77,7 @@ impl Teller {
     /// Something happened.
     pub(super) fn happened(&mut self, event: Event, remaining: Option<usize>) {
         let line = match &event {
-            Event::Wrote {
-                environment,
-                service,
-                trigger,
-                changes,
-                ..
-            } => {
+            Event::Wrote { environment, service, trigger, changes, .. } => {
                 let what = match trigger {
                     Trigger::Create => "created, rolling out".to_owned(),
                     Trigger::Change => "updated, rolling out".to_owned(),
@@ -96,48 +85,28 @@ impl Teller {
                 };
                 let mut line = format!("  {environment}/{service}  {}", paint::notable(&what));
                 if *trigger != Trigger::Create {
-                    for change in changes
-                        .iter()
-                        .filter(|change| change.path != "service.taskDefinition")
-                    {
+                    for change in changes.iter().filter(|change| change.path != "service.taskDefinition") {
                         line.push_str(&format!("\n      {}", render_change(change)));
                     }
                 }
                 Some(line)
             }
-            Event::Verdict {
-                environment,
-                service,
-                verdict,
-                text,
-            } => match verdict {
+            Event::Verdict { environment, service, verdict, text } => match verdict {
                 Verdict::Deployed => {
                     let left = remaining
                         .filter(|left| *left > 0)
-                        .map_or(String::new(), |left| {
-                            paint::faint(&format!("  ({left} to go)"))
-                        });
-                    Some(format!(
-                        "  {environment}/{service}  {}, {text}{left}",
-                        paint::good("healthy")
-                    ))
+                        .map_or(String::new(), |left| paint::faint(&format!("  ({left} to go)")));
+                    Some(format!("  {environment}/{service}  {}, {text}{left}", paint::good("healthy")))
                 }
-                Verdict::Rejected => {
-                    Some(format!("  {environment}/{service}  {}", paint::bad(text)))
-                }
+                Verdict::Rejected => Some(format!("  {environment}/{service}  {}", paint::bad(text))),
                 _ => None,
             },
-            Event::Failed {
-                environment,
-                service,
-                reason,
-            } => Some(format!("  {environment}/{service}  {}", paint::bad(reason))),
-            Event::Commit {
-                commit, summary, ..
-            } => Some(format!(
-                "  {}",
-                paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))
-            )),
+            Event::Failed { environment, service, reason } => {
+                Some(format!("  {environment}/{service}  {}", paint::bad(reason)))
+            }
+            Event::Commit { commit, summary, .. } => {
+                Some(format!("  {}", paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))))
+            }
             Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
         };
         if let Some(line) = line {
@@ -158,22 +127,10 @@ impl Teller {
             Err(evidence) => (false, evidence),
         };
         let seconds = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-        let line = if verified {
-            paint::good(&format!("✓ {evidence}"))
-        } else {
-            paint::bad(&format!("✗ {evidence}"))
-        };
-        self.say(&format!(
-            "  {line} {}",
-            paint::faint(&format!("({seconds} s)"))
-        ));
-        self.steps.push(Step {
-            name,
-            verified,
-            evidence,
-            seconds,
-            events,
-        });
+        let line =
+            if verified { paint::good(&format!("✓ {evidence}")) } else { paint::bad(&format!("✗ {evidence}")) };
+        self.say(&format!("  {line} {}", paint::faint(&format!("({seconds} s)"))));
+        self.steps.push(Step { name, verified, evidence, seconds, events });
         verified
     }
 
@@ -199,10 +156,7 @@ impl Teller {
                 paint::faint(&format!("({seconds} s)"))
             ));
         } else {
-            self.say(&format!(
-                "\n{}",
-                paint::bad("Not every step could be verified.")
-            ));
+            self.say(&format!("\n{}", paint::bad("Not every step could be verified.")));
         }
         if once {
             return;

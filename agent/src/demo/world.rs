@@ -14,11 +14,8 @@ pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const US_REGION: &str = "us-east-1";
 
 /// (account, region, cluster) of the environments.
-const PLACES: [(&str, &str, &str); 3] = [
-    (STAGING_ACCOUNT, REGION, "staging"),
-    (PROD_ACCOUNT, REGION, "prod"),
-    (PROD_ACCOUNT, US_REGION, "prod"),
-];
+const PLACES: [(&str, &str, &str); 3] =
+    [(STAGING_ACCOUNT, REGION, "staging"), (PROD_ACCOUNT, REGION, "prod"), (PROD_ACCOUNT, US_REGION, "prod")];
 
 /// Images of the shop, with every tag that the sample or the story names.
 const IMAGES: &[(&str, &[&str])] = &[
@@ -71,21 +68,9 @@ pub(crate) fn seed(control: &Control) {
         control.create_cluster(account, region, cluster);
         control.set_container_instances(account, region, cluster, 3);
         for (name, kind, value) in [
-            (
-                "/network/private-subnets",
-                "StringList",
-                "subnet-0a1b2c3d,subnet-4e5f6a7b",
-            ),
-            (
-                "/network/service-security-group",
-                "String",
-                "sg-0123456789abcdef0",
-            ),
-            (
-                "/checkout/database-url",
-                "SecureString",
-                "postgres://sandbox.invalid/checkout",
-            ),
+            ("/network/private-subnets", "StringList", "subnet-0a1b2c3d,subnet-4e5f6a7b"),
+            ("/network/service-security-group", "String", "sg-0123456789abcdef0"),
+            ("/checkout/database-url", "SecureString", "postgres://sandbox.invalid/checkout"),
         ] {
             control.put_parameter(account, region, name, kind, value);
         }

@@ -54,15 +54,8 @@ pub struct Place<'a> {
 pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<Failed>> {
     let mut done = Done::default();
     if let Err(error) = guard(place) {
-        let action = plan
-            .actions
-            .first()
-            .map_or(ActionKind::UpdateService, |action| action.kind);
-        return Err(Box::new(Failed {
-            action,
-            error,
-            done,
-        }));
+        let action = plan.actions.first().map_or(ActionKind::UpdateService, |action| action.kind);
+        return Err(Box::new(Failed { action, error, done }));
     }
     for action in &plan.actions {
         let Some(order) = &action.order else { continue };
@@ -70,11 +63,7 @@ pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<
         match carry_out(order, plan, place, &mut done).await {
             Ok(()) => done.actions.push(action.kind),
             Err(error) => {
-                return Err(Box::new(Failed {
-                    action: action.kind,
-                    error,
-                    done,
-                }));
+                return Err(Box::new(Failed { action: action.kind, error, done }));
             }
         }
     }
@@ -86,67 +75,39 @@ fn guard(place: &Place<'_>) -> Result<(), AwsError> {
     if let Some(reason) = place.allow.refuses_cluster(&place.environment.cluster) {
         return Err(AwsError::build("ecs:UpdateService", &reason));
     }
-    if place.clients.account != place.environment.account
-        || place.clients.region != place.environment.region
-    {
-        return Err(AwsError::build(
-            "ecs:UpdateService",
-            &"the clients are for another account or region",
-        ));
+    if place.clients.account != place.environment.account || place.clients.region != place.environment.region {
+        return Err(AwsError::build("ecs:UpdateService", &"the clients are for another account or region"));
     }
     Ok(())
 }
 
-async fn carry_out(
-    order: &Order,
-    plan: &ServicePlan,
-    place: &Place<'_>,
-    done: &mut Done,
-) -> Result<(), AwsError> {
+async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &mut Done) -> Result<(), AwsError> {
     match order {
         Order::Register { definition, tags } => {
             done.registered = Some(place.clients.register(definition, tags).await?);
         }
-        Order::Create {
-            service,
-            revision,
-            tags,
-        } => {
+        Order::Create { service, revision, tags } => {
             let revision = resolve(revision, done)?;
             let token = token(&plan.desired);
-            let written = place
-                .clients
-                .create_service(&place.environment.cluster, service, &revision, tags, &token)
-                .await?;
+            let written =
+                place.clients.create_service(&place.environment.cluster, service, &revision, tags, &token).await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
-        Order::Update {
-            members,
-            revision,
-            force,
-        } => {
+        Order::Update { members, revision, force } => {
             let revision = match revision {
                 Some(revision) => Some(resolve(revision, done)?),
                 None => None,
             };
             let written = place
                 .clients
-                .update_service(
-                    &place.environment.cluster,
-                    place.service,
-                    members,
-                    revision.as_deref(),
-                    *force,
-                )
+                .update_service(&place.environment.cluster, place.service, members, revision.as_deref(), *force)
                 .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::TagService { tags } => {
-            let arn = place.arn.ok_or_else(|| {
-                AwsError::build("ecs:TagResource", &"the service's ARN is not known")
-            })?;
+            let arn = place.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
             place.clients.tag(arn, tags).await?;
         }
         Order::TagRevision { arn, tags } => place.clients.tag(arn, tags).await?,
@@ -158,22 +119,15 @@ fn resolve(revision: &RevisionRef, done: &Done) -> Result<String, AwsError> {
     match (revision, &done.registered) {
         (RevisionRef::Known(arn), _) => Ok(arn.clone()),
         (RevisionRef::Registered, Some(arn)) => Ok(arn.clone()),
-        (RevisionRef::Registered, None) => Err(AwsError::build(
-            "ecs:RegisterTaskDefinition",
-            &"the plan uses a revision that it does not register",
-        )),
+        (RevisionRef::Registered, None) => {
+            Err(AwsError::build("ecs:RegisterTaskDefinition", &"the plan uses a revision that it does not register"))
+        }
     }
 }
 
 /// A client token: the same for the SDK's repetitions of one call, another one for the next attempt.
 fn token(desired: &str) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs());
-    let hash: String = desired
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(20)
-        .collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let hash: String = desired.chars().filter(char::is_ascii_hexdigit).take(20).collect();
     format!("{hash}-{now:x}").chars().take(36).collect()
 }

@@ -26,10 +26,7 @@ impl Checkout {
         let mut files = Vec::new();
         list(root, "", 0, &mut files).map_err(fail)?;
         files.sort_by(|a: &FileEntry, b: &FileEntry| a.path.cmp(&b.path));
-        Ok(Self {
-            root: root.to_owned(),
-            files,
-        })
+        Ok(Self { root: root.to_owned(), files })
     }
 
     /// The commit that is checked out, and the paths that differ from it; none where there is no repository.
@@ -38,45 +35,27 @@ impl Checkout {
     /// When the repository cannot be read.
     pub fn compare_to_head(&self) -> Result<Option<(String, Vec<String>)>, GitError> {
         let name = self.root.display().to_string();
-        let fail = |reason: String| GitError::Unreadable {
-            repository: name.clone(),
-            reason,
-        };
+        let fail = |reason: String| GitError::Unreadable { repository: name.clone(), reason };
         if !self.root.join(".git").exists() {
             return Ok(None);
         }
-        let repository =
-            gix::ThreadSafeRepository::open_opts(self.root.clone(), gix::open::Options::isolated())
-                .map_err(|error| fail(chain(&error)))?;
+        let repository = gix::ThreadSafeRepository::open_opts(self.root.clone(), gix::open::Options::isolated())
+            .map_err(|error| fail(chain(&error)))?;
         let local = repository.to_thread_local();
         let Ok(id) = local.head_id() else {
             return Ok(Some((String::new(), self.paths())));
         };
         let tip = super::objects::tip_of(&local, &name, id.detach())?;
-        let committed = super::ObjectTree::read_commit(
-            &repository,
-            &name,
-            &tip,
-            &super::objects::Listings::default(),
-        )?;
+        let committed = super::ObjectTree::read_commit(&repository, &name, &tip, &super::objects::Listings::default())?;
         let ids = |files: &[FileEntry]| -> BTreeMap<String, String> {
-            files
-                .iter()
-                .filter(|file| matters(&file.path))
-                .map(|file| (file.path.clone(), file.id.clone()))
-                .collect()
+            files.iter().filter(|file| matters(&file.path)).map(|file| (file.path.clone(), file.id.clone())).collect()
         };
         let (mine, theirs) = (ids(&self.files), ids(committed.files()));
         let changed = mine
             .iter()
             .filter(|(path, id)| theirs.get(*path) != Some(id))
             .map(|(path, _)| path.clone())
-            .chain(
-                theirs
-                    .keys()
-                    .filter(|path| !mine.contains_key(*path))
-                    .cloned(),
-            )
+            .chain(theirs.keys().filter(|path| !mine.contains_key(*path)).cloned())
             .collect();
         Ok(Some((tip.commit, changed)))
     }
@@ -94,12 +73,7 @@ fn matters(path: &str) -> bool {
         || lockstep_manifests::parse::is_manifest(path)
 }
 
-fn list(
-    directory: &Path,
-    prefix: &str,
-    depth: usize,
-    files: &mut Vec<FileEntry>,
-) -> std::io::Result<()> {
+fn list(directory: &Path, prefix: &str, depth: usize, files: &mut Vec<FileEntry>) -> std::io::Result<()> {
     if depth > 32 {
         return Ok(());
     }
@@ -108,9 +82,7 @@ fn list(
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.starts_with('.')
-            || (depth == 0 && matches!(name.as_str(), "target" | "node_modules"))
-        {
+        if name.starts_with('.') || (depth == 0 && matches!(name.as_str(), "target" | "node_modules")) {
             continue;
         }
         let path = format!("{prefix}{name}");
@@ -118,16 +90,8 @@ fn list(
         if kind.is_dir() {
             list(&entry.path(), &format!("{path}/"), depth + 1, files)?;
         } else if matters(&path) {
-            let id = if kind.is_file() {
-                blob_id(&entry.path())
-            } else {
-                String::new()
-            };
-            files.push(FileEntry {
-                path,
-                id,
-                regular: kind.is_file(),
-            });
+            let id = if kind.is_file() { blob_id(&entry.path()) } else { String::new() };
+            files.push(FileEntry { path, id, regular: kind.is_file() });
         }
     }
     Ok(())
@@ -150,9 +114,7 @@ impl Tree for Checkout {
 
     fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
         let path = self.root.join(&file.path);
-        let size = std::fs::metadata(&path)
-            .map_err(|error| error.to_string())?
-            .len();
+        let size = std::fs::metadata(&path).map_err(|error| error.to_string())?.len();
         if size > lockstep_manifests::parse::MAX_FILE as u64 {
             return Err(format!("it has {size} bytes, more than the limit"));
         }

@@ -19,11 +19,7 @@ impl Local {
     /// # Errors
     /// When there is no repository.
     pub fn open(path: &Path, branch: &str) -> Result<Self, GitError> {
-        let local = Self {
-            path: path.to_owned(),
-            branch: branch.to_owned(),
-            listings: Listings::default(),
-        };
+        let local = Self { path: path.to_owned(), branch: branch.to_owned(), listings: Listings::default() };
         local.repository()?;
         Ok(local)
     }
@@ -34,10 +30,7 @@ impl Local {
 
     fn repository(&self) -> Result<gix::ThreadSafeRepository, GitError> {
         gix::ThreadSafeRepository::open_opts(self.path.clone(), gix::open::Options::isolated())
-            .map_err(|error| GitError::Unreadable {
-                repository: self.name(),
-                reason: chain(&error),
-            })
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })
     }
 
     pub(super) fn tip(&mut self) -> Result<Tip, GitError> {
@@ -46,22 +39,13 @@ impl Local {
         let name = format!("refs/heads/{}", self.branch);
         let reference = repository
             .try_find_reference(name.as_str())
-            .map_err(|error| GitError::Unreadable {
-                repository: self.name(),
-                reason: chain(&error),
-            })?;
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })?;
         let Some(mut reference) = reference else {
-            return Err(GitError::NoBranch {
-                repository: self.name(),
-                branch: self.branch.clone(),
-            });
+            return Err(GitError::NoBranch { repository: self.name(), branch: self.branch.clone() });
         };
         let id = reference
             .peel_to_id()
-            .map_err(|error| GitError::Unreadable {
-                repository: self.name(),
-                reason: chain(&error),
-            })?
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })?
             .detach();
         tip_of(&repository, &self.name(), id)
     }

@@ -65,10 +65,8 @@ impl Mirror {
         authority: Option<&Path>,
     ) -> Result<Self, GitError> {
         let directory = state.join(directory_name(url));
-        let repository = open_or_init(&directory).map_err(|reason| GitError::Unreadable {
-            repository: url.to_owned(),
-            reason,
-        })?;
+        let repository =
+            open_or_init(&directory).map_err(|reason| GitError::Unreadable { repository: url.to_owned(), reason })?;
         Ok(Self {
             url: url.to_owned(),
             branch: branch.to_owned(),
@@ -109,10 +107,7 @@ impl Mirror {
     }
 
     fn rebuild(&mut self) -> Result<(), GitError> {
-        let fail = |reason: String| GitError::Unreadable {
-            repository: self.url.clone(),
-            reason,
-        };
+        let fail = |reason: String| GitError::Unreadable { repository: self.url.clone(), reason };
         set_aside(&self.directory).map_err(fail)?;
         self.repository = open_or_init(&self.directory).map_err(fail)?;
         self.listings = Listings::default();
@@ -120,27 +115,18 @@ impl Mirror {
     }
 
     fn connect(&self) -> Result<Box<dyn Transport + Send>, GitError> {
-        let options = connect::Options {
-            version: Protocol::V2,
-            ..connect::Options::default()
-        };
-        let mut transport =
-            connect::connect(self.url.as_str(), options).map_err(|error| self.classify(&error))?;
+        let options = connect::Options { version: Protocol::V2, ..connect::Options::default() };
+        let mut transport = connect::connect(self.url.as_str(), options).map_err(|error| self.classify(&error))?;
         transport
             .configure(&self.http_options()?)
-            .map_err(|error| GitError::Unreadable {
-                repository: self.url.clone(),
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })?;
         if let Some(credentials) = &self.credentials {
             let account = gix::sec::identity::Account {
                 username: credentials.username.clone(),
                 password: credentials.token.clone(),
                 oauth_refresh_token: None,
             };
-            transport
-                .set_identity(account)
-                .map_err(|error| self.classify(&error))?;
+            transport.set_identity(account).map_err(|error| self.classify(&error))?;
         }
         Ok(transport)
     }
@@ -155,8 +141,8 @@ impl Mirror {
                     reason: format!("the certificate authority {}: {reason}", path.display()),
                 };
                 let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-                let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                    .map_err(|error| unreadable(error.to_string()))?;
+                let certificates =
+                    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(error.to_string()))?;
                 Some(certificates)
             }
         };
@@ -165,19 +151,10 @@ impl Mirror {
             Ok(authority
                 .iter()
                 .flatten()
-                .fold(builder, |builder, certificate| {
-                    builder.add_root_certificate(certificate.clone())
-                }))
+                .fold(builder, |builder, certificate| builder.add_root_certificate(certificate.clone())))
         };
-        let backend = http::reqwest::Options {
-            configure_client: Some(Box::new(configure)),
-            ..Default::default()
-        };
-        Ok(http::Options {
-            backend: Some(Arc::new(Mutex::new(backend))),
-            ssl_verify: true,
-            ..http::Options::default()
-        })
+        let backend = http::reqwest::Options { configure_client: Some(Box::new(configure)), ..Default::default() };
+        Ok(http::Options { backend: Some(Arc::new(Mutex::new(backend))), ssl_verify: true, ..http::Options::default() })
     }
 
     /// One exchange; a fetch when the tip moved.
@@ -197,27 +174,17 @@ impl Mirror {
                     .with_refspecs([spec.as_str()], gix::remote::Direction::Fetch)
             })
             .map_err(|error| self.classify(&error))?;
-        let connection = remote
-            .to_connection_with_transport(&mut transport)
-            .with_credentials(|_| Ok(None));
+        let connection = remote.to_connection_with_transport(&mut transport).with_credentials(|_| Ok(None));
         let prepared = connection
-            .prepare_fetch(
-                gix::progress::Discard,
-                gix::remote::ref_map::Options::default(),
-            )
+            .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| self.classify(&error))?;
         let branch = format!("refs/heads/{}", self.branch);
         let advertised = prepared.ref_map().remote_refs.iter().find_map(|reference| {
             let (name, target, peeled) = reference.unpack();
-            (name == branch.as_bytes().as_bstr())
-                .then(|| peeled.or(target).map(ToOwned::to_owned))
-                .flatten()
+            (name == branch.as_bytes().as_bstr()).then(|| peeled.or(target).map(ToOwned::to_owned)).flatten()
         });
         let Some(advertised) = advertised else {
-            return Err(GitError::NoBranch {
-                repository: self.url.clone(),
-                branch: self.branch.clone(),
-            });
+            return Err(GitError::NoBranch { repository: self.url.clone(), branch: self.branch.clone() });
         };
         let known = repository
             .try_find_reference(self.tracking().as_str())
@@ -225,9 +192,7 @@ impl Mirror {
             .flatten()
             .and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach));
         if known != Some(advertised) || !repository.has_object(advertised) {
-            prepared
-                .receive(gix::progress::Discard, &AtomicBool::new(false))
-                .map_err(|error| self.classify(&error))?;
+            prepared.receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| self.classify(&error))?;
         } else {
             drop(prepared);
         }
@@ -238,21 +203,10 @@ impl Mirror {
     fn classify(&self, error: &(dyn std::error::Error + 'static)) -> GitError {
         let reason = chain(error);
         let repository = self.url.clone();
-        let refused = [
-            "401",
-            "403",
-            "credential",
-            "permission denied",
-            "authenticat",
-            "unauthorized",
-        ];
+        let refused = ["401", "403", "credential", "permission denied", "authenticat", "unauthorized"];
         let lower = reason.to_lowercase();
         if refused.iter().any(|word| lower.contains(word)) {
-            let reason = if self.credentials.is_some() {
-                reason
-            } else {
-                format!("{reason} (no token is configured)")
-            };
+            let reason = if self.credentials.is_some() { reason } else { format!("{reason} (no token is configured)") };
             GitError::Refused { repository, reason }
         } else {
             GitError::Unreachable { repository, reason }
@@ -277,15 +231,9 @@ fn open_or_init(directory: &Path) -> Result<gix::ThreadSafeRepository, String> {
             }
         }
     }
-    std::fs::create_dir_all(directory)
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
-    gix::ThreadSafeRepository::init_opts(
-        directory,
-        gix::create::Kind::Bare,
-        gix::create::Options::default(),
-        options(),
-    )
-    .map_err(|error| chain(&error))
+    std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    gix::ThreadSafeRepository::init_opts(directory, gix::create::Kind::Bare, gix::create::Options::default(), options())
+        .map_err(|error| chain(&error))
 }
 
 /// Moves a damaged mirror out of the way; an older one that was set aside is removed.

@@ -83,15 +83,9 @@ impl Location {
             return Ok(Self::Path(PathBuf::from(text)));
         };
         if !matches!(scheme, "https" | "http") {
-            return Err(format!(
-                "`{scheme}://` is not supported; use https:// or a path"
-            ));
+            return Err(format!("`{scheme}://` is not supported; use https:// or a path"));
         }
-        if rest
-            .split('/')
-            .next()
-            .is_some_and(|authority| authority.contains('@'))
-        {
+        if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
             return Err("credentials do not belong into the URL; use `token`".to_owned());
         }
         Ok(Self::Http(text.trim_end_matches('/').to_owned()))
@@ -119,13 +113,7 @@ impl Remote {
         authority: Option<&Path>,
     ) -> Result<Self, GitError> {
         Ok(match location {
-            Location::Http(url) => Self::Mirror(Box::new(Mirror::open(
-                url,
-                branch,
-                state,
-                credentials,
-                authority,
-            )?)),
+            Location::Http(url) => Self::Mirror(Box::new(Mirror::open(url, branch, state, credentials, authority)?)),
             Location::Path(path) => Self::Local(Local::open(path, branch)?),
         })
     }
@@ -158,12 +146,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let text = error
-            .to_string()
-            .lines()
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }

@@ -33,31 +33,18 @@ impl ObjectTree {
         tip: &Tip,
         listings: &Listings,
     ) -> Result<Self, GitError> {
-        let fail = |reason: String| GitError::Unreadable {
-            repository: name.to_owned(),
-            reason,
-        };
+        let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
         let local = repository.to_thread_local();
-        let root = gix::ObjectId::from_hex(tip.tree.as_bytes())
-            .map_err(|error| fail(error.to_string()))?;
+        let root = gix::ObjectId::from_hex(tip.tree.as_bytes()).map_err(|error| fail(error.to_string()))?;
         let mut files = Vec::new();
         let known = std::mem::take(&mut *listings.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut walk = Walk {
-            local: &local,
-            files: &mut files,
-            known,
-            used: HashMap::new(),
-        };
+        let mut walk = Walk { local: &local, files: &mut files, known, used: HashMap::new() };
         let result = walk.directory(root, "", 0);
         let used = std::mem::take(&mut walk.used);
         result.map_err(fail)?;
         *listings.0.lock().unwrap_or_else(PoisonError::into_inner) = used;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self {
-            repository: repository.clone(),
-            name: name.to_owned(),
-            files,
-        })
+        Ok(Self { repository: repository.clone(), name: name.to_owned(), files })
     }
 
     /// The repository's name in messages.
@@ -76,9 +63,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn directory(&mut self, id: gix::ObjectId, prefix: &str, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
-            return Err(format!(
-                "directories nest more than {MAX_DEPTH} levels deep at {prefix}"
-            ));
+            return Err(format!("directories nest more than {MAX_DEPTH} levels deep at {prefix}"));
         }
         let listing = match self.used.get(&id).or_else(|| self.known.get(&id)) {
             Some(listing) => listing.clone(),
@@ -94,11 +79,7 @@ impl Walk<'_> {
                         return Err(format!("it has more than {MAX_FILES} files"));
                     }
                     let regular = matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable);
-                    self.files.push(FileEntry {
-                        path,
-                        id: id.to_string(),
-                        regular,
-                    });
+                    self.files.push(FileEntry { path, id: id.to_string(), regular });
                 }
             }
         }
@@ -130,10 +111,7 @@ impl Tree for ObjectTree {
         let local = self.repository.to_thread_local();
         let header = local.find_header(id).map_err(|error| chain(&error))?;
         if header.size() > lockstep_manifests::parse::MAX_FILE as u64 {
-            return Err(format!(
-                "it has {} bytes, more than the limit",
-                header.size()
-            ));
+            return Err(format!("it has {} bytes, more than the limit", header.size()));
         }
         let object = local.find_object(id).map_err(|error| chain(&error))?;
         Ok(object.detach().data)
@@ -141,27 +119,10 @@ impl Tree for ObjectTree {
 }
 
 /// The tip of a commit id.
-pub(super) fn tip_of(
-    local: &gix::Repository,
-    name: &str,
-    id: gix::ObjectId,
-) -> Result<Tip, GitError> {
-    let fail = |reason: String| GitError::Unreadable {
-        repository: name.to_owned(),
-        reason,
-    };
+pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> Result<Tip, GitError> {
+    let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
     let commit = local.find_commit(id).map_err(|error| fail(chain(&error)))?;
-    let tree = commit
-        .tree_id()
-        .map_err(|error| fail(chain(&error)))?
-        .to_string();
-    let summary = commit
-        .message()
-        .map(|message| message.summary().to_string())
-        .unwrap_or_default();
-    Ok(Tip {
-        commit: id.to_string(),
-        tree,
-        summary,
-    })
+    let tree = commit.tree_id().map_err(|error| fail(chain(&error)))?.to_string();
+    let summary = commit.message().map(|message| message.summary().to_string()).unwrap_or_default();
+    Ok(Tip { commit: id.to_string(), tree, summary })
 }

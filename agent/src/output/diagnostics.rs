@@ -10,21 +10,14 @@ pub fn render(diagnostic: &Diagnostic) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level
-        .primary_title(&diagnostic.message)
-        .id(diagnostic.code.id);
+    let title = level.primary_title(&diagnostic.message).id(diagnostic.code.id);
     let mut group: Group<'_> = match &diagnostic.span {
         Some(span) if !span.file.text.is_empty() => {
             let range = span.start as usize..(span.end as usize).max(span.start as usize);
             let range = one_line(&span.file.text, range);
-            let mut snippet = Snippet::source(&span.file.text)
-                .path(&span.file.path)
-                .annotation(AnnotationKind::Primary.span(range));
-            for (label, other) in diagnostic
-                .related
-                .iter()
-                .filter(|(_, other)| other.file == span.file)
-            {
+            let mut snippet =
+                Snippet::source(&span.file.text).path(&span.file.path).annotation(AnnotationKind::Primary.span(range));
+            for (label, other) in diagnostic.related.iter().filter(|(_, other)| other.file == span.file) {
                 let range = one_line(&other.file.text, other.start as usize..other.end as usize);
                 snippet = snippet.annotation(AnnotationKind::Context.span(range).label(label));
             }
@@ -34,15 +27,9 @@ pub fn render(diagnostic: &Diagnostic) -> String {
         None => Group::with_title(title),
     };
     for (label, other) in &diagnostic.related {
-        if diagnostic
-            .span
-            .as_ref()
-            .is_none_or(|span| span.file != other.file)
-        {
+        if diagnostic.span.as_ref().is_none_or(|span| span.file != other.file) {
             let (line, column) = other.line_column();
-            group = group.element(
-                Level::NOTE.message(format!("{label}: {}:{line}:{column}", other.file.path)),
-            );
+            group = group.element(Level::NOTE.message(format!("{label}: {}:{line}:{column}", other.file.path)));
         }
     }
     if let Some(hint) = &diagnostic.hint {
@@ -61,21 +48,12 @@ fn one_line(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize>
 
 /// How many there are of each, in words; none where there is nothing.
 pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
-    let count = |severity: Severity| {
-        diagnostics
-            .iter()
-            .filter(|one| one.severity == severity)
-            .count()
-    };
-    let words: Vec<String> = [
-        (Severity::Error, "error"),
-        (Severity::Warning, "warning"),
-        (Severity::Note, "note"),
-    ]
-    .into_iter()
-    .map(|(severity, word)| (count(severity), word))
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
-    .collect();
+    let count = |severity: Severity| diagnostics.iter().filter(|one| one.severity == severity).count();
+    let words: Vec<String> = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
+        .into_iter()
+        .map(|(severity, word)| (count(severity), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
+        .collect();
     (!words.is_empty()).then(|| words.join(", "))
 }

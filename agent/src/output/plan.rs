@@ -14,32 +14,16 @@ const LONGEST: usize = 100;
 /// The whole plan. `verbose` shows services without differences too.
 pub fn render(plan: &Plan, verbose: bool) -> String {
     let mut text = String::new();
-    let commit = if plan.commit.is_empty() {
-        "uncommitted files".to_owned()
-    } else {
-        format!("commit {}", short(&plan.commit))
-    };
+    let commit =
+        if plan.commit.is_empty() { "uncommitted files".to_owned() } else { format!("commit {}", short(&plan.commit)) };
     text.push_str(&format!("Plan for {commit}\n"));
     for environment in &plan.environments {
         text.push_str(&render_environment(environment, verbose));
     }
-    let services: Vec<&ServicePlan> = plan
-        .environments
-        .iter()
-        .flat_map(|environment| &environment.services)
-        .collect();
-    let changed = services
-        .iter()
-        .filter(|service| !service.actions.is_empty())
-        .count();
-    let withheld = services
-        .iter()
-        .filter(|service| service.actions.is_empty() && service.has_differences())
-        .count();
-    let unknown = services
-        .iter()
-        .filter(|service| service.sync == SyncStatus::Unknown)
-        .count();
+    let services: Vec<&ServicePlan> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
+    let changed = services.iter().filter(|service| !service.actions.is_empty()).count();
+    let withheld = services.iter().filter(|service| service.actions.is_empty() && service.has_differences()).count();
+    let unknown = services.iter().filter(|service| service.sync == SyncStatus::Unknown).count();
     text.push_str(&format!(
         "\n{} to change, {withheld} withheld, {unknown} unknown, {} as declared\n",
         changed,
@@ -51,10 +35,7 @@ pub fn render(plan: &Plan, verbose: bool) -> String {
 fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
     let mut text = format!("\n{}\n", paint::strong(&environment.name));
     for withheld in &environment.withheld {
-        text.push_str(&format!(
-            "  {}\n",
-            paint::notable(&format!("not done: {}", withheld.text))
-        ));
+        text.push_str(&format!("  {}\n", paint::notable(&format!("not done: {}", withheld.text))));
     }
     let mut quiet = 0;
     for service in &environment.services {
@@ -65,64 +46,37 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
         text.push_str(&render_service(service));
     }
     if quiet > 0 {
-        text.push_str(&format!(
-            "  {}\n",
-            paint::faint(&format!("{quiet} as declared"))
-        ));
+        text.push_str(&format!("  {}\n", paint::faint(&format!("{quiet} as declared"))));
     }
     text
 }
 
 /// One service.
 pub fn render_service(service: &ServicePlan) -> String {
-    let mut text = format!(
-        "  {}  {:?}, {:?}\n",
-        paint::strong(&service.name),
-        service.sync,
-        service.health
-    );
+    let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
     for action in &service.actions {
         let effect = match action.kind {
             ActionKind::RegisterTaskDefinition => String::new(),
             _ => format!(" ({})", effect_word(action.effect())),
         };
-        text.push_str(&format!(
-            "    {} {}{effect}\n",
-            mark(action.kind),
-            action_word(action.kind)
-        ));
+        text.push_str(&format!("    {} {}{effect}\n", mark(action.kind), action_word(action.kind)));
         // An update repeats what the registration brings; it is shown once.
         let is_repeated = |change: &&Change| {
             action.kind == ActionKind::UpdateService
                 && change.path.starts_with("taskDefinition")
-                && service
-                    .actions
-                    .iter()
-                    .any(|other| other.kind == ActionKind::RegisterTaskDefinition)
+                && service.actions.iter().any(|other| other.kind == ActionKind::RegisterTaskDefinition)
         };
         for change in action.changes.iter().filter(|change| !is_repeated(change)) {
-            let first = action.kind == ActionKind::RegisterTaskDefinition
-                && service.health == Health::Missing;
-            let shown = if first || is_new(action.kind) {
-                render_addition(change)
-            } else {
-                render_change(change)
-            };
+            let first = action.kind == ActionKind::RegisterTaskDefinition && service.health == Health::Missing;
+            let shown = if first || is_new(action.kind) { render_addition(change) } else { render_change(change) };
             text.push_str(&format!("        {shown}\n"));
         }
     }
     for withheld in &service.withheld {
-        text.push_str(&format!(
-            "    {}\n",
-            paint::notable(&format!("not done: {}", withheld.text))
-        ));
+        text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", withheld.text))));
         let missing = service.health == Health::Missing;
         for change in &withheld.changes {
-            let shown = if missing {
-                render_addition(change)
-            } else {
-                render_change(change)
-            };
+            let shown = if missing { render_addition(change) } else { render_change(change) };
             text.push_str(&format!("        {shown}\n"));
         }
     }
@@ -153,12 +107,7 @@ pub fn render_change(change: &Change) -> String {
         return format!("{}: ••• → •••{effect}", change.path);
     }
     let show = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), value_text);
-    format!(
-        "{}: {} → {}{effect}",
-        change.path,
-        show(&change.old),
-        show(&change.new)
-    )
+    format!("{}: {} → {}{effect}", change.path, show(&change.old), show(&change.new))
 }
 
 fn value_text(value: &Value) -> String {

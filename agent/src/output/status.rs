@@ -13,25 +13,15 @@ pub fn render(state: &State) -> String {
         } else {
             format!("{} {}", short(&source.commit), source.summary)
         };
-        text.push_str(&format!(
-            "{}  {}\n",
-            paint::strong(&source.id),
-            commit.trim()
-        ));
+        text.push_str(&format!("{}  {}\n", paint::strong(&source.id), commit.trim()));
         if let Some(error) = &source.error {
             text.push_str(&format!("  {}\n", paint::bad(error)));
         }
-        let errors = source
-            .problems
-            .iter()
-            .filter(|problem| problem.severity == "error")
-            .count();
+        let errors = source.problems.iter().filter(|problem| problem.severity == "error").count();
         if errors > 0 {
             text.push_str(&format!(
                 "  {}\n",
-                paint::bad(&format!(
-                    "{errors} errors in its files; see `lockstep validate`"
-                ))
+                paint::bad(&format!("{errors} errors in its files; see `lockstep validate`"))
             ));
         }
         for environment in &source.environments {
@@ -52,12 +42,7 @@ fn render_environment(environment: &EnvironmentState) -> String {
     for withheld in &environment.withheld {
         text.push_str(&format!("  {}\n", paint::notable(&withheld.text)));
     }
-    let width = environment
-        .services
-        .iter()
-        .map(|service| service.plan.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = environment.services.iter().map(|service| service.plan.name.len()).max().unwrap_or_default();
     for service in &environment.services {
         text.push_str(&render_service(service, width));
     }
@@ -89,11 +74,7 @@ fn render_service(service: &ServiceState, width: usize) -> String {
         service.plan.name, service.running, service.desired_count, service.revision
     );
     for withheld in &service.plan.withheld {
-        text.push_str(&format!(
-            "  {:width$}  {}\n",
-            "",
-            paint::faint(&withheld.text)
-        ));
+        text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&withheld.text)));
     }
     text
 }

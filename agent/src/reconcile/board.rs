@@ -99,10 +99,7 @@ impl Board {
 
     /// Forgets everything, when the sources themselves changed.
     pub fn clear(&self) {
-        self.sources
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.sources.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Everything.
@@ -118,16 +115,8 @@ impl Board {
     /// A service of a source.
     pub fn service(&self, index: usize, environment: &str, service: &str) -> Option<ServiceState> {
         let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
-        let environment = sources
-            .get(&index)?
-            .environments
-            .iter()
-            .find(|other| other.name == environment)?;
-        environment
-            .services
-            .iter()
-            .find(|other| other.plan.name == service)
-            .cloned()
+        let environment = sources.get(&index)?.environments.iter().find(|other| other.name == environment)?;
+        environment.services.iter().find(|other| other.plan.name == service).cloned()
     }
 }
 
@@ -142,11 +131,7 @@ impl SourceState {
                 .iter()
                 .map(|environment| EnvironmentPlan {
                     name: environment.name.clone(),
-                    services: environment
-                        .services
-                        .iter()
-                        .map(|service| service.plan.clone())
-                        .collect(),
+                    services: environment.services.iter().map(|service| service.plan.clone()).collect(),
                     withheld: environment.withheld.clone(),
                 })
                 .collect(),

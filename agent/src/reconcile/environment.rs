@@ -83,38 +83,23 @@ impl Worker {
             .iter()
             .filter(|service| orders.covers(&service.directory.name))
             .filter_map(|service| {
-                Some((
-                    service.directory.name.clone(),
-                    service.environments.get(&environment.name)?.clone(),
-                ))
+                Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
             })
             .collect();
-        self.tracks
-            .retain(|name, _| entries.iter().any(|(other, _)| other == name));
+        self.tracks.retain(|name, _| entries.iter().any(|(other, _)| other == name));
         let mut withheld = Vec::new();
         if environment.mode == Mode::Observe {
             let text = "the environment is observed only (sync.mode: observe)".to_owned();
-            withheld.push(Withheld {
-                reason: Reason::Observe,
-                text,
-                changes: Vec::new(),
-            });
+            withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
         }
         if !snapshot.valid {
             let text = "lockstep.yaml or a component has errors; nothing is written".to_owned();
-            withheld.push(Withheld {
-                reason: Reason::Invalid,
-                text,
-                changes: Vec::new(),
-            });
+            withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
         }
         let clients = match self.gate(context, environment).await {
             Ok(clients) => clients,
             Err((reason, text)) => {
-                let plans = entries
-                    .iter()
-                    .map(|(name, _)| self.unknown(name, reason, &text))
-                    .collect();
+                let plans = entries.iter().map(|(name, _)| self.unknown(name, reason, &text)).collect();
                 self.publish(context, snapshot, environment, plans, withheld);
                 return Report { in_flight: false };
             }
@@ -123,10 +108,7 @@ impl Worker {
             Ok(parameters) => parameters,
             Err(error) => {
                 let text = error.to_string();
-                let plans = entries
-                    .iter()
-                    .map(|(name, _)| self.unknown(name, Reason::Unread, &text))
-                    .collect();
+                let plans = entries.iter().map(|(name, _)| self.unknown(name, Reason::Unread, &text)).collect();
                 self.publish(context, snapshot, environment, plans, withheld);
                 return Report { in_flight: false };
             }
@@ -141,20 +123,10 @@ impl Worker {
                 Err(problems) => plans.push(self.invalid(name, &problems)),
             }
         }
-        let due = self.due(
-            &wanted,
-            context.timing.interval,
-            context.timing.follow,
-            orders,
-        );
-        let names: Vec<String> = due
-            .iter()
-            .map(|name| wanted[name].0.service_name.clone())
-            .collect();
+        let due = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
+        let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
         let live = clients.services(&environment.cluster, &names).await;
-        let may_write = orders.write
-            && snapshot.valid
-            && (environment.mode == Mode::Converge || orders.by_hand);
+        let may_write = orders.write && snapshot.valid && (environment.mode == Mode::Converge || orders.by_hand);
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let round = Round {
             context,
@@ -169,34 +141,21 @@ impl Worker {
         let states = self.run_waves(&round, snapshot, &wanted, &due, &live).await;
         plans.extend(states);
         let in_flight = plans.iter().any(|state| {
-            matches!(
-                state.plan.verdict,
-                Some(Verdict::Progressing | Verdict::Pending)
-            ) && !state.plan.is_withheld_for(Reason::Observe)
+            matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending))
+                && !state.plan.is_withheld_for(Reason::Observe)
         });
         self.publish(context, snapshot, environment, plans, withheld);
         Report { in_flight }
     }
 
     /// What must hold before anything is read: the allow-list, and the account.
-    async fn gate(
-        &self,
-        context: &Context,
-        environment: &Environment,
-    ) -> Result<Arc<Clients>, (Reason, String)> {
+    async fn gate(&self, context: &Context, environment: &Environment) -> Result<Arc<Clients>, (Reason, String)> {
         if let Some(text) = self.allow.refuses_cluster(&environment.cluster) {
             return Err((Reason::NotAllowed, text));
         }
-        let clients = context
-            .accounts
-            .clients(&environment.account, &environment.region)
-            .await;
+        let clients = context.accounts.clients(&environment.account, &environment.region).await;
         clients.check_account().await.map_err(|error| {
-            let reason = if error.remedy == Remedy::Credentials {
-                Reason::WrongAccount
-            } else {
-                Reason::Unread
-            };
+            let reason = if error.remedy == Remedy::Credentials { Reason::WrongAccount } else { Reason::Unread };
             (reason, error.to_string())
         })?;
         Ok(clients)
@@ -210,12 +169,7 @@ impl Worker {
         let mut wanted: Vec<Reference> = entries
             .iter()
             .filter_map(|(_, rendered)| rendered.as_ref().ok())
-            .flat_map(|rendered| {
-                rendered
-                    .references
-                    .iter()
-                    .map(|(reference, _)| reference.clone())
-            })
+            .flat_map(|rendered| rendered.references.iter().map(|(reference, _)| reference.clone()))
             .collect();
         wanted.sort();
         wanted.dedup();
@@ -225,20 +179,12 @@ impl Worker {
         {
             return Ok(known.clone());
         }
-        let (allowed, refused): (Vec<_>, Vec<_>) = wanted
-            .into_iter()
-            .partition(|reference| self.allow.reference(reference));
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|reference| self.allow.reference(reference));
         let mut parameters = clients.parameters(&allowed).await?;
         for reference in refused {
-            let list = if matches!(reference, Reference::Ssm { .. }) {
-                "allow.ssm"
-            } else {
-                "allow.secrets"
-            };
-            let text = format!(
-                "the agent's file does not allow the source {} to read it ({list})",
-                self.source_id
-            );
+            let list = if matches!(reference, Reference::Ssm { .. }) { "allow.ssm" } else { "allow.secrets" };
+            let text = format!("the agent's file does not allow the source {} to read it ({list})", self.source_id);
             parameters.insert(reference, Resolved::Refused(text));
         }
         self.parameters = Some((Instant::now(), parameters.clone()));
@@ -257,9 +203,7 @@ impl Worker {
         let used: Parameters = rendered
             .references
             .iter()
-            .filter_map(|(reference, _)| {
-                Some((reference.clone(), parameters.get(reference)?.clone()))
-            })
+            .filter_map(|(reference, _)| Some((reference.clone(), parameters.get(reference)?.clone())))
             .collect();
         if let Some(bound) = self.bound.get(name)
             && Arc::ptr_eq(&bound.rendered, rendered)
@@ -271,11 +215,7 @@ impl Worker {
             let hash = desired_hash(&desired);
             (Arc::new(desired), hash)
         });
-        let bound = Bound {
-            rendered: rendered.clone(),
-            parameters: used,
-            result: result.clone(),
-        };
+        let bound = Bound { rendered: rendered.clone(), parameters: used, result: result.clone() };
         self.bound.insert(name.to_owned(), bound);
         result
     }
@@ -296,15 +236,9 @@ impl Worker {
                 return true;
             };
             let limit = if track.is_open() { follow } else { interval };
-            orders.everything
-                || track.hash != *hash
-                || at.elapsed() + Duration::from_millis(20) >= limit
+            orders.everything || track.hash != *hash || at.elapsed() + Duration::from_millis(20) >= limit
         };
-        wanted
-            .iter()
-            .filter(|(name, (_, hash))| is_due(name, hash))
-            .map(|(name, _)| name.clone())
-            .collect()
+        wanted.iter().filter(|(name, (_, hash))| is_due(name, hash)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Plans and acts in the order of `after`: a wave holds what waits for nothing of a later one.
@@ -320,20 +254,11 @@ impl Worker {
         let mut rest: Vec<&String> = wanted.keys().collect();
         while !rest.is_empty() {
             let is_ready = |name: &String| {
-                wanted[name]
-                    .0
-                    .after
-                    .iter()
-                    .all(|other| !wanted.contains_key(other) || done.contains_key(other))
+                wanted[name].0.after.iter().all(|other| !wanted.contains_key(other) || done.contains_key(other))
             };
-            let (ready, later): (Vec<&String>, Vec<&String>) =
-                rest.iter().partition(|name| is_ready(name));
+            let (ready, later): (Vec<&String>, Vec<&String>) = rest.iter().partition(|name| is_ready(name));
             // A circle is an error of the manifests and never gets here; if it did, nobody would wait for ever.
-            let (wave, later) = if ready.is_empty() {
-                (later, Vec::new())
-            } else {
-                (ready, later)
-            };
+            let (wave, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
             let mut jobs = Vec::new();
             for name in wave {
                 let (desired, hash) = &wanted[name];
@@ -341,10 +266,7 @@ impl Worker {
                 if !due.contains(name)
                     && let Some(state) = &track.state
                 {
-                    let state = ServiceState {
-                        commit: snapshot.commit.clone(),
-                        ..state.clone()
-                    };
+                    let state = ServiceState { commit: snapshot.commit.clone(), ..state.clone() };
                     track.state = Some(state.clone());
                     done.insert(name.clone(), state);
                     self.tracks.insert(name.clone(), track);
@@ -353,16 +275,11 @@ impl Worker {
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = live.get(&desired.service_name).cloned().unwrap_or_default();
                 jobs.push(async move {
-                    let state = round
-                        .service(desired, hash, reading, waiting, &mut track)
-                        .await;
+                    let state = round.service(desired, hash, reading, waiting, &mut track).await;
                     (name.clone(), state, track)
                 });
             }
-            let results: Vec<_> = stream::iter(jobs)
-                .buffer_unordered(CONCURRENT)
-                .collect()
-                .await;
+            let results: Vec<_> = stream::iter(jobs).buffer_unordered(CONCURRENT).collect().await;
             for (name, state, track) in results {
                 done.insert(name.clone(), state);
                 self.tracks.insert(name, track);
@@ -388,26 +305,18 @@ impl Worker {
             }
         }
         for (other, _) in &round.environment.after {
-            let is_in = snapshot.services.iter().any(|service| {
-                service.directory.name == desired.name && service.environments.contains_key(other)
-            });
+            let is_in = snapshot
+                .services
+                .iter()
+                .any(|service| service.directory.name == desired.name && service.environments.contains_key(other));
             if !is_in || !snapshot.repository.environments.contains_key(other) {
                 continue;
             }
-            let Some(state) = round
-                .context
-                .board
-                .service(self.source, other, &desired.name)
-            else {
-                return Some(format!(
-                    "waiting for {other}, where {} was not looked at yet",
-                    desired.name
-                ));
+            let Some(state) = round.context.board.service(self.source, other, &desired.name) else {
+                return Some(format!("waiting for {other}, where {} was not looked at yet", desired.name));
             };
             if state.commit != snapshot.commit {
-                return Some(format!(
-                    "waiting for {other}, where this commit was not looked at yet"
-                ));
+                return Some(format!("waiting for {other}, where this commit was not looked at yet"));
             }
             if let Some(why) = unfinished(&state.plan) {
                 return Some(format!("waiting for {other}, where {} {why}", desired.name));
@@ -419,8 +328,7 @@ impl Worker {
     /// A plan that concludes nothing; the last verdict stays.
     fn unknown(&self, name: &str, reason: Reason, text: &str) -> ServiceState {
         let last = self.tracks.get(name).and_then(|track| track.state.clone());
-        let mut plan =
-            ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
+        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
         plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
         match last {
             Some(state) => ServiceState { plan, ..state },
@@ -466,9 +374,7 @@ impl Worker {
         context.board.update(self.source, |source| {
             source.environments.retain(|other| other.name != state.name);
             source.environments.push(state);
-            source.environments.sort_by_key(|environment| {
-                order.iter().position(|name| **name == environment.name)
-            });
+            source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
     }
 }
@@ -488,39 +394,20 @@ fn unfinished(plan: &ServicePlan) -> Option<String> {
 /// Tells the watchers; nobody watching is fine.
 pub(super) fn tell(context: &Context, event: Event) {
     match &event {
-        Event::Wrote {
-            environment,
-            service,
-            trigger,
-            actions,
-            ..
-        } => {
+        Event::Wrote { environment, service, trigger, actions, .. } => {
             tracing::info!(environment, service, ?trigger, ?actions, "wrote");
         }
-        Event::Failed {
-            environment,
-            service,
-            reason,
-        } => {
+        Event::Failed { environment, service, reason } => {
             tracing::warn!(environment, service, reason, "a write failed");
         }
-        Event::Verdict {
-            environment,
-            service,
-            verdict,
-            text,
-        } => {
+        Event::Verdict { environment, service, verdict, text } => {
             if *verdict == Verdict::Rejected {
                 tracing::warn!(environment, service, ?verdict, text, "verdict");
             } else {
                 tracing::info!(environment, service, ?verdict, text, "verdict");
             }
         }
-        Event::Commit {
-            source,
-            commit,
-            summary,
-        } => tracing::info!(source, commit, summary, "following"),
+        Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
         Event::Unreadable { source, reason } => {
             tracing::warn!(source, reason, "the repository cannot be read")
         }

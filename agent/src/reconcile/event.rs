@@ -20,11 +20,7 @@ pub enum Trigger {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    tag = "event"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "event")]
 pub enum Event {
     /// Another commit is followed.
     Commit {

@@ -63,12 +63,7 @@ impl Loader {
             _ => (Arc::new(repository), false),
         };
         let mut known = std::mem::take(&mut self.services);
-        if !same
-            && !self
-                .repository
-                .as_ref()
-                .is_some_and(|(known, _)| known.read == repository.read)
-        {
+        if !same && !self.repository.as_ref().is_some_and(|(known, _)| known.read == repository.read) {
             known.clear();
         }
         self.repository = Some((repository.clone(), config_problems.clone()));
@@ -93,14 +88,7 @@ impl Loader {
             }
         }
         diagnostic::in_file_order(&mut problems);
-        Snapshot {
-            commit: commit.to_owned(),
-            summary: summary.to_owned(),
-            repository,
-            valid,
-            services,
-            problems,
-        }
+        Snapshot { commit: commit.to_owned(), summary: summary.to_owned(), repository, valid, services, problems }
     }
 }
 
@@ -109,11 +97,7 @@ impl LoadedService {
         let mut problems = Vec::new();
         let service = Service::load(repository, directory, tree, &mut problems);
         let mut environments = BTreeMap::new();
-        for environment in repository
-            .environments
-            .values()
-            .filter(|environment| service.is_in(environment))
-        {
+        for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
             let result = if diagnostic::has_errors(&problems) {
                 // The files themselves are broken: the problems are the service's, not each environment's.
                 Err(Vec::new())
@@ -157,14 +141,7 @@ impl LoadedService {
             .iter()
             .map(|(name, result)| {
                 let hit = only.is_none_or(|only| only == name);
-                (
-                    name.clone(),
-                    if hit {
-                        Err(vec![problem.clone()])
-                    } else {
-                        result.clone()
-                    },
-                )
+                (name.clone(), if hit { Err(vec![problem.clone()]) } else { result.clone() })
             })
             .collect();
         Self {
@@ -178,18 +155,11 @@ impl LoadedService {
 }
 
 fn files_of(tree: &dyn Tree, directory: &ServiceDirectory) -> Vec<(String, String)> {
-    tree.below(&directory.path)
-        .iter()
-        .map(|file| (file.path.clone(), file.id.clone()))
-        .collect()
+    tree.below(&directory.path).iter().map(|file| (file.path.clone(), file.id.clone())).collect()
 }
 
 /// What can only be seen of all services together: identities, and `after`.
-fn check_together(
-    repository: &Repository,
-    services: &mut [Arc<LoadedService>],
-    problems: &mut Vec<Diagnostic>,
-) {
+fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], problems: &mut Vec<Diagnostic>) {
     let mut seen: HashMap<(String, String, String, String), (usize, String)> = HashMap::new();
     let mut broken: Vec<(usize, Diagnostic, Option<String>)> = Vec::new();
     for environment in repository.environments.values() {
@@ -198,12 +168,8 @@ fn check_together(
                 continue;
             };
             let name = bind_offline(rendered, environment).service_name;
-            let place = (
-                environment.account.clone(),
-                environment.region.clone(),
-                environment.cluster.clone(),
-                name.clone(),
-            );
+            let place =
+                (environment.account.clone(), environment.region.clone(), environment.cluster.clone(), name.clone());
             if let Some((first, other)) = seen.insert(place, (index, environment.name.clone())) {
                 let message = format!(
                     "the ECS service {name} in cluster {} ({}, {}) is declared twice: by `{}` in `{other}` and by `{}` in `{}`",
@@ -219,8 +185,7 @@ fn check_together(
                         format!("{}/", services[index].directory.path),
                         "",
                     ));
-                    let problem =
-                        Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message.clone());
+                    let problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message.clone());
                     broken.push((index, problem, Some(in_environment)));
                 }
             }
@@ -246,20 +211,13 @@ fn check_after(
             };
             for (name, span) in &rendered.after {
                 if !services.iter().any(|other| other.directory.name == *name) {
-                    let message = format!(
-                        "`after` names `{name}`, which is not a service of this repository"
-                    );
+                    let message = format!("`after` names `{name}`, which is not a service of this repository");
                     let names = services.iter().map(|other| other.directory.name.as_str());
-                    let problem =
-                        Diagnostic::error(codes::UNKNOWN_NAME, span, message).suggest(name, names);
+                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message).suggest(name, names);
                     broken.push((index, problem, Some(environment.name.clone())));
                 }
             }
-            let edges = rendered
-                .after
-                .iter()
-                .map(|(name, span)| (name.as_str(), span))
-                .collect();
+            let edges = rendered.after.iter().map(|(name, span)| (name.as_str(), span)).collect();
             graph.insert(&service.directory.name, edges);
         }
         if let Some((cycle, span)) = find_cycle(&graph) {

@@ -95,10 +95,7 @@ pub struct Orders {
 impl Orders {
     /// What the agent's own rounds do.
     pub fn agent() -> Self {
-        Self {
-            write: true,
-            ..Self::default()
-        }
+        Self { write: true, ..Self::default() }
     }
 
     /// Whether a service is meant.

@@ -7,14 +7,14 @@ use super::{
     event::Event,
 };
 use crate::{
-    aws::{Clients, Remedy},
+    aws::{AwsError, Clients, Remedy},
     config::Allow,
     execute::{Place, execute},
 };
 use lockstep_core::{
     identity::content_hash,
     lint::lint,
-    observed::{History, LiveService, Need, Observation, Reading, Revision},
+    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Health, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
@@ -57,12 +57,10 @@ impl Track {
     /// Whether something is under way that should be looked at soon.
     pub(super) fn is_open(&self) -> bool {
         self.started.is_some()
-            || self.state.as_ref().is_some_and(|state| {
-                matches!(
-                    state.plan.verdict,
-                    Some(Verdict::Progressing | Verdict::Pending)
-                )
-            })
+            || self
+                .state
+                .as_ref()
+                .is_some_and(|state| matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending)))
     }
 }
 
@@ -111,8 +109,7 @@ impl Round<'_> {
             self.confirm(&mut plan, live.found()).await;
         }
         if self.orders.adopt {
-            plan.actions
-                .retain(|action| action.kind == ActionKind::AdoptService);
+            plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
         }
         let breaches = lint(&plan);
         if let Some(breach) = breaches.first() {
@@ -122,45 +119,27 @@ impl Round<'_> {
                 breach.text,
                 "a plan breaks an invariant; it is not carried out"
             );
-            let text = format!(
-                "the plan breaks invariant {} ({}); this is a bug of Lockstep",
-                breach.number, breach.text
-            );
+            let text =
+                format!("the plan breaks invariant {} ({}); this is a bug of Lockstep", breach.number, breach.text);
             plan.actions.clear();
-            plan.withheld.push(Withheld {
-                reason: Reason::Invalid,
-                text,
-                changes: Vec::new(),
-            });
+            plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
         }
         let waits = track.not_before.is_some_and(|at| Instant::now() < at) && !self.orders.by_hand;
-        let stopping = self
-            .context
-            .stopping
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if self.may_write && !plan.actions.is_empty() && !waits && !stopping {
             note = self.act(desired, hash, &live, &mut plan, track).await;
         } else if waits && let Some(state) = &track.state {
             note.clone_from(&state.note);
             let text = format!("{note}; tried again later");
-            plan.withheld.push(Withheld {
-                reason: Reason::Failed,
-                text,
-                changes: Vec::new(),
-            });
+            plan.withheld.push(Withheld { reason: Reason::Failed, text, changes: Vec::new() });
         }
         self.follow(&mut plan, live.found(), track);
         self.report_verdict(desired, hash, &plan, live.found(), track);
         let state = ServiceState {
-            revision: live
-                .found()
-                .map(|live| short(&live.task_definition))
-                .unwrap_or_default(),
+            revision: live.found().map(|live| short(&live.task_definition)).unwrap_or_default(),
             running: live.found().map_or(0, |live| live.running),
             desired_count: live.found().map_or(0, |live| live.desired),
-            observed_at: jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string(),
+            observed_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             commit: self.commit.to_owned(),
             note,
             plan,
@@ -170,32 +149,20 @@ impl Round<'_> {
     }
 
     /// Right after a write of ours, reads may show the state before it.
-    fn not_shown_yet(
-        &self,
-        desired: &Desired,
-        live: &Reading<LiveService>,
-        track: &mut Track,
-    ) -> Option<ServicePlan> {
+    fn not_shown_yet(&self, desired: &Desired, live: &Reading<LiveService>, track: &mut Track) -> Option<ServicePlan> {
         let started = track.started.as_ref()?;
         let current = match live {
             Reading::Found(live) => live.current_deployment.clone(),
             Reading::Missing => None,
             _ => return None,
         };
-        let shows_deployments = live
-            .found()
-            .is_none_or(|live| live.current_deployment.is_some());
+        let shows_deployments = live.found().is_none_or(|live| live.current_deployment.is_some());
         if current != started.before || !shows_deployments || started.at.elapsed() > STALE {
             return None;
         }
         let text = "waiting for ECS to show the deployment that was started".to_owned();
-        let mut plan = ServicePlan::withheld(
-            &desired.name,
-            SyncStatus::OutOfSync,
-            Health::Progressing,
-            Reason::Waiting,
-            text,
-        );
+        let mut plan =
+            ServicePlan::withheld(&desired.name, SyncStatus::OutOfSync, Health::Progressing, Reason::Waiting, text);
         plan.verdict = Some(Verdict::Progressing);
         Some(plan)
     }
@@ -209,12 +176,8 @@ impl Round<'_> {
         waiting_for: Option<String>,
     ) -> ServicePlan {
         let cache = &self.context.cache;
-        let mut observed = Observation {
-            service: live.clone(),
-            ..Observation::default()
-        };
-        observed.known =
-            cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
+        let mut observed = Observation { service: live.clone(), ..Observation::default() };
+        observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
         let around = Surroundings {
             source: self.source,
             commit: self.commit,
@@ -230,32 +193,17 @@ impl Round<'_> {
             }
         }
         let text = "the planner asked more than it should; this is a bug of Lockstep";
-        ServicePlan::withheld(
-            &desired.name,
-            SyncStatus::Unknown,
-            Health::Unknown,
-            Reason::Unread,
-            text,
-        )
+        ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, text)
     }
 
-    async fn answer(
-        &self,
-        needs: BTreeSet<Need>,
-        desired: &Desired,
-        hash: &str,
-        observed: &mut Observation,
-    ) {
+    async fn answer(&self, needs: BTreeSet<Need>, desired: &Desired, hash: &str, observed: &mut Observation) {
         let live = observed.service.found().cloned().unwrap_or_default();
         let key = self.key(&live, hash);
         for need in needs {
             match need {
                 Need::Revision => observed.revision = self.revision(&live.task_definition).await,
                 Need::Newest => {
-                    let family = desired
-                        .task_definition
-                        .get("family")
-                        .and_then(|family| family.as_str());
+                    let family = desired.task_definition.get("family").and_then(|family| family.as_str());
                     observed.newest = self.clients.revision(family.unwrap_or_default()).await;
                     if let Reading::Found(revision) = &observed.newest {
                         self.context.cache.keep_revision(&self.place(), revision);
@@ -263,14 +211,9 @@ impl Round<'_> {
                 }
                 Need::History => observed.history = self.history(&key, desired).await,
                 Need::Scalable => {
-                    observed.scalable = self
-                        .clients
-                        .scalable(&self.environment.cluster, &desired.service_name)
-                        .await;
+                    observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
                 }
-                Need::Cause => {
-                    observed.cause = Some(self.cause(&key, desired, &live, observed).await)
-                }
+                Need::Cause => observed.cause = Some(self.cause(&key, desired, &live, observed).await),
             }
         }
     }
@@ -283,10 +226,7 @@ impl Round<'_> {
         let reading = self.clients.revision(arn).await;
         if let Reading::Found(revision) = &reading {
             // Under the name by which it was asked for: some endpoints answer with another form of it.
-            let named = Revision {
-                arn: arn.to_owned(),
-                ..revision.clone()
-            };
+            let named = Revision { arn: arn.to_owned(), ..revision.clone() };
             self.context.cache.keep_revision(&self.place(), &named);
             return Reading::Found(named);
         }
@@ -297,59 +237,73 @@ impl Round<'_> {
         if let Some(known) = self.context.cache.history(key) {
             return Reading::Found(known);
         }
-        let cache = self.context.cache.clone();
-        let known = move |arn: &str| cache.revision(arn);
-        let reading = self
-            .clients
-            .history(&self.environment.cluster, &desired.service_name, &known)
-            .await;
-        if let Reading::Found(history) = &reading
-            && let History::Known(past) = history
-        {
-            for deployment in past {
-                self.context
-                    .cache
-                    .keep_revision(&self.place(), &deployment.revision);
+        match self.read_history(&desired.service_name).await {
+            Ok(history) => {
+                if let History::Known(past) = &history
+                    && past.iter().all(|deployment| !deployment.is_open())
+                {
+                    self.context.cache.keep_history(key, &history);
+                }
+                Reading::Found(history)
             }
-            if past.iter().all(|deployment| !deployment.is_open()) {
-                self.context.cache.keep_history(key, history);
-            }
+            Err(error) if error.remedy == Remedy::NotFound => Reading::Missing,
+            Err(error) => Reading::Failed(error.to_string()),
         }
-        reading
     }
 
-    async fn cause(
-        &self,
-        key: &str,
-        desired: &Desired,
-        live: &LiveService,
-        observed: &Observation,
-    ) -> String {
+    /// The newest deployments with what they were to bring. Revisions of both kinds are immutable and read once.
+    async fn read_history(&self, service: &str) -> Result<History, AwsError> {
+        let cache = &self.context.cache;
+        let Some(briefs) = self.clients.past_deployments(&self.environment.cluster, service).await? else {
+            return Ok(History::Unsupported);
+        };
+        let unknown: Vec<String> = briefs
+            .iter()
+            .map(|brief| brief.target.clone())
+            .filter(|arn| !arn.is_empty() && cache.service_revision(arn).is_none())
+            .collect();
+        for revision in self.clients.service_revisions(&unknown).await? {
+            cache.keep_service_revision(&revision);
+        }
+        let mut past = Vec::new();
+        for brief in briefs {
+            let Some(target) = cache.service_revision(&brief.target) else { continue };
+            let revision = match self.revision(&target.task_definition).await {
+                Reading::Found(revision) => revision,
+                Reading::Failed(text) => {
+                    let operation = "ecs:DescribeTaskDefinition";
+                    return Err(AwsError { operation, remedy: Remedy::Unreachable, text });
+                }
+                _ => continue,
+            };
+            past.push(PastDeployment {
+                arn: brief.arn,
+                status: brief.status,
+                reason: brief.reason,
+                service: target.members,
+                revision,
+            });
+        }
+        Ok(History::Known(past))
+    }
+
+    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> String {
         if let Some(known) = self.context.cache.cause(key) {
             return known;
         }
         let failed = match observed.history.found() {
-            Some(History::Known(past)) => past
-                .iter()
-                .find(|deployment| deployment.has_failed())
-                .map(|deployment| deployment.revision.arn.clone()),
+            Some(History::Known(past)) => {
+                past.iter().find(|deployment| deployment.has_failed()).map(|deployment| deployment.revision.arn.clone())
+            }
             _ => None,
         };
         let revision = failed.unwrap_or_else(|| live.task_definition.clone());
         let cluster = &self.environment.cluster;
-        let found = self
-            .clients
-            .failure_cause(cluster, &desired.service_name, &revision)
-            .await;
+        let found = self.clients.failure_cause(cluster, &desired.service_name, &revision).await;
         let cause = found.unwrap_or_else(|| {
-            let telling = |event: &&String| {
-                event.contains("unable") || event.contains("unhealthy") || event.contains("failed")
-            };
-            live.events
-                .iter()
-                .find(telling)
-                .cloned()
-                .unwrap_or_default()
+            let telling =
+                |event: &&String| event.contains("unable") || event.contains("unhealthy") || event.contains("failed");
+            live.events.iter().find(telling).cloned().unwrap_or_default()
         });
         self.context.cache.keep_cause(key, &cause);
         cause
@@ -360,24 +314,13 @@ impl Round<'_> {
         let Some(current) = live.and_then(|live| live.current_deployment.clone()) else {
             return;
         };
-        match self
-            .clients
-            .deployments(std::slice::from_ref(&current))
-            .await
-        {
-            Ok(found) => match found
-                .get(&current)
-                .map(|(status, reason)| (status.as_str(), reason))
-            {
+        match self.clients.deployments(std::slice::from_ref(&current)).await {
+            Ok(found) => match found.get(&current).map(|(status, reason)| (status.as_str(), reason)) {
                 Some(("SUCCESSFUL", _)) | None => {}
                 Some(("ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED", reason)) => {
                     plan.verdict = Some(Verdict::Rejected);
                     let text = format!("rejected: {reason}");
-                    plan.withheld.push(Withheld {
-                        reason: Reason::Rejected,
-                        text,
-                        changes: Vec::new(),
-                    });
+                    plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
                 }
                 Some(_) => plan.verdict = Some(Verdict::Progressing),
             },
@@ -411,10 +354,8 @@ impl Round<'_> {
             .flat_map(|action| action.changes.clone())
             .collect();
         let starts = plan.actions.iter().any(|action| {
-            matches!(
-                action.kind,
-                ActionKind::CreateService | ActionKind::UpdateService
-            ) && action.effect() != lockstep_core::rules::Effect::InPlace
+            matches!(action.kind, ActionKind::CreateService | ActionKind::UpdateService)
+                && action.effect() != lockstep_core::rules::Effect::InPlace
         });
         match execute(plan, &place).await {
             Ok(done) => {
@@ -423,10 +364,7 @@ impl Round<'_> {
                 track.not_before = None;
                 if starts {
                     let before = existing.and_then(|live| live.current_deployment.clone());
-                    track.started = Some(Started {
-                        before,
-                        at: Instant::now(),
-                    });
+                    track.started = Some(Started { before, at: Instant::now() });
                     plan.verdict = Some(Verdict::Progressing);
                 } else if done.wrote_service || !done.actions.is_empty() {
                     // A change that starts no deployment is done when a fresh read is equal.
@@ -436,48 +374,21 @@ impl Round<'_> {
                 let actions = done.actions.clone();
                 // Recording a verdict in tags is bookkeeping, told with the verdict itself.
                 if plan.verdict != Some(Verdict::Rejected) {
-                    tell(
-                        self.context,
-                        Event::Wrote {
-                            environment,
-                            service,
-                            trigger,
-                            actions,
-                            changes,
-                        },
-                    );
+                    tell(self.context, Event::Wrote { environment, service, trigger, actions, changes });
                 }
                 plan.actions.clear();
                 words.join(", ")
             }
             Err(failed) => {
                 if failed.error.remedy == Remedy::Refused {
-                    self.context
-                        .cache
-                        .forget_content(&self.place(), &content_hash(&desired.task_definition));
+                    self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
                 }
                 track.failures += 1;
-                let pause = self
-                    .context
-                    .timing
-                    .interval
-                    .saturating_mul(1 << track.failures.min(8))
-                    .min(LONGEST_PAUSE);
+                let pause = self.context.timing.interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
                 track.not_before = Some(Instant::now() + pause);
                 let reason = failed.to_string();
-                plan.withheld.push(Withheld {
-                    reason: Reason::Failed,
-                    text: reason.clone(),
-                    changes: Vec::new(),
-                });
-                tell(
-                    self.context,
-                    Event::Failed {
-                        environment,
-                        service,
-                        reason: reason.clone(),
-                    },
-                );
+                plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
+                tell(self.context, Event::Failed { environment, service, reason: reason.clone() });
                 reason
             }
         }
@@ -500,10 +411,7 @@ impl Round<'_> {
 
     /// Ends the following of a deployment, or calls it stalled.
     fn follow(&self, plan: &mut ServicePlan, live: Option<&LiveService>, track: &mut Track) {
-        if matches!(
-            plan.verdict,
-            Some(Verdict::Deployed | Verdict::Rejected | Verdict::Superseded)
-        ) {
+        if matches!(plan.verdict, Some(Verdict::Deployed | Verdict::Rejected | Verdict::Superseded)) {
             track.started = None;
             track.progress = None;
             return;
@@ -512,12 +420,7 @@ impl Round<'_> {
             return;
         }
         let sign = live.map_or(String::new(), |live| {
-            format!(
-                "{:?} {} {}",
-                live.current_deployment,
-                live.running,
-                live.deployments.len()
-            )
+            format!("{:?} {} {}", live.current_deployment, live.running, live.deployments.len())
         });
         match &track.progress {
             Some((last, since)) if *last == sign => {
@@ -564,20 +467,10 @@ impl Round<'_> {
                 .find(|withheld| withheld.reason == Reason::Rejected)
                 .map(|withheld| withheld.text.clone())
                 .unwrap_or_default(),
-            _ => live
-                .map(|live| format!("{}/{} running", live.running, live.desired))
-                .unwrap_or_default(),
+            _ => live.map(|live| format!("{}/{} running", live.running, live.desired)).unwrap_or_default(),
         };
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        tell(
-            self.context,
-            Event::Verdict {
-                environment,
-                service,
-                verdict,
-                text,
-            },
-        );
+        tell(self.context, Event::Verdict { environment, service, verdict, text });
     }
 
     fn place(&self) -> String {
@@ -585,11 +478,7 @@ impl Round<'_> {
     }
 
     fn key(&self, live: &LiveService, hash: &str) -> String {
-        format!(
-            "{}|{hash}|{}",
-            live.arn,
-            live.current_deployment.as_deref().unwrap_or_default()
-        )
+        format!("{}|{hash}|{}", live.arn, live.current_deployment.as_deref().unwrap_or_default())
     }
 }
 

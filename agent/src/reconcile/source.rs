@@ -36,13 +36,7 @@ pub struct SourceRunner {
 
 impl SourceRunner {
     /// A source that has read nothing yet. `index` is its place on the board.
-    pub fn new(
-        index: usize,
-        id: &str,
-        allow: Allow,
-        environments: Option<Vec<String>>,
-        content: Content,
-    ) -> Self {
+    pub fn new(index: usize, id: &str, allow: Allow, environments: Option<Vec<String>>, content: Content) -> Self {
         Self {
             index,
             id: id.to_owned(),
@@ -74,13 +68,7 @@ impl SourceRunner {
             news
         });
         if let (Some(reason), true) = (error, news) {
-            tell(
-                context,
-                Event::Unreadable {
-                    source: self.id.clone(),
-                    reason,
-                },
-            );
+            tell(context, Event::Unreadable { source: self.id.clone(), reason });
         }
         result
     }
@@ -97,14 +85,9 @@ impl SourceRunner {
             }
             Content::Remote(remote) => {
                 let remote = remote.clone();
-                let known = self
-                    .snapshot
-                    .as_ref()
-                    .map(|snapshot| snapshot.commit.clone());
+                let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
                 let read = tokio::task::spawn_blocking(move || {
-                    let mut remote = remote
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     let tip = remote.tip()?;
                     if known.as_deref() == Some(tip.commit.as_str()) {
                         return Ok(None);
@@ -113,10 +96,7 @@ impl SourceRunner {
                     Ok(Some((tip, tree)))
                 });
                 let read: Result<_, GitError> = read.await.unwrap_or_else(|error| {
-                    Err(GitError::Unreadable {
-                        repository: self.id.clone(),
-                        reason: error.to_string(),
-                    })
+                    Err(GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() })
                 });
                 let Some((tip, tree)) = read? else {
                     return Ok(());
@@ -124,11 +104,7 @@ impl SourceRunner {
                 let snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
                 tell(
                     context,
-                    Event::Commit {
-                        source: self.id.clone(),
-                        commit: tip.commit.clone(),
-                        summary: tip.summary.clone(),
-                    },
+                    Event::Commit { source: self.id.clone(), commit: tip.commit.clone(), summary: tip.summary.clone() },
                 );
                 snapshot
             }
@@ -138,12 +114,9 @@ impl SourceRunner {
             source.summary.clone_from(&snapshot.summary);
             source.problems = snapshot.problems.iter().map(problem).collect();
             if snapshot.valid {
-                source.environments.retain(|environment| {
-                    snapshot
-                        .repository
-                        .environments
-                        .contains_key(&environment.name)
-                });
+                source
+                    .environments
+                    .retain(|environment| snapshot.repository.environments.contains_key(&environment.name));
             }
         });
         self.snapshot = Some(Arc::new(snapshot));
@@ -156,11 +129,7 @@ impl SourceRunner {
             return false;
         };
         let repository = &snapshot.repository;
-        let mine = |name: &String| {
-            self.environments
-                .as_ref()
-                .is_none_or(|names| names.contains(name))
-        };
+        let mine = |name: &String| self.environments.as_ref().is_none_or(|names| names.contains(name));
         let names: Vec<String> = repository
             .environments
             .keys()
@@ -169,10 +138,8 @@ impl SourceRunner {
             .collect();
         let mut jobs = Vec::new();
         for name in &names {
-            let worker = self
-                .workers
-                .remove(name)
-                .unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
+            let worker =
+                self.workers.remove(name).unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
             jobs.push((name.clone(), worker));
         }
         let mut in_flight = false;
@@ -183,13 +150,8 @@ impl SourceRunner {
                 let after = &repository.environments[name].after;
                 !after.iter().any(|(other, _)| waiting.contains(other))
             };
-            let (ready, later): (Vec<_>, Vec<_>) =
-                jobs.into_iter().partition(|(name, _)| is_ready(name));
-            let (ready, later) = if ready.is_empty() {
-                (later, Vec::new())
-            } else {
-                (ready, later)
-            };
+            let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, _)| is_ready(name));
+            let (ready, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
             let rounds = ready.into_iter().map(|(name, mut worker)| {
                 let snapshot = snapshot.clone();
                 async move {

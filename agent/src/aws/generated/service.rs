@@ -7,8 +7,8 @@ use aws_smithy_types::error::operation::BuildError;
 use lockstep_manifests::ecs::types as ecs;
 
 use super::{
-    document_from_sdk, document_to_sdk, list_to_sdk, log_configuration_from_sdk,
-    log_configuration_to_sdk, required_list_from_sdk, tag_from_sdk, tag_to_sdk,
+    document_from_sdk, document_to_sdk, list_to_sdk, log_configuration_from_sdk, log_configuration_to_sdk,
+    required_list_from_sdk, tag_from_sdk, tag_to_sdk,
 };
 
 /// Sets what `value` states and CreateService takes. What `value` leaves out stays as the builder has it.
@@ -27,23 +27,15 @@ pub(crate) fn create_service(
     }
     if value.availability_zone_rebalancing.is_some() {
         builder = builder.set_availability_zone_rebalancing(
-            value
-                .availability_zone_rebalancing
-                .as_deref()
-                .map(sdk::AvailabilityZoneRebalancing::from),
+            value.availability_zone_rebalancing.as_deref().map(sdk::AvailabilityZoneRebalancing::from),
         );
     }
     if value.load_balancers.is_some() {
-        builder = builder.set_load_balancers(list_to_sdk(
-            value.load_balancers.as_deref(),
-            load_balancer_to_sdk,
-        )?);
+        builder = builder.set_load_balancers(list_to_sdk(value.load_balancers.as_deref(), load_balancer_to_sdk)?);
     }
     if value.service_registries.is_some() {
-        builder = builder.set_service_registries(list_to_sdk(
-            value.service_registries.as_deref(),
-            service_registry_to_sdk,
-        )?);
+        builder =
+            builder.set_service_registries(list_to_sdk(value.service_registries.as_deref(), service_registry_to_sdk)?);
     }
     if value.desired_count.is_some() {
         builder = builder.set_desired_count(value.desired_count);
@@ -68,11 +60,7 @@ pub(crate) fn create_service(
     }
     if value.deployment_configuration.is_some() {
         builder = builder.set_deployment_configuration(
-            value
-                .deployment_configuration
-                .as_ref()
-                .map(deployment_configuration_to_sdk)
-                .transpose()?,
+            value.deployment_configuration.as_ref().map(deployment_configuration_to_sdk).transpose()?,
         );
     }
     if value.placement_constraints.is_some() {
@@ -82,39 +70,24 @@ pub(crate) fn create_service(
         )?);
     }
     if value.placement_strategy.is_some() {
-        builder = builder.set_placement_strategy(list_to_sdk(
-            value.placement_strategy.as_deref(),
-            placement_strategy_to_sdk,
-        )?);
+        builder = builder
+            .set_placement_strategy(list_to_sdk(value.placement_strategy.as_deref(), placement_strategy_to_sdk)?);
     }
     if value.network_configuration.is_some() {
         builder = builder.set_network_configuration(
-            value
-                .network_configuration
-                .as_ref()
-                .map(network_configuration_to_sdk)
-                .transpose()?,
+            value.network_configuration.as_ref().map(network_configuration_to_sdk).transpose()?,
         );
     }
     if value.health_check_grace_period_seconds.is_some() {
-        builder =
-            builder.set_health_check_grace_period_seconds(value.health_check_grace_period_seconds);
+        builder = builder.set_health_check_grace_period_seconds(value.health_check_grace_period_seconds);
     }
     if value.scheduling_strategy.is_some() {
-        builder = builder.set_scheduling_strategy(
-            value
-                .scheduling_strategy
-                .as_deref()
-                .map(sdk::SchedulingStrategy::from),
-        );
+        builder =
+            builder.set_scheduling_strategy(value.scheduling_strategy.as_deref().map(sdk::SchedulingStrategy::from));
     }
     if value.deployment_controller.is_some() {
         builder = builder.set_deployment_controller(
-            value
-                .deployment_controller
-                .as_ref()
-                .map(deployment_controller_to_sdk)
-                .transpose()?,
+            value.deployment_controller.as_ref().map(deployment_controller_to_sdk).transpose()?,
         );
     }
     if value.tags.is_some() {
@@ -124,23 +97,14 @@ pub(crate) fn create_service(
         builder = builder.set_enable_ecs_managed_tags(value.enable_ecs_managed_tags);
     }
     if value.propagate_tags.is_some() {
-        builder = builder.set_propagate_tags(
-            value
-                .propagate_tags
-                .as_deref()
-                .map(sdk::PropagateTags::from),
-        );
+        builder = builder.set_propagate_tags(value.propagate_tags.as_deref().map(sdk::PropagateTags::from));
     }
     if value.enable_execute_command.is_some() {
         builder = builder.set_enable_execute_command(value.enable_execute_command);
     }
     if value.service_connect_configuration.is_some() {
         builder = builder.set_service_connect_configuration(
-            value
-                .service_connect_configuration
-                .as_ref()
-                .map(service_connect_configuration_to_sdk)
-                .transpose()?,
+            value.service_connect_configuration.as_ref().map(service_connect_configuration_to_sdk).transpose()?,
         );
     }
     if value.volume_configurations.is_some() {
@@ -156,19 +120,11 @@ pub(crate) fn create_service(
         )?);
     }
     if value.gateway_connectors.is_some() {
-        builder = builder.set_gateway_connectors(list_to_sdk(
-            value.gateway_connectors.as_deref(),
-            gateway_connector_to_sdk,
-        )?);
+        builder =
+            builder.set_gateway_connectors(list_to_sdk(value.gateway_connectors.as_deref(), gateway_connector_to_sdk)?);
     }
     if value.monitoring.is_some() {
-        builder = builder.set_monitoring(
-            value
-                .monitoring
-                .as_ref()
-                .map(monitoring_configuration_to_sdk)
-                .transpose()?,
-        );
+        builder = builder.set_monitoring(value.monitoring.as_ref().map(monitoring_configuration_to_sdk).transpose()?);
     }
     Ok(builder)
 }
@@ -195,28 +151,17 @@ pub(crate) fn update_service(
     }
     if value.deployment_configuration.is_some() {
         builder = builder.set_deployment_configuration(
-            value
-                .deployment_configuration
-                .as_ref()
-                .map(deployment_configuration_to_sdk)
-                .transpose()?,
+            value.deployment_configuration.as_ref().map(deployment_configuration_to_sdk).transpose()?,
         );
     }
     if value.availability_zone_rebalancing.is_some() {
         builder = builder.set_availability_zone_rebalancing(
-            value
-                .availability_zone_rebalancing
-                .as_deref()
-                .map(sdk::AvailabilityZoneRebalancing::from),
+            value.availability_zone_rebalancing.as_deref().map(sdk::AvailabilityZoneRebalancing::from),
         );
     }
     if value.network_configuration.is_some() {
         builder = builder.set_network_configuration(
-            value
-                .network_configuration
-                .as_ref()
-                .map(network_configuration_to_sdk)
-                .transpose()?,
+            value.network_configuration.as_ref().map(network_configuration_to_sdk).transpose()?,
         );
     }
     if value.placement_constraints.is_some() {
@@ -226,25 +171,18 @@ pub(crate) fn update_service(
         )?);
     }
     if value.placement_strategy.is_some() {
-        builder = builder.set_placement_strategy(list_to_sdk(
-            value.placement_strategy.as_deref(),
-            placement_strategy_to_sdk,
-        )?);
+        builder = builder
+            .set_placement_strategy(list_to_sdk(value.placement_strategy.as_deref(), placement_strategy_to_sdk)?);
     }
     if value.platform_version.is_some() {
         builder = builder.set_platform_version(value.platform_version.clone());
     }
     if value.health_check_grace_period_seconds.is_some() {
-        builder =
-            builder.set_health_check_grace_period_seconds(value.health_check_grace_period_seconds);
+        builder = builder.set_health_check_grace_period_seconds(value.health_check_grace_period_seconds);
     }
     if value.deployment_controller.is_some() {
         builder = builder.set_deployment_controller(
-            value
-                .deployment_controller
-                .as_ref()
-                .map(deployment_controller_to_sdk)
-                .transpose()?,
+            value.deployment_controller.as_ref().map(deployment_controller_to_sdk).transpose()?,
         );
     }
     if value.enable_execute_command.is_some() {
@@ -254,32 +192,18 @@ pub(crate) fn update_service(
         builder = builder.set_enable_ecs_managed_tags(value.enable_ecs_managed_tags);
     }
     if value.load_balancers.is_some() {
-        builder = builder.set_load_balancers(list_to_sdk(
-            value.load_balancers.as_deref(),
-            load_balancer_to_sdk,
-        )?);
+        builder = builder.set_load_balancers(list_to_sdk(value.load_balancers.as_deref(), load_balancer_to_sdk)?);
     }
     if value.propagate_tags.is_some() {
-        builder = builder.set_propagate_tags(
-            value
-                .propagate_tags
-                .as_deref()
-                .map(sdk::PropagateTags::from),
-        );
+        builder = builder.set_propagate_tags(value.propagate_tags.as_deref().map(sdk::PropagateTags::from));
     }
     if value.service_registries.is_some() {
-        builder = builder.set_service_registries(list_to_sdk(
-            value.service_registries.as_deref(),
-            service_registry_to_sdk,
-        )?);
+        builder =
+            builder.set_service_registries(list_to_sdk(value.service_registries.as_deref(), service_registry_to_sdk)?);
     }
     if value.service_connect_configuration.is_some() {
         builder = builder.set_service_connect_configuration(
-            value
-                .service_connect_configuration
-                .as_ref()
-                .map(service_connect_configuration_to_sdk)
-                .transpose()?,
+            value.service_connect_configuration.as_ref().map(service_connect_configuration_to_sdk).transpose()?,
         );
     }
     if value.volume_configurations.is_some() {
@@ -295,19 +219,11 @@ pub(crate) fn update_service(
         )?);
     }
     if value.gateway_connectors.is_some() {
-        builder = builder.set_gateway_connectors(list_to_sdk(
-            value.gateway_connectors.as_deref(),
-            gateway_connector_to_sdk,
-        )?);
+        builder =
+            builder.set_gateway_connectors(list_to_sdk(value.gateway_connectors.as_deref(), gateway_connector_to_sdk)?);
     }
     if value.monitoring.is_some() {
-        builder = builder.set_monitoring(
-            value
-                .monitoring
-                .as_ref()
-                .map(monitoring_configuration_to_sdk)
-                .transpose()?,
-        );
+        builder = builder.set_monitoring(value.monitoring.as_ref().map(monitoring_configuration_to_sdk).transpose()?);
     }
     Ok(builder)
 }
@@ -323,31 +239,20 @@ pub(crate) fn service_from_sdk(value: &sdk::Service) -> ecs::Service {
             .availability_zone_rebalancing
             .as_ref()
             .map(|item| item.as_str().to_string()),
-        load_balancers: value
-            .load_balancers
-            .as_ref()
-            .map(|items| items.iter().map(load_balancer_from_sdk).collect()),
+        load_balancers: value.load_balancers.as_ref().map(|items| items.iter().map(load_balancer_from_sdk).collect()),
         service_registries: value
             .service_registries
             .as_ref()
             .map(|items| items.iter().map(service_registry_from_sdk).collect()),
         desired_count: Some(value.desired_count),
-        launch_type: value
-            .launch_type
+        launch_type: value.launch_type.as_ref().map(|item| item.as_str().to_string()),
+        capacity_provider_strategy: value
+            .capacity_provider_strategy
             .as_ref()
-            .map(|item| item.as_str().to_string()),
-        capacity_provider_strategy: value.capacity_provider_strategy.as_ref().map(|items| {
-            items
-                .iter()
-                .map(capacity_provider_strategy_item_from_sdk)
-                .collect()
-        }),
+            .map(|items| items.iter().map(capacity_provider_strategy_item_from_sdk).collect()),
         platform_version: value.platform_version.clone(),
         role: value.role_arn.clone(),
-        deployment_configuration: value
-            .deployment_configuration
-            .as_ref()
-            .map(deployment_configuration_from_sdk),
+        deployment_configuration: value.deployment_configuration.as_ref().map(deployment_configuration_from_sdk),
         placement_constraints: value
             .placement_constraints
             .as_ref()
@@ -356,28 +261,13 @@ pub(crate) fn service_from_sdk(value: &sdk::Service) -> ecs::Service {
             .placement_strategy
             .as_ref()
             .map(|items| items.iter().map(placement_strategy_from_sdk).collect()),
-        network_configuration: value
-            .network_configuration
-            .as_ref()
-            .map(network_configuration_from_sdk),
+        network_configuration: value.network_configuration.as_ref().map(network_configuration_from_sdk),
         health_check_grace_period_seconds: value.health_check_grace_period_seconds,
-        scheduling_strategy: value
-            .scheduling_strategy
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
-        deployment_controller: value
-            .deployment_controller
-            .as_ref()
-            .map(deployment_controller_from_sdk),
-        tags: value
-            .tags
-            .as_ref()
-            .map(|items| items.iter().map(tag_from_sdk).collect()),
+        scheduling_strategy: value.scheduling_strategy.as_ref().map(|item| item.as_str().to_string()),
+        deployment_controller: value.deployment_controller.as_ref().map(deployment_controller_from_sdk),
+        tags: value.tags.as_ref().map(|items| items.iter().map(tag_from_sdk).collect()),
         enable_ecs_managed_tags: Some(value.enable_ecs_managed_tags),
-        propagate_tags: value
-            .propagate_tags
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        propagate_tags: value.propagate_tags.as_ref().map(|item| item.as_str().to_string()),
         enable_execute_command: Some(value.enable_execute_command),
         ..ecs::Service::default()
     }
@@ -388,37 +278,25 @@ pub(crate) fn service_members_of_deployment(value: &sdk::Deployment) -> ecs::Ser
     ecs::Service {
         task_definition: value.task_definition.clone(),
         desired_count: Some(value.desired_count),
-        launch_type: value
-            .launch_type
+        launch_type: value.launch_type.as_ref().map(|item| item.as_str().to_string()),
+        capacity_provider_strategy: value
+            .capacity_provider_strategy
             .as_ref()
-            .map(|item| item.as_str().to_string()),
-        capacity_provider_strategy: value.capacity_provider_strategy.as_ref().map(|items| {
-            items
-                .iter()
-                .map(capacity_provider_strategy_item_from_sdk)
-                .collect()
-        }),
+            .map(|items| items.iter().map(capacity_provider_strategy_item_from_sdk).collect()),
         platform_version: value.platform_version.clone(),
-        network_configuration: value
-            .network_configuration
-            .as_ref()
-            .map(network_configuration_from_sdk),
+        network_configuration: value.network_configuration.as_ref().map(network_configuration_from_sdk),
         service_connect_configuration: value
             .service_connect_configuration
             .as_ref()
             .map(service_connect_configuration_from_sdk),
-        volume_configurations: value.volume_configurations.as_ref().map(|items| {
-            items
-                .iter()
-                .map(service_volume_configuration_from_sdk)
-                .collect()
-        }),
-        vpc_lattice_configurations: value.vpc_lattice_configurations.as_ref().map(|items| {
-            items
-                .iter()
-                .map(vpc_lattice_configuration_from_sdk)
-                .collect()
-        }),
+        volume_configurations: value
+            .volume_configurations
+            .as_ref()
+            .map(|items| items.iter().map(service_volume_configuration_from_sdk).collect()),
+        vpc_lattice_configurations: value
+            .vpc_lattice_configurations
+            .as_ref()
+            .map(|items| items.iter().map(vpc_lattice_configuration_from_sdk).collect()),
         ..ecs::Service::default()
     }
 }
@@ -427,71 +305,47 @@ pub(crate) fn service_members_of_deployment(value: &sdk::Deployment) -> ecs::Ser
 pub(crate) fn service_members_of_revision(value: &sdk::ServiceRevision) -> ecs::Service {
     ecs::Service {
         task_definition: value.task_definition.clone(),
-        load_balancers: value
-            .load_balancers
-            .as_ref()
-            .map(|items| items.iter().map(load_balancer_from_sdk).collect()),
+        load_balancers: value.load_balancers.as_ref().map(|items| items.iter().map(load_balancer_from_sdk).collect()),
         service_registries: value
             .service_registries
             .as_ref()
             .map(|items| items.iter().map(service_registry_from_sdk).collect()),
-        launch_type: value
-            .launch_type
+        launch_type: value.launch_type.as_ref().map(|item| item.as_str().to_string()),
+        capacity_provider_strategy: value
+            .capacity_provider_strategy
             .as_ref()
-            .map(|item| item.as_str().to_string()),
-        capacity_provider_strategy: value.capacity_provider_strategy.as_ref().map(|items| {
-            items
-                .iter()
-                .map(capacity_provider_strategy_item_from_sdk)
-                .collect()
-        }),
+            .map(|items| items.iter().map(capacity_provider_strategy_item_from_sdk).collect()),
         platform_version: value.platform_version.clone(),
-        network_configuration: value
-            .network_configuration
-            .as_ref()
-            .map(network_configuration_from_sdk),
+        network_configuration: value.network_configuration.as_ref().map(network_configuration_from_sdk),
         service_connect_configuration: value
             .service_connect_configuration
             .as_ref()
             .map(service_connect_configuration_from_sdk),
-        volume_configurations: value.volume_configurations.as_ref().map(|items| {
-            items
-                .iter()
-                .map(service_volume_configuration_from_sdk)
-                .collect()
-        }),
-        vpc_lattice_configurations: value.vpc_lattice_configurations.as_ref().map(|items| {
-            items
-                .iter()
-                .map(vpc_lattice_configuration_from_sdk)
-                .collect()
-        }),
+        volume_configurations: value
+            .volume_configurations
+            .as_ref()
+            .map(|items| items.iter().map(service_volume_configuration_from_sdk).collect()),
+        vpc_lattice_configurations: value
+            .vpc_lattice_configurations
+            .as_ref()
+            .map(|items| items.iter().map(vpc_lattice_configuration_from_sdk).collect()),
         gateway_connectors: value
             .gateway_connectors
             .as_ref()
             .map(|items| items.iter().map(gateway_connector_from_sdk).collect()),
-        monitoring: value
-            .monitoring
-            .as_ref()
-            .map(monitoring_configuration_from_sdk),
+        monitoring: value.monitoring.as_ref().map(monitoring_configuration_from_sdk),
         ..ecs::Service::default()
     }
 }
 
-pub(crate) fn load_balancer_to_sdk(
-    value: &ecs::LoadBalancer,
-) -> Result<sdk::LoadBalancer, BuildError> {
+pub(crate) fn load_balancer_to_sdk(value: &ecs::LoadBalancer) -> Result<sdk::LoadBalancer, BuildError> {
     Ok(sdk::LoadBalancer::builder()
         .set_target_group_arn(value.target_group_arn.clone())
         .set_load_balancer_name(value.load_balancer_name.clone())
         .set_container_name(value.container_name.clone())
         .set_container_port(value.container_port)
         .set_advanced_configuration(
-            value
-                .advanced_configuration
-                .as_ref()
-                .map(advanced_configuration_to_sdk)
-                .transpose()?,
+            value.advanced_configuration.as_ref().map(advanced_configuration_to_sdk).transpose()?,
         )
         .build())
 }
@@ -502,10 +356,7 @@ pub(crate) fn load_balancer_from_sdk(value: &sdk::LoadBalancer) -> ecs::LoadBala
         load_balancer_name: value.load_balancer_name.clone(),
         container_name: value.container_name.clone(),
         container_port: value.container_port,
-        advanced_configuration: value
-            .advanced_configuration
-            .as_ref()
-            .map(advanced_configuration_from_sdk),
+        advanced_configuration: value.advanced_configuration.as_ref().map(advanced_configuration_from_sdk),
     }
 }
 
@@ -520,9 +371,7 @@ pub(crate) fn advanced_configuration_to_sdk(
         .build())
 }
 
-pub(crate) fn advanced_configuration_from_sdk(
-    value: &sdk::AdvancedConfiguration,
-) -> ecs::AdvancedConfiguration {
+pub(crate) fn advanced_configuration_from_sdk(value: &sdk::AdvancedConfiguration) -> ecs::AdvancedConfiguration {
     ecs::AdvancedConfiguration {
         alternate_target_group_arn: value.alternate_target_group_arn.clone(),
         production_listener_rule: value.production_listener_rule.clone(),
@@ -531,9 +380,7 @@ pub(crate) fn advanced_configuration_from_sdk(
     }
 }
 
-pub(crate) fn service_registry_to_sdk(
-    value: &ecs::ServiceRegistry,
-) -> Result<sdk::ServiceRegistry, BuildError> {
+pub(crate) fn service_registry_to_sdk(value: &ecs::ServiceRegistry) -> Result<sdk::ServiceRegistry, BuildError> {
     Ok(sdk::ServiceRegistry::builder()
         .set_registry_arn(value.registry_arn.clone())
         .set_port(value.port)
@@ -576,85 +423,37 @@ pub(crate) fn deployment_configuration_to_sdk(
 ) -> Result<sdk::DeploymentConfiguration, BuildError> {
     Ok(sdk::DeploymentConfiguration::builder()
         .set_deployment_circuit_breaker(
-            value
-                .deployment_circuit_breaker
-                .as_ref()
-                .map(deployment_circuit_breaker_to_sdk)
-                .transpose()?,
+            value.deployment_circuit_breaker.as_ref().map(deployment_circuit_breaker_to_sdk).transpose()?,
         )
         .set_maximum_percent(value.maximum_percent)
         .set_minimum_healthy_percent(value.minimum_healthy_percent)
-        .set_alarms(
-            value
-                .alarms
-                .as_ref()
-                .map(deployment_alarms_to_sdk)
-                .transpose()?,
-        )
+        .set_alarms(value.alarms.as_ref().map(deployment_alarms_to_sdk).transpose()?)
         .set_strategy(value.strategy.as_deref().map(sdk::DeploymentStrategy::from))
         .set_bake_time_in_minutes(value.bake_time_in_minutes)
-        .set_lifecycle_hooks(list_to_sdk(
-            value.lifecycle_hooks.as_deref(),
-            deployment_lifecycle_hook_to_sdk,
-        )?)
-        .set_linear_configuration(
-            value
-                .linear_configuration
-                .as_ref()
-                .map(linear_configuration_to_sdk)
-                .transpose()?,
-        )
-        .set_canary_configuration(
-            value
-                .canary_configuration
-                .as_ref()
-                .map(canary_configuration_to_sdk)
-                .transpose()?,
-        )
+        .set_lifecycle_hooks(list_to_sdk(value.lifecycle_hooks.as_deref(), deployment_lifecycle_hook_to_sdk)?)
+        .set_linear_configuration(value.linear_configuration.as_ref().map(linear_configuration_to_sdk).transpose()?)
+        .set_canary_configuration(value.canary_configuration.as_ref().map(canary_configuration_to_sdk).transpose()?)
         .set_early_success_criteria(
-            value
-                .early_success_criteria
-                .as_ref()
-                .map(deployment_early_success_criteria_to_sdk)
-                .transpose()?,
+            value.early_success_criteria.as_ref().map(deployment_early_success_criteria_to_sdk).transpose()?,
         )
         .build())
 }
 
-pub(crate) fn deployment_configuration_from_sdk(
-    value: &sdk::DeploymentConfiguration,
-) -> ecs::DeploymentConfiguration {
+pub(crate) fn deployment_configuration_from_sdk(value: &sdk::DeploymentConfiguration) -> ecs::DeploymentConfiguration {
     ecs::DeploymentConfiguration {
-        deployment_circuit_breaker: value
-            .deployment_circuit_breaker
-            .as_ref()
-            .map(deployment_circuit_breaker_from_sdk),
+        deployment_circuit_breaker: value.deployment_circuit_breaker.as_ref().map(deployment_circuit_breaker_from_sdk),
         maximum_percent: value.maximum_percent,
         minimum_healthy_percent: value.minimum_healthy_percent,
         alarms: value.alarms.as_ref().map(deployment_alarms_from_sdk),
-        strategy: value
-            .strategy
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        strategy: value.strategy.as_ref().map(|item| item.as_str().to_string()),
         bake_time_in_minutes: value.bake_time_in_minutes,
-        lifecycle_hooks: value.lifecycle_hooks.as_ref().map(|items| {
-            items
-                .iter()
-                .map(deployment_lifecycle_hook_from_sdk)
-                .collect()
-        }),
-        linear_configuration: value
-            .linear_configuration
+        lifecycle_hooks: value
+            .lifecycle_hooks
             .as_ref()
-            .map(linear_configuration_from_sdk),
-        canary_configuration: value
-            .canary_configuration
-            .as_ref()
-            .map(canary_configuration_from_sdk),
-        early_success_criteria: value
-            .early_success_criteria
-            .as_ref()
-            .map(deployment_early_success_criteria_from_sdk),
+            .map(|items| items.iter().map(deployment_lifecycle_hook_from_sdk).collect()),
+        linear_configuration: value.linear_configuration.as_ref().map(linear_configuration_from_sdk),
+        canary_configuration: value.canary_configuration.as_ref().map(canary_configuration_from_sdk),
+        early_success_criteria: value.early_success_criteria.as_ref().map(deployment_early_success_criteria_from_sdk),
     }
 }
 
@@ -666,11 +465,7 @@ pub(crate) fn deployment_circuit_breaker_to_sdk(
         .set_rollback(value.rollback)
         .set_reset_on_healthy_task(value.reset_on_healthy_task)
         .set_threshold_configuration(
-            value
-                .threshold_configuration
-                .as_ref()
-                .map(threshold_configuration_to_sdk)
-                .transpose()?,
+            value.threshold_configuration.as_ref().map(threshold_configuration_to_sdk).transpose()?,
         )
         .build())
 }
@@ -682,10 +477,7 @@ pub(crate) fn deployment_circuit_breaker_from_sdk(
         enable: Some(value.enable),
         rollback: Some(value.rollback),
         reset_on_healthy_task: value.reset_on_healthy_task,
-        threshold_configuration: value
-            .threshold_configuration
-            .as_ref()
-            .map(threshold_configuration_from_sdk),
+        threshold_configuration: value.threshold_configuration.as_ref().map(threshold_configuration_from_sdk),
     }
 }
 
@@ -698,18 +490,11 @@ pub(crate) fn threshold_configuration_to_sdk(
         .build()
 }
 
-pub(crate) fn threshold_configuration_from_sdk(
-    value: &sdk::ThresholdConfiguration,
-) -> ecs::ThresholdConfiguration {
-    ecs::ThresholdConfiguration {
-        r#type: Some(value.r#type.as_str().to_string()),
-        value: Some(value.value),
-    }
+pub(crate) fn threshold_configuration_from_sdk(value: &sdk::ThresholdConfiguration) -> ecs::ThresholdConfiguration {
+    ecs::ThresholdConfiguration { r#type: Some(value.r#type.as_str().to_string()), value: Some(value.value) }
 }
 
-pub(crate) fn deployment_alarms_to_sdk(
-    value: &ecs::DeploymentAlarms,
-) -> Result<sdk::DeploymentAlarms, BuildError> {
+pub(crate) fn deployment_alarms_to_sdk(value: &ecs::DeploymentAlarms) -> Result<sdk::DeploymentAlarms, BuildError> {
     sdk::DeploymentAlarms::builder()
         .set_alarm_names(value.alarm_names.clone())
         .set_rollback(value.rollback)
@@ -729,20 +514,15 @@ pub(crate) fn deployment_lifecycle_hook_to_sdk(
     value: &ecs::DeploymentLifecycleHook,
 ) -> Result<sdk::DeploymentLifecycleHook, BuildError> {
     Ok(sdk::DeploymentLifecycleHook::builder()
-        .set_target_type(
-            value
-                .target_type
-                .as_deref()
-                .map(sdk::DeploymentLifecycleHookTargetType::from),
-        )
+        .set_target_type(value.target_type.as_deref().map(sdk::DeploymentLifecycleHookTargetType::from))
         .set_hook_target_arn(value.hook_target_arn.clone())
         .set_role_arn(value.role_arn.clone())
-        .set_lifecycle_stages(value.lifecycle_stages.as_ref().map(|items| {
-            items
-                .iter()
-                .map(|item| sdk::DeploymentLifecycleHookStage::from(item.as_str()))
-                .collect()
-        }))
+        .set_lifecycle_stages(
+            value
+                .lifecycle_stages
+                .as_ref()
+                .map(|items| items.iter().map(|item| sdk::DeploymentLifecycleHookStage::from(item.as_str())).collect()),
+        )
         .set_hook_details(value.hook_details.as_ref().map(document_to_sdk))
         .set_timeout_configuration(
             value
@@ -754,14 +534,9 @@ pub(crate) fn deployment_lifecycle_hook_to_sdk(
         .build())
 }
 
-pub(crate) fn deployment_lifecycle_hook_from_sdk(
-    value: &sdk::DeploymentLifecycleHook,
-) -> ecs::DeploymentLifecycleHook {
+pub(crate) fn deployment_lifecycle_hook_from_sdk(value: &sdk::DeploymentLifecycleHook) -> ecs::DeploymentLifecycleHook {
     ecs::DeploymentLifecycleHook {
-        target_type: value
-            .target_type
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        target_type: value.target_type.as_ref().map(|item| item.as_str().to_string()),
         hook_target_arn: value.hook_target_arn.clone(),
         role_arn: value.role_arn.clone(),
         lifecycle_stages: value
@@ -781,12 +556,7 @@ pub(crate) fn deployment_lifecycle_hook_timeout_configuration_to_sdk(
 ) -> Result<sdk::DeploymentLifecycleHookTimeoutConfiguration, BuildError> {
     Ok(sdk::DeploymentLifecycleHookTimeoutConfiguration::builder()
         .set_timeout_in_minutes(value.timeout_in_minutes)
-        .set_action(
-            value
-                .action
-                .as_deref()
-                .map(sdk::DeploymentLifecycleHookAction::from),
-        )
+        .set_action(value.action.as_deref().map(sdk::DeploymentLifecycleHookAction::from))
         .build())
 }
 
@@ -808,9 +578,7 @@ pub(crate) fn linear_configuration_to_sdk(
         .build())
 }
 
-pub(crate) fn linear_configuration_from_sdk(
-    value: &sdk::LinearConfiguration,
-) -> ecs::LinearConfiguration {
+pub(crate) fn linear_configuration_from_sdk(value: &sdk::LinearConfiguration) -> ecs::LinearConfiguration {
     ecs::LinearConfiguration {
         step_percent: value.step_percent,
         step_bake_time_in_minutes: value.step_bake_time_in_minutes,
@@ -826,9 +594,7 @@ pub(crate) fn canary_configuration_to_sdk(
         .build())
 }
 
-pub(crate) fn canary_configuration_from_sdk(
-    value: &sdk::CanaryConfiguration,
-) -> ecs::CanaryConfiguration {
+pub(crate) fn canary_configuration_from_sdk(value: &sdk::CanaryConfiguration) -> ecs::CanaryConfiguration {
     ecs::CanaryConfiguration {
         canary_percent: value.canary_percent,
         canary_bake_time_in_minutes: value.canary_bake_time_in_minutes,
@@ -842,10 +608,7 @@ pub(crate) fn deployment_early_success_criteria_to_sdk(
         .set_enable(value.enable)
         .set_healthy_percent(value.healthy_percent)
         .set_source_service_revision_cleanup(
-            value
-                .source_service_revision_cleanup
-                .as_deref()
-                .map(sdk::ServiceRevisionCleanup::from),
+            value.source_service_revision_cleanup.as_deref().map(sdk::ServiceRevisionCleanup::from),
         )
         .build())
 }
@@ -867,42 +630,26 @@ pub(crate) fn placement_constraint_to_sdk(
     value: &ecs::PlacementConstraint,
 ) -> Result<sdk::PlacementConstraint, BuildError> {
     Ok(sdk::PlacementConstraint::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::PlacementConstraintType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::PlacementConstraintType::from))
         .set_expression(value.expression.clone())
         .build())
 }
 
-pub(crate) fn placement_constraint_from_sdk(
-    value: &sdk::PlacementConstraint,
-) -> ecs::PlacementConstraint {
+pub(crate) fn placement_constraint_from_sdk(value: &sdk::PlacementConstraint) -> ecs::PlacementConstraint {
     ecs::PlacementConstraint {
         r#type: value.r#type.as_ref().map(|item| item.as_str().to_string()),
         expression: value.expression.clone(),
     }
 }
 
-pub(crate) fn placement_strategy_to_sdk(
-    value: &ecs::PlacementStrategy,
-) -> Result<sdk::PlacementStrategy, BuildError> {
+pub(crate) fn placement_strategy_to_sdk(value: &ecs::PlacementStrategy) -> Result<sdk::PlacementStrategy, BuildError> {
     Ok(sdk::PlacementStrategy::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::PlacementStrategyType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::PlacementStrategyType::from))
         .set_field(value.field.clone())
         .build())
 }
 
-pub(crate) fn placement_strategy_from_sdk(
-    value: &sdk::PlacementStrategy,
-) -> ecs::PlacementStrategy {
+pub(crate) fn placement_strategy_from_sdk(value: &sdk::PlacementStrategy) -> ecs::PlacementStrategy {
     ecs::PlacementStrategy {
         r#type: value.r#type.as_ref().map(|item| item.as_str().to_string()),
         field: value.field.clone(),
@@ -913,24 +660,13 @@ pub(crate) fn network_configuration_to_sdk(
     value: &ecs::NetworkConfiguration,
 ) -> Result<sdk::NetworkConfiguration, BuildError> {
     Ok(sdk::NetworkConfiguration::builder()
-        .set_awsvpc_configuration(
-            value
-                .awsvpc_configuration
-                .as_ref()
-                .map(aws_vpc_configuration_to_sdk)
-                .transpose()?,
-        )
+        .set_awsvpc_configuration(value.awsvpc_configuration.as_ref().map(aws_vpc_configuration_to_sdk).transpose()?)
         .build())
 }
 
-pub(crate) fn network_configuration_from_sdk(
-    value: &sdk::NetworkConfiguration,
-) -> ecs::NetworkConfiguration {
+pub(crate) fn network_configuration_from_sdk(value: &sdk::NetworkConfiguration) -> ecs::NetworkConfiguration {
     ecs::NetworkConfiguration {
-        awsvpc_configuration: value
-            .awsvpc_configuration
-            .as_ref()
-            .map(aws_vpc_configuration_from_sdk),
+        awsvpc_configuration: value.awsvpc_configuration.as_ref().map(aws_vpc_configuration_from_sdk),
     }
 }
 
@@ -940,25 +676,15 @@ pub(crate) fn aws_vpc_configuration_to_sdk(
     sdk::AwsVpcConfiguration::builder()
         .set_subnets(value.subnets.clone())
         .set_security_groups(value.security_groups.clone())
-        .set_assign_public_ip(
-            value
-                .assign_public_ip
-                .as_deref()
-                .map(sdk::AssignPublicIp::from),
-        )
+        .set_assign_public_ip(value.assign_public_ip.as_deref().map(sdk::AssignPublicIp::from))
         .build()
 }
 
-pub(crate) fn aws_vpc_configuration_from_sdk(
-    value: &sdk::AwsVpcConfiguration,
-) -> ecs::AwsVpcConfiguration {
+pub(crate) fn aws_vpc_configuration_from_sdk(value: &sdk::AwsVpcConfiguration) -> ecs::AwsVpcConfiguration {
     ecs::AwsVpcConfiguration {
         subnets: required_list_from_sdk(&value.subnets, String::clone),
         security_groups: value.security_groups.clone(),
-        assign_public_ip: value
-            .assign_public_ip
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        assign_public_ip: value.assign_public_ip.as_ref().map(|item| item.as_str().to_string()),
     }
 }
 
@@ -966,21 +692,12 @@ pub(crate) fn deployment_controller_to_sdk(
     value: &ecs::DeploymentController,
 ) -> Result<sdk::DeploymentController, BuildError> {
     sdk::DeploymentController::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::DeploymentControllerType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::DeploymentControllerType::from))
         .build()
 }
 
-pub(crate) fn deployment_controller_from_sdk(
-    value: &sdk::DeploymentController,
-) -> ecs::DeploymentController {
-    ecs::DeploymentController {
-        r#type: Some(value.r#type.as_str().to_string()),
-    }
+pub(crate) fn deployment_controller_from_sdk(value: &sdk::DeploymentController) -> ecs::DeploymentController {
+    ecs::DeploymentController { r#type: Some(value.r#type.as_str().to_string()) }
 }
 
 pub(crate) fn service_connect_configuration_to_sdk(
@@ -989,23 +706,10 @@ pub(crate) fn service_connect_configuration_to_sdk(
     Ok(sdk::ServiceConnectConfiguration::builder()
         .set_enabled(value.enabled)
         .set_namespace(value.namespace.clone())
-        .set_services(list_to_sdk(
-            value.services.as_deref(),
-            service_connect_service_to_sdk,
-        )?)
-        .set_log_configuration(
-            value
-                .log_configuration
-                .as_ref()
-                .map(log_configuration_to_sdk)
-                .transpose()?,
-        )
+        .set_services(list_to_sdk(value.services.as_deref(), service_connect_service_to_sdk)?)
+        .set_log_configuration(value.log_configuration.as_ref().map(log_configuration_to_sdk).transpose()?)
         .set_access_log_configuration(
-            value
-                .access_log_configuration
-                .as_ref()
-                .map(service_connect_access_log_configuration_to_sdk)
-                .transpose()?,
+            value.access_log_configuration.as_ref().map(service_connect_access_log_configuration_to_sdk).transpose()?,
         )
         .set_container_configurations(list_to_sdk(
             value.container_configurations.as_deref(),
@@ -1020,24 +724,16 @@ pub(crate) fn service_connect_configuration_from_sdk(
     ecs::ServiceConnectConfiguration {
         enabled: Some(value.enabled),
         namespace: value.namespace.clone(),
-        services: value
-            .services
-            .as_ref()
-            .map(|items| items.iter().map(service_connect_service_from_sdk).collect()),
-        log_configuration: value
-            .log_configuration
-            .as_ref()
-            .map(log_configuration_from_sdk),
+        services: value.services.as_ref().map(|items| items.iter().map(service_connect_service_from_sdk).collect()),
+        log_configuration: value.log_configuration.as_ref().map(log_configuration_from_sdk),
         access_log_configuration: value
             .access_log_configuration
             .as_ref()
             .map(service_connect_access_log_configuration_from_sdk),
-        container_configurations: value.container_configurations.as_ref().map(|items| {
-            items
-                .iter()
-                .map(service_connect_container_configuration_from_sdk)
-                .collect()
-        }),
+        container_configurations: value
+            .container_configurations
+            .as_ref()
+            .map(|items| items.iter().map(service_connect_container_configuration_from_sdk).collect()),
     }
 }
 
@@ -1047,46 +743,24 @@ pub(crate) fn service_connect_service_to_sdk(
     sdk::ServiceConnectService::builder()
         .set_port_name(value.port_name.clone())
         .set_discovery_name(value.discovery_name.clone())
-        .set_client_aliases(list_to_sdk(
-            value.client_aliases.as_deref(),
-            service_connect_client_alias_to_sdk,
-        )?)
+        .set_client_aliases(list_to_sdk(value.client_aliases.as_deref(), service_connect_client_alias_to_sdk)?)
         .set_ingress_port_override(value.ingress_port_override)
-        .set_timeout(
-            value
-                .timeout
-                .as_ref()
-                .map(timeout_configuration_to_sdk)
-                .transpose()?,
-        )
-        .set_tls(
-            value
-                .tls
-                .as_ref()
-                .map(service_connect_tls_configuration_to_sdk)
-                .transpose()?,
-        )
+        .set_timeout(value.timeout.as_ref().map(timeout_configuration_to_sdk).transpose()?)
+        .set_tls(value.tls.as_ref().map(service_connect_tls_configuration_to_sdk).transpose()?)
         .build()
 }
 
-pub(crate) fn service_connect_service_from_sdk(
-    value: &sdk::ServiceConnectService,
-) -> ecs::ServiceConnectService {
+pub(crate) fn service_connect_service_from_sdk(value: &sdk::ServiceConnectService) -> ecs::ServiceConnectService {
     ecs::ServiceConnectService {
         port_name: Some(value.port_name.clone()),
         discovery_name: value.discovery_name.clone(),
-        client_aliases: value.client_aliases.as_ref().map(|items| {
-            items
-                .iter()
-                .map(service_connect_client_alias_from_sdk)
-                .collect()
-        }),
+        client_aliases: value
+            .client_aliases
+            .as_ref()
+            .map(|items| items.iter().map(service_connect_client_alias_from_sdk).collect()),
         ingress_port_override: value.ingress_port_override,
         timeout: value.timeout.as_ref().map(timeout_configuration_from_sdk),
-        tls: value
-            .tls
-            .as_ref()
-            .map(service_connect_tls_configuration_from_sdk),
+        tls: value.tls.as_ref().map(service_connect_tls_configuration_from_sdk),
     }
 }
 
@@ -1097,11 +771,7 @@ pub(crate) fn service_connect_client_alias_to_sdk(
         .set_port(value.port)
         .set_dns_name(value.dns_name.clone())
         .set_test_traffic_rules(
-            value
-                .test_traffic_rules
-                .as_ref()
-                .map(service_connect_test_traffic_rules_to_sdk)
-                .transpose()?,
+            value.test_traffic_rules.as_ref().map(service_connect_test_traffic_rules_to_sdk).transpose()?,
         )
         .build()
 }
@@ -1112,10 +782,7 @@ pub(crate) fn service_connect_client_alias_from_sdk(
     ecs::ServiceConnectClientAlias {
         port: Some(value.port),
         dns_name: value.dns_name.clone(),
-        test_traffic_rules: value
-            .test_traffic_rules
-            .as_ref()
-            .map(service_connect_test_traffic_rules_from_sdk),
+        test_traffic_rules: value.test_traffic_rules.as_ref().map(service_connect_test_traffic_rules_from_sdk),
     }
 }
 
@@ -1123,13 +790,7 @@ pub(crate) fn service_connect_test_traffic_rules_to_sdk(
     value: &ecs::ServiceConnectTestTrafficRules,
 ) -> Result<sdk::ServiceConnectTestTrafficRules, BuildError> {
     Ok(sdk::ServiceConnectTestTrafficRules::builder()
-        .set_header(
-            value
-                .header
-                .as_ref()
-                .map(service_connect_test_traffic_header_rules_to_sdk)
-                .transpose()?,
-        )
+        .set_header(value.header.as_ref().map(service_connect_test_traffic_header_rules_to_sdk).transpose()?)
         .build())
 }
 
@@ -1137,10 +798,7 @@ pub(crate) fn service_connect_test_traffic_rules_from_sdk(
     value: &sdk::ServiceConnectTestTrafficRules,
 ) -> ecs::ServiceConnectTestTrafficRules {
     ecs::ServiceConnectTestTrafficRules {
-        header: value
-            .header
-            .as_ref()
-            .map(service_connect_test_traffic_header_rules_from_sdk),
+        header: value.header.as_ref().map(service_connect_test_traffic_header_rules_from_sdk),
     }
 }
 
@@ -1149,13 +807,7 @@ pub(crate) fn service_connect_test_traffic_header_rules_to_sdk(
 ) -> Result<sdk::ServiceConnectTestTrafficHeaderRules, BuildError> {
     sdk::ServiceConnectTestTrafficHeaderRules::builder()
         .set_name(value.name.clone())
-        .set_value(
-            value
-                .value
-                .as_ref()
-                .map(service_connect_test_traffic_header_match_rules_to_sdk)
-                .transpose()?,
-        )
+        .set_value(value.value.as_ref().map(service_connect_test_traffic_header_match_rules_to_sdk).transpose()?)
         .build()
 }
 
@@ -1164,27 +816,20 @@ pub(crate) fn service_connect_test_traffic_header_rules_from_sdk(
 ) -> ecs::ServiceConnectTestTrafficHeaderRules {
     ecs::ServiceConnectTestTrafficHeaderRules {
         name: Some(value.name.clone()),
-        value: value
-            .value
-            .as_ref()
-            .map(service_connect_test_traffic_header_match_rules_from_sdk),
+        value: value.value.as_ref().map(service_connect_test_traffic_header_match_rules_from_sdk),
     }
 }
 
 pub(crate) fn service_connect_test_traffic_header_match_rules_to_sdk(
     value: &ecs::ServiceConnectTestTrafficHeaderMatchRules,
 ) -> Result<sdk::ServiceConnectTestTrafficHeaderMatchRules, BuildError> {
-    sdk::ServiceConnectTestTrafficHeaderMatchRules::builder()
-        .set_exact(value.exact.clone())
-        .build()
+    sdk::ServiceConnectTestTrafficHeaderMatchRules::builder().set_exact(value.exact.clone()).build()
 }
 
 pub(crate) fn service_connect_test_traffic_header_match_rules_from_sdk(
     value: &sdk::ServiceConnectTestTrafficHeaderMatchRules,
 ) -> ecs::ServiceConnectTestTrafficHeaderMatchRules {
-    ecs::ServiceConnectTestTrafficHeaderMatchRules {
-        exact: Some(value.exact.clone()),
-    }
+    ecs::ServiceConnectTestTrafficHeaderMatchRules { exact: Some(value.exact.clone()) }
 }
 
 pub(crate) fn timeout_configuration_to_sdk(
@@ -1196,9 +841,7 @@ pub(crate) fn timeout_configuration_to_sdk(
         .build())
 }
 
-pub(crate) fn timeout_configuration_from_sdk(
-    value: &sdk::TimeoutConfiguration,
-) -> ecs::TimeoutConfiguration {
+pub(crate) fn timeout_configuration_from_sdk(value: &sdk::TimeoutConfiguration) -> ecs::TimeoutConfiguration {
     ecs::TimeoutConfiguration {
         idle_timeout_seconds: value.idle_timeout_seconds,
         per_request_timeout_seconds: value.per_request_timeout_seconds,
@@ -1245,26 +888,16 @@ pub(crate) fn service_connect_tls_certificate_authority_to_sdk(
 pub(crate) fn service_connect_tls_certificate_authority_from_sdk(
     value: &sdk::ServiceConnectTlsCertificateAuthority,
 ) -> ecs::ServiceConnectTlsCertificateAuthority {
-    ecs::ServiceConnectTlsCertificateAuthority {
-        aws_pca_authority_arn: value.aws_pca_authority_arn.clone(),
-    }
+    ecs::ServiceConnectTlsCertificateAuthority { aws_pca_authority_arn: value.aws_pca_authority_arn.clone() }
 }
 
 pub(crate) fn service_connect_access_log_configuration_to_sdk(
     value: &ecs::ServiceConnectAccessLogConfiguration,
 ) -> Result<sdk::ServiceConnectAccessLogConfiguration, BuildError> {
     sdk::ServiceConnectAccessLogConfiguration::builder()
-        .set_format(
-            value
-                .format
-                .as_deref()
-                .map(sdk::ServiceConnectAccessLoggingFormat::from),
-        )
+        .set_format(value.format.as_deref().map(sdk::ServiceConnectAccessLoggingFormat::from))
         .set_include_query_parameters(
-            value
-                .include_query_parameters
-                .as_deref()
-                .map(sdk::ServiceConnectIncludeQueryParameters::from),
+            value.include_query_parameters.as_deref().map(sdk::ServiceConnectIncludeQueryParameters::from),
         )
         .build()
 }
@@ -1274,27 +907,17 @@ pub(crate) fn service_connect_access_log_configuration_from_sdk(
 ) -> ecs::ServiceConnectAccessLogConfiguration {
     ecs::ServiceConnectAccessLogConfiguration {
         format: Some(value.format.as_str().to_string()),
-        include_query_parameters: value
-            .include_query_parameters
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        include_query_parameters: value.include_query_parameters.as_ref().map(|item| item.as_str().to_string()),
     }
 }
 
 pub(crate) fn service_connect_container_configuration_to_sdk(
     value: &ecs::ServiceConnectContainerConfiguration,
 ) -> Result<sdk::ServiceConnectContainerConfiguration, BuildError> {
-    if let Some(member) = value
-        .log_level
-        .as_deref()
-        .map(sdk::ServiceConnectContainerLogLevel::from)
-    {
+    if let Some(member) = value.log_level.as_deref().map(sdk::ServiceConnectContainerLogLevel::from) {
         return Ok(sdk::ServiceConnectContainerConfiguration::LogLevel(member));
     }
-    Err(BuildError::missing_field(
-        "ServiceConnectContainerConfiguration",
-        "a union needs a member: `logLevel`",
-    ))
+    Err(BuildError::missing_field("ServiceConnectContainerConfiguration", "a union needs a member: `logLevel`"))
 }
 
 pub(crate) fn service_connect_container_configuration_from_sdk(
@@ -1302,9 +925,7 @@ pub(crate) fn service_connect_container_configuration_from_sdk(
 ) -> ecs::ServiceConnectContainerConfiguration {
     match value {
         sdk::ServiceConnectContainerConfiguration::LogLevel(member) => {
-            ecs::ServiceConnectContainerConfiguration {
-                log_level: Some(member.as_str().to_string()),
-            }
+            ecs::ServiceConnectContainerConfiguration { log_level: Some(member.as_str().to_string()) }
         }
         _ => ecs::ServiceConnectContainerConfiguration::default(),
     }
@@ -1316,11 +937,7 @@ pub(crate) fn service_volume_configuration_to_sdk(
     sdk::ServiceVolumeConfiguration::builder()
         .set_name(value.name.clone())
         .set_managed_ebs_volume(
-            value
-                .managed_ebs_volume
-                .as_ref()
-                .map(service_managed_ebs_volume_configuration_to_sdk)
-                .transpose()?,
+            value.managed_ebs_volume.as_ref().map(service_managed_ebs_volume_configuration_to_sdk).transpose()?,
         )
         .build()
 }
@@ -1330,10 +947,7 @@ pub(crate) fn service_volume_configuration_from_sdk(
 ) -> ecs::ServiceVolumeConfiguration {
     ecs::ServiceVolumeConfiguration {
         name: Some(value.name.clone()),
-        managed_ebs_volume: value
-            .managed_ebs_volume
-            .as_ref()
-            .map(service_managed_ebs_volume_configuration_from_sdk),
+        managed_ebs_volume: value.managed_ebs_volume.as_ref().map(service_managed_ebs_volume_configuration_from_sdk),
     }
 }
 
@@ -1349,17 +963,9 @@ pub(crate) fn service_managed_ebs_volume_configuration_to_sdk(
         .set_volume_initialization_rate(value.volume_initialization_rate)
         .set_iops(value.iops)
         .set_throughput(value.throughput)
-        .set_tag_specifications(list_to_sdk(
-            value.tag_specifications.as_deref(),
-            ebs_tag_specification_to_sdk,
-        )?)
+        .set_tag_specifications(list_to_sdk(value.tag_specifications.as_deref(), ebs_tag_specification_to_sdk)?)
         .set_role_arn(value.role_arn.clone())
-        .set_filesystem_type(
-            value
-                .filesystem_type
-                .as_deref()
-                .map(sdk::TaskFilesystemType::from),
-        )
+        .set_filesystem_type(value.filesystem_type.as_deref().map(sdk::TaskFilesystemType::from))
         .build()
 }
 
@@ -1380,10 +986,7 @@ pub(crate) fn service_managed_ebs_volume_configuration_from_sdk(
             .as_ref()
             .map(|items| items.iter().map(ebs_tag_specification_from_sdk).collect()),
         role_arn: Some(value.role_arn.clone()),
-        filesystem_type: value
-            .filesystem_type
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        filesystem_type: value.filesystem_type.as_ref().map(|item| item.as_str().to_string()),
     }
 }
 
@@ -1391,35 +994,17 @@ pub(crate) fn ebs_tag_specification_to_sdk(
     value: &ecs::EbsTagSpecification,
 ) -> Result<sdk::EbsTagSpecification, BuildError> {
     sdk::EbsTagSpecification::builder()
-        .set_resource_type(
-            value
-                .resource_type
-                .as_deref()
-                .map(sdk::EbsResourceType::from),
-        )
+        .set_resource_type(value.resource_type.as_deref().map(sdk::EbsResourceType::from))
         .set_tags(list_to_sdk(value.tags.as_deref(), tag_to_sdk)?)
-        .set_propagate_tags(
-            value
-                .propagate_tags
-                .as_deref()
-                .map(sdk::PropagateTags::from),
-        )
+        .set_propagate_tags(value.propagate_tags.as_deref().map(sdk::PropagateTags::from))
         .build()
 }
 
-pub(crate) fn ebs_tag_specification_from_sdk(
-    value: &sdk::EbsTagSpecification,
-) -> ecs::EbsTagSpecification {
+pub(crate) fn ebs_tag_specification_from_sdk(value: &sdk::EbsTagSpecification) -> ecs::EbsTagSpecification {
     ecs::EbsTagSpecification {
         resource_type: Some(value.resource_type.as_str().to_string()),
-        tags: value
-            .tags
-            .as_ref()
-            .map(|items| items.iter().map(tag_from_sdk).collect()),
-        propagate_tags: value
-            .propagate_tags
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        tags: value.tags.as_ref().map(|items| items.iter().map(tag_from_sdk).collect()),
+        propagate_tags: value.propagate_tags.as_ref().map(|item| item.as_str().to_string()),
     }
 }
 
@@ -1431,26 +1016,17 @@ pub(crate) fn vpc_lattice_configuration_to_sdk(
         .set_target_group_arn(value.target_group_arn.clone())
         .set_port_name(value.port_name.clone())
         .set_advanced_configuration(
-            value
-                .advanced_configuration
-                .as_ref()
-                .map(vpc_lattice_advanced_configuration_to_sdk)
-                .transpose()?,
+            value.advanced_configuration.as_ref().map(vpc_lattice_advanced_configuration_to_sdk).transpose()?,
         )
         .build()
 }
 
-pub(crate) fn vpc_lattice_configuration_from_sdk(
-    value: &sdk::VpcLatticeConfiguration,
-) -> ecs::VpcLatticeConfiguration {
+pub(crate) fn vpc_lattice_configuration_from_sdk(value: &sdk::VpcLatticeConfiguration) -> ecs::VpcLatticeConfiguration {
     ecs::VpcLatticeConfiguration {
         role_arn: Some(value.role_arn.clone()),
         target_group_arn: Some(value.target_group_arn.clone()),
         port_name: Some(value.port_name.clone()),
-        advanced_configuration: value
-            .advanced_configuration
-            .as_ref()
-            .map(vpc_lattice_advanced_configuration_from_sdk),
+        advanced_configuration: value.advanced_configuration.as_ref().map(vpc_lattice_advanced_configuration_from_sdk),
     }
 }
 
@@ -1474,39 +1050,19 @@ pub(crate) fn vpc_lattice_advanced_configuration_from_sdk(
     }
 }
 
-pub(crate) fn gateway_connector_to_sdk(
-    value: &ecs::GatewayConnector,
-) -> Result<sdk::GatewayConnector, BuildError> {
+pub(crate) fn gateway_connector_to_sdk(value: &ecs::GatewayConnector) -> Result<sdk::GatewayConnector, BuildError> {
     sdk::GatewayConnector::builder()
         .set_port_name(value.port_name.clone())
-        .set_health_check(
-            value
-                .health_check
-                .as_ref()
-                .map(gateway_connector_health_check_to_sdk)
-                .transpose()?,
-        )
-        .set_filters(
-            value
-                .filters
-                .as_ref()
-                .map(gateway_connector_filters_to_sdk)
-                .transpose()?,
-        )
+        .set_health_check(value.health_check.as_ref().map(gateway_connector_health_check_to_sdk).transpose()?)
+        .set_filters(value.filters.as_ref().map(gateway_connector_filters_to_sdk).transpose()?)
         .build()
 }
 
 pub(crate) fn gateway_connector_from_sdk(value: &sdk::GatewayConnector) -> ecs::GatewayConnector {
     ecs::GatewayConnector {
         port_name: Some(value.port_name.clone()),
-        health_check: value
-            .health_check
-            .as_ref()
-            .map(gateway_connector_health_check_from_sdk),
-        filters: value
-            .filters
-            .as_ref()
-            .map(gateway_connector_filters_from_sdk),
+        health_check: value.health_check.as_ref().map(gateway_connector_health_check_from_sdk),
+        filters: value.filters.as_ref().map(gateway_connector_filters_from_sdk),
         deregistration_delay: None,
     }
 }
@@ -1516,10 +1072,7 @@ pub(crate) fn gateway_connector_health_check_to_sdk(
 ) -> Result<sdk::GatewayConnectorHealthCheck, BuildError> {
     Ok(sdk::GatewayConnectorHealthCheck::builder()
         .set_health_check_protocol(
-            value
-                .health_check_protocol
-                .as_deref()
-                .map(sdk::GatewayConnectorHealthCheckProtocol::from),
+            value.health_check_protocol.as_deref().map(sdk::GatewayConnectorHealthCheckProtocol::from),
         )
         .set_health_check_port(value.health_check_port)
         .set_health_check_path(value.health_check_path.clone())
@@ -1527,13 +1080,7 @@ pub(crate) fn gateway_connector_health_check_to_sdk(
         .set_health_check_interval_seconds(value.health_check_interval_seconds)
         .set_healthy_threshold_count(value.healthy_threshold_count)
         .set_unhealthy_threshold_count(value.unhealthy_threshold_count)
-        .set_matcher(
-            value
-                .matcher
-                .as_ref()
-                .map(gateway_connector_health_check_matcher_to_sdk)
-                .transpose()?,
-        )
+        .set_matcher(value.matcher.as_ref().map(gateway_connector_health_check_matcher_to_sdk).transpose()?)
         .build())
 }
 
@@ -1541,20 +1088,14 @@ pub(crate) fn gateway_connector_health_check_from_sdk(
     value: &sdk::GatewayConnectorHealthCheck,
 ) -> ecs::GatewayConnectorHealthCheck {
     ecs::GatewayConnectorHealthCheck {
-        health_check_protocol: value
-            .health_check_protocol
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        health_check_protocol: value.health_check_protocol.as_ref().map(|item| item.as_str().to_string()),
         health_check_port: value.health_check_port,
         health_check_path: value.health_check_path.clone(),
         health_check_timeout_seconds: value.health_check_timeout_seconds,
         health_check_interval_seconds: value.health_check_interval_seconds,
         healthy_threshold_count: value.healthy_threshold_count,
         unhealthy_threshold_count: value.unhealthy_threshold_count,
-        matcher: value
-            .matcher
-            .as_ref()
-            .map(gateway_connector_health_check_matcher_from_sdk),
+        matcher: value.matcher.as_ref().map(gateway_connector_health_check_matcher_from_sdk),
     }
 }
 
@@ -1570,28 +1111,23 @@ pub(crate) fn gateway_connector_health_check_matcher_to_sdk(
 pub(crate) fn gateway_connector_health_check_matcher_from_sdk(
     value: &sdk::GatewayConnectorHealthCheckMatcher,
 ) -> ecs::GatewayConnectorHealthCheckMatcher {
-    ecs::GatewayConnectorHealthCheckMatcher {
-        http_code: value.http_code.clone(),
-        grpc_code: value.grpc_code.clone(),
-    }
+    ecs::GatewayConnectorHealthCheckMatcher { http_code: value.http_code.clone(), grpc_code: value.grpc_code.clone() }
 }
 
 pub(crate) fn gateway_connector_filters_to_sdk(
     value: &ecs::GatewayConnectorFilters,
 ) -> Result<sdk::GatewayConnectorFilters, BuildError> {
     Ok(sdk::GatewayConnectorFilters::builder()
-        .set_access_types(value.access_types.as_ref().map(|items| {
-            items
-                .iter()
-                .map(|item| sdk::AccessType::from(item.as_str()))
-                .collect()
-        }))
+        .set_access_types(
+            value
+                .access_types
+                .as_ref()
+                .map(|items| items.iter().map(|item| sdk::AccessType::from(item.as_str())).collect()),
+        )
         .build())
 }
 
-pub(crate) fn gateway_connector_filters_from_sdk(
-    value: &sdk::GatewayConnectorFilters,
-) -> ecs::GatewayConnectorFilters {
+pub(crate) fn gateway_connector_filters_from_sdk(value: &sdk::GatewayConnectorFilters) -> ecs::GatewayConnectorFilters {
     ecs::GatewayConnectorFilters {
         access_types: value
             .access_types
@@ -1604,16 +1140,11 @@ pub(crate) fn monitoring_configuration_to_sdk(
     value: &ecs::MonitoringConfiguration,
 ) -> Result<sdk::MonitoringConfiguration, BuildError> {
     Ok(sdk::MonitoringConfiguration::builder()
-        .set_metric_configurations(list_to_sdk(
-            value.metric_configurations.as_deref(),
-            metric_configuration_to_sdk,
-        )?)
+        .set_metric_configurations(list_to_sdk(value.metric_configurations.as_deref(), metric_configuration_to_sdk)?)
         .build())
 }
 
-pub(crate) fn monitoring_configuration_from_sdk(
-    value: &sdk::MonitoringConfiguration,
-) -> ecs::MonitoringConfiguration {
+pub(crate) fn monitoring_configuration_from_sdk(value: &sdk::MonitoringConfiguration) -> ecs::MonitoringConfiguration {
     ecs::MonitoringConfiguration {
         metric_configurations: value
             .metric_configurations
@@ -1631,9 +1162,7 @@ pub(crate) fn metric_configuration_to_sdk(
         .build()
 }
 
-pub(crate) fn metric_configuration_from_sdk(
-    value: &sdk::MetricConfiguration,
-) -> ecs::MetricConfiguration {
+pub(crate) fn metric_configuration_from_sdk(value: &sdk::MetricConfiguration) -> ecs::MetricConfiguration {
     ecs::MetricConfiguration {
         metric_names: required_list_from_sdk(&value.metric_names, String::clone),
         resolution_seconds: Some(value.resolution_seconds),

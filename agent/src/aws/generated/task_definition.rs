@@ -22,8 +22,7 @@ pub(crate) fn register_task_definition(
         builder = builder.set_execution_role_arn(value.execution_role_arn.clone());
     }
     if value.network_mode.is_some() {
-        builder =
-            builder.set_network_mode(value.network_mode.as_deref().map(sdk::NetworkMode::from));
+        builder = builder.set_network_mode(value.network_mode.as_deref().map(sdk::NetworkMode::from));
     }
     if value.container_definitions.is_some() {
         builder = builder.set_container_definitions(list_to_sdk(
@@ -42,12 +41,10 @@ pub(crate) fn register_task_definition(
     }
     if value.requires_compatibilities.is_some() {
         builder = builder.set_requires_compatibilities(
-            value.requires_compatibilities.as_ref().map(|items| {
-                items
-                    .iter()
-                    .map(|item| sdk::Compatibility::from(item.as_str()))
-                    .collect()
-            }),
+            value
+                .requires_compatibilities
+                .as_ref()
+                .map(|items| items.iter().map(|item| sdk::Compatibility::from(item.as_str())).collect()),
         );
     }
     if value.cpu.is_some() {
@@ -66,13 +63,8 @@ pub(crate) fn register_task_definition(
         builder = builder.set_ipc_mode(value.ipc_mode.as_deref().map(sdk::IpcMode::from));
     }
     if value.proxy_configuration.is_some() {
-        builder = builder.set_proxy_configuration(
-            value
-                .proxy_configuration
-                .as_ref()
-                .map(proxy_configuration_to_sdk)
-                .transpose()?,
-        );
+        builder = builder
+            .set_proxy_configuration(value.proxy_configuration.as_ref().map(proxy_configuration_to_sdk).transpose()?);
     }
     if value.inference_accelerators.is_some() {
         builder = builder.set_inference_accelerators(list_to_sdk(
@@ -81,22 +73,12 @@ pub(crate) fn register_task_definition(
         )?);
     }
     if value.ephemeral_storage.is_some() {
-        builder = builder.set_ephemeral_storage(
-            value
-                .ephemeral_storage
-                .as_ref()
-                .map(ephemeral_storage_to_sdk)
-                .transpose()?,
-        );
+        builder =
+            builder.set_ephemeral_storage(value.ephemeral_storage.as_ref().map(ephemeral_storage_to_sdk).transpose()?);
     }
     if value.runtime_platform.is_some() {
-        builder = builder.set_runtime_platform(
-            value
-                .runtime_platform
-                .as_ref()
-                .map(runtime_platform_to_sdk)
-                .transpose()?,
-        );
+        builder =
+            builder.set_runtime_platform(value.runtime_platform.as_ref().map(runtime_platform_to_sdk).transpose()?);
     }
     if value.enable_fault_injection.is_some() {
         builder = builder.set_enable_fault_injection(value.enable_fault_injection);
@@ -111,54 +93,31 @@ pub(crate) fn task_definition_from_sdk(value: &sdk::TaskDefinition) -> ecs::Task
         family: value.family.clone(),
         task_role_arn: value.task_role_arn.clone(),
         execution_role_arn: value.execution_role_arn.clone(),
-        network_mode: value
-            .network_mode
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        network_mode: value.network_mode.as_ref().map(|item| item.as_str().to_string()),
         container_definitions: value
             .container_definitions
             .as_ref()
             .map(|items| items.iter().map(container_definition_from_sdk).collect()),
-        volumes: value
-            .volumes
+        volumes: value.volumes.as_ref().map(|items| items.iter().map(volume_from_sdk).collect()),
+        placement_constraints: value
+            .placement_constraints
             .as_ref()
-            .map(|items| items.iter().map(volume_from_sdk).collect()),
-        placement_constraints: value.placement_constraints.as_ref().map(|items| {
-            items
-                .iter()
-                .map(task_definition_placement_constraint_from_sdk)
-                .collect()
-        }),
+            .map(|items| items.iter().map(task_definition_placement_constraint_from_sdk).collect()),
         requires_compatibilities: value
             .requires_compatibilities
             .as_ref()
             .map(|items| items.iter().map(|item| item.as_str().to_string()).collect()),
         cpu: value.cpu.clone(),
         memory: value.memory.clone(),
-        pid_mode: value
-            .pid_mode
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
-        ipc_mode: value
-            .ipc_mode
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
-        proxy_configuration: value
-            .proxy_configuration
-            .as_ref()
-            .map(proxy_configuration_from_sdk),
+        pid_mode: value.pid_mode.as_ref().map(|item| item.as_str().to_string()),
+        ipc_mode: value.ipc_mode.as_ref().map(|item| item.as_str().to_string()),
+        proxy_configuration: value.proxy_configuration.as_ref().map(proxy_configuration_from_sdk),
         inference_accelerators: value
             .inference_accelerators
             .as_ref()
             .map(|items| items.iter().map(inference_accelerator_from_sdk).collect()),
-        ephemeral_storage: value
-            .ephemeral_storage
-            .as_ref()
-            .map(ephemeral_storage_from_sdk),
-        runtime_platform: value
-            .runtime_platform
-            .as_ref()
-            .map(runtime_platform_from_sdk),
+        ephemeral_storage: value.ephemeral_storage.as_ref().map(ephemeral_storage_from_sdk),
+        runtime_platform: value.runtime_platform.as_ref().map(runtime_platform_from_sdk),
         enable_fault_injection: value.enable_fault_injection,
         ..ecs::TaskDefinition::default()
     }
@@ -171,66 +130,27 @@ pub(crate) fn container_definition_to_sdk(
         .set_name(value.name.clone())
         .set_image(value.image.clone())
         .set_repository_credentials(
-            value
-                .repository_credentials
-                .as_ref()
-                .map(repository_credentials_to_sdk)
-                .transpose()?,
+            value.repository_credentials.as_ref().map(repository_credentials_to_sdk).transpose()?,
         )
         .set_cpu(value.cpu)
         .set_memory(value.memory)
         .set_memory_reservation(value.memory_reservation)
         .set_links(value.links.clone())
-        .set_port_mappings(list_to_sdk(
-            value.port_mappings.as_deref(),
-            port_mapping_to_sdk,
-        )?)
+        .set_port_mappings(list_to_sdk(value.port_mappings.as_deref(), port_mapping_to_sdk)?)
         .set_essential(value.essential)
-        .set_restart_policy(
-            value
-                .restart_policy
-                .as_ref()
-                .map(container_restart_policy_to_sdk)
-                .transpose()?,
-        )
+        .set_restart_policy(value.restart_policy.as_ref().map(container_restart_policy_to_sdk).transpose()?)
         .set_entry_point(value.entry_point.clone())
         .set_command(value.command.clone())
-        .set_environment(list_to_sdk(
-            value.environment.as_deref(),
-            key_value_pair_to_sdk,
-        )?)
-        .set_environment_files(list_to_sdk(
-            value.environment_files.as_deref(),
-            environment_file_to_sdk,
-        )?)
-        .set_mount_points(list_to_sdk(
-            value.mount_points.as_deref(),
-            mount_point_to_sdk,
-        )?)
-        .set_volumes_from(list_to_sdk(
-            value.volumes_from.as_deref(),
-            volume_from_to_sdk,
-        )?)
-        .set_linux_parameters(
-            value
-                .linux_parameters
-                .as_ref()
-                .map(linux_parameters_to_sdk)
-                .transpose()?,
-        )
+        .set_environment(list_to_sdk(value.environment.as_deref(), key_value_pair_to_sdk)?)
+        .set_environment_files(list_to_sdk(value.environment_files.as_deref(), environment_file_to_sdk)?)
+        .set_mount_points(list_to_sdk(value.mount_points.as_deref(), mount_point_to_sdk)?)
+        .set_volumes_from(list_to_sdk(value.volumes_from.as_deref(), volume_from_to_sdk)?)
+        .set_linux_parameters(value.linux_parameters.as_ref().map(linux_parameters_to_sdk).transpose()?)
         .set_secrets(list_to_sdk(value.secrets.as_deref(), secret_to_sdk)?)
-        .set_depends_on(list_to_sdk(
-            value.depends_on.as_deref(),
-            container_dependency_to_sdk,
-        )?)
+        .set_depends_on(list_to_sdk(value.depends_on.as_deref(), container_dependency_to_sdk)?)
         .set_start_timeout(value.start_timeout)
         .set_stop_timeout(value.stop_timeout)
-        .set_version_consistency(
-            value
-                .version_consistency
-                .as_deref()
-                .map(sdk::VersionConsistency::from),
-        )
+        .set_version_consistency(value.version_consistency.as_deref().map(sdk::VersionConsistency::from))
         .set_hostname(value.hostname.clone())
         .set_user(value.user.clone())
         .set_working_directory(value.working_directory.clone())
@@ -239,107 +159,50 @@ pub(crate) fn container_definition_to_sdk(
         .set_readonly_root_filesystem(value.readonly_root_filesystem)
         .set_dns_servers(value.dns_servers.clone())
         .set_dns_search_domains(value.dns_search_domains.clone())
-        .set_extra_hosts(list_to_sdk(
-            value.extra_hosts.as_deref(),
-            host_entry_to_sdk,
-        )?)
+        .set_extra_hosts(list_to_sdk(value.extra_hosts.as_deref(), host_entry_to_sdk)?)
         .set_docker_security_options(value.docker_security_options.clone())
         .set_interactive(value.interactive)
         .set_pseudo_terminal(value.pseudo_terminal)
         .set_docker_labels(value.docker_labels.as_ref().map(map_to_sdk))
         .set_ulimits(list_to_sdk(value.ulimits.as_deref(), ulimit_to_sdk)?)
-        .set_log_configuration(
-            value
-                .log_configuration
-                .as_ref()
-                .map(log_configuration_to_sdk)
-                .transpose()?,
-        )
-        .set_health_check(
-            value
-                .health_check
-                .as_ref()
-                .map(health_check_to_sdk)
-                .transpose()?,
-        )
-        .set_system_controls(list_to_sdk(
-            value.system_controls.as_deref(),
-            system_control_to_sdk,
-        )?)
-        .set_resource_requirements(list_to_sdk(
-            value.resource_requirements.as_deref(),
-            resource_requirement_to_sdk,
-        )?)
+        .set_log_configuration(value.log_configuration.as_ref().map(log_configuration_to_sdk).transpose()?)
+        .set_health_check(value.health_check.as_ref().map(health_check_to_sdk).transpose()?)
+        .set_system_controls(list_to_sdk(value.system_controls.as_deref(), system_control_to_sdk)?)
+        .set_resource_requirements(list_to_sdk(value.resource_requirements.as_deref(), resource_requirement_to_sdk)?)
         .set_firelens_configuration(
-            value
-                .firelens_configuration
-                .as_ref()
-                .map(firelens_configuration_to_sdk)
-                .transpose()?,
+            value.firelens_configuration.as_ref().map(firelens_configuration_to_sdk).transpose()?,
         )
         .set_credential_specs(value.credential_specs.clone())
         .build())
 }
 
-pub(crate) fn container_definition_from_sdk(
-    value: &sdk::ContainerDefinition,
-) -> ecs::ContainerDefinition {
+pub(crate) fn container_definition_from_sdk(value: &sdk::ContainerDefinition) -> ecs::ContainerDefinition {
     ecs::ContainerDefinition {
         name: value.name.clone(),
         image: value.image.clone(),
-        repository_credentials: value
-            .repository_credentials
-            .as_ref()
-            .map(repository_credentials_from_sdk),
+        repository_credentials: value.repository_credentials.as_ref().map(repository_credentials_from_sdk),
         cpu: Some(value.cpu),
         memory: value.memory,
         memory_reservation: value.memory_reservation,
         links: value.links.clone(),
-        port_mappings: value
-            .port_mappings
-            .as_ref()
-            .map(|items| items.iter().map(port_mapping_from_sdk).collect()),
+        port_mappings: value.port_mappings.as_ref().map(|items| items.iter().map(port_mapping_from_sdk).collect()),
         essential: value.essential,
-        restart_policy: value
-            .restart_policy
-            .as_ref()
-            .map(container_restart_policy_from_sdk),
+        restart_policy: value.restart_policy.as_ref().map(container_restart_policy_from_sdk),
         entry_point: value.entry_point.clone(),
         command: value.command.clone(),
-        environment: value
-            .environment
-            .as_ref()
-            .map(|items| items.iter().map(key_value_pair_from_sdk).collect()),
+        environment: value.environment.as_ref().map(|items| items.iter().map(key_value_pair_from_sdk).collect()),
         environment_files: value
             .environment_files
             .as_ref()
             .map(|items| items.iter().map(environment_file_from_sdk).collect()),
-        mount_points: value
-            .mount_points
-            .as_ref()
-            .map(|items| items.iter().map(mount_point_from_sdk).collect()),
-        volumes_from: value
-            .volumes_from
-            .as_ref()
-            .map(|items| items.iter().map(volume_from_from_sdk).collect()),
-        linux_parameters: value
-            .linux_parameters
-            .as_ref()
-            .map(linux_parameters_from_sdk),
-        secrets: value
-            .secrets
-            .as_ref()
-            .map(|items| items.iter().map(secret_from_sdk).collect()),
-        depends_on: value
-            .depends_on
-            .as_ref()
-            .map(|items| items.iter().map(container_dependency_from_sdk).collect()),
+        mount_points: value.mount_points.as_ref().map(|items| items.iter().map(mount_point_from_sdk).collect()),
+        volumes_from: value.volumes_from.as_ref().map(|items| items.iter().map(volume_from_from_sdk).collect()),
+        linux_parameters: value.linux_parameters.as_ref().map(linux_parameters_from_sdk),
+        secrets: value.secrets.as_ref().map(|items| items.iter().map(secret_from_sdk).collect()),
+        depends_on: value.depends_on.as_ref().map(|items| items.iter().map(container_dependency_from_sdk).collect()),
         start_timeout: value.start_timeout,
         stop_timeout: value.stop_timeout,
-        version_consistency: value
-            .version_consistency
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        version_consistency: value.version_consistency.as_ref().map(|item| item.as_str().to_string()),
         hostname: value.hostname.clone(),
         user: value.user.clone(),
         working_directory: value.working_directory.clone(),
@@ -348,22 +211,13 @@ pub(crate) fn container_definition_from_sdk(
         readonly_root_filesystem: value.readonly_root_filesystem,
         dns_servers: value.dns_servers.clone(),
         dns_search_domains: value.dns_search_domains.clone(),
-        extra_hosts: value
-            .extra_hosts
-            .as_ref()
-            .map(|items| items.iter().map(host_entry_from_sdk).collect()),
+        extra_hosts: value.extra_hosts.as_ref().map(|items| items.iter().map(host_entry_from_sdk).collect()),
         docker_security_options: value.docker_security_options.clone(),
         interactive: value.interactive,
         pseudo_terminal: value.pseudo_terminal,
         docker_labels: value.docker_labels.as_ref().map(map_from_sdk),
-        ulimits: value
-            .ulimits
-            .as_ref()
-            .map(|items| items.iter().map(ulimit_from_sdk).collect()),
-        log_configuration: value
-            .log_configuration
-            .as_ref()
-            .map(log_configuration_from_sdk),
+        ulimits: value.ulimits.as_ref().map(|items| items.iter().map(ulimit_from_sdk).collect()),
+        log_configuration: value.log_configuration.as_ref().map(log_configuration_from_sdk),
         health_check: value.health_check.as_ref().map(health_check_from_sdk),
         system_controls: value
             .system_controls
@@ -373,10 +227,7 @@ pub(crate) fn container_definition_from_sdk(
             .resource_requirements
             .as_ref()
             .map(|items| items.iter().map(resource_requirement_from_sdk).collect()),
-        firelens_configuration: value
-            .firelens_configuration
-            .as_ref()
-            .map(firelens_configuration_from_sdk),
+        firelens_configuration: value.firelens_configuration.as_ref().map(firelens_configuration_from_sdk),
         credential_specs: value.credential_specs.clone(),
     }
 }
@@ -384,33 +235,20 @@ pub(crate) fn container_definition_from_sdk(
 pub(crate) fn repository_credentials_to_sdk(
     value: &ecs::RepositoryCredentials,
 ) -> Result<sdk::RepositoryCredentials, BuildError> {
-    sdk::RepositoryCredentials::builder()
-        .set_credentials_parameter(value.credentials_parameter.clone())
-        .build()
+    sdk::RepositoryCredentials::builder().set_credentials_parameter(value.credentials_parameter.clone()).build()
 }
 
-pub(crate) fn repository_credentials_from_sdk(
-    value: &sdk::RepositoryCredentials,
-) -> ecs::RepositoryCredentials {
-    ecs::RepositoryCredentials {
-        credentials_parameter: Some(value.credentials_parameter.clone()),
-    }
+pub(crate) fn repository_credentials_from_sdk(value: &sdk::RepositoryCredentials) -> ecs::RepositoryCredentials {
+    ecs::RepositoryCredentials { credentials_parameter: Some(value.credentials_parameter.clone()) }
 }
 
-pub(crate) fn port_mapping_to_sdk(
-    value: &ecs::PortMapping,
-) -> Result<sdk::PortMapping, BuildError> {
+pub(crate) fn port_mapping_to_sdk(value: &ecs::PortMapping) -> Result<sdk::PortMapping, BuildError> {
     Ok(sdk::PortMapping::builder()
         .set_container_port(value.container_port)
         .set_host_port(value.host_port)
         .set_protocol(value.protocol.as_deref().map(sdk::TransportProtocol::from))
         .set_name(value.name.clone())
-        .set_app_protocol(
-            value
-                .app_protocol
-                .as_deref()
-                .map(sdk::ApplicationProtocol::from),
-        )
+        .set_app_protocol(value.app_protocol.as_deref().map(sdk::ApplicationProtocol::from))
         .set_container_port_range(value.container_port_range.clone())
         .build())
 }
@@ -419,15 +257,9 @@ pub(crate) fn port_mapping_from_sdk(value: &sdk::PortMapping) -> ecs::PortMappin
     ecs::PortMapping {
         container_port: value.container_port,
         host_port: value.host_port,
-        protocol: value
-            .protocol
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        protocol: value.protocol.as_ref().map(|item| item.as_str().to_string()),
         name: value.name.clone(),
-        app_protocol: value
-            .app_protocol
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        app_protocol: value.app_protocol.as_ref().map(|item| item.as_str().to_string()),
         container_port_range: value.container_port_range.clone(),
     }
 }
@@ -442,9 +274,7 @@ pub(crate) fn container_restart_policy_to_sdk(
         .build()
 }
 
-pub(crate) fn container_restart_policy_from_sdk(
-    value: &sdk::ContainerRestartPolicy,
-) -> ecs::ContainerRestartPolicy {
+pub(crate) fn container_restart_policy_from_sdk(value: &sdk::ContainerRestartPolicy) -> ecs::ContainerRestartPolicy {
     ecs::ContainerRestartPolicy {
         enabled: Some(value.enabled),
         ignored_exit_codes: value.ignored_exit_codes.clone(),
@@ -452,25 +282,15 @@ pub(crate) fn container_restart_policy_from_sdk(
     }
 }
 
-pub(crate) fn key_value_pair_to_sdk(
-    value: &ecs::KeyValuePair,
-) -> Result<sdk::KeyValuePair, BuildError> {
-    Ok(sdk::KeyValuePair::builder()
-        .set_name(value.name.clone())
-        .set_value(value.value.clone())
-        .build())
+pub(crate) fn key_value_pair_to_sdk(value: &ecs::KeyValuePair) -> Result<sdk::KeyValuePair, BuildError> {
+    Ok(sdk::KeyValuePair::builder().set_name(value.name.clone()).set_value(value.value.clone()).build())
 }
 
 pub(crate) fn key_value_pair_from_sdk(value: &sdk::KeyValuePair) -> ecs::KeyValuePair {
-    ecs::KeyValuePair {
-        name: value.name.clone(),
-        value: value.value.clone(),
-    }
+    ecs::KeyValuePair { name: value.name.clone(), value: value.value.clone() }
 }
 
-pub(crate) fn environment_file_to_sdk(
-    value: &ecs::EnvironmentFile,
-) -> Result<sdk::EnvironmentFile, BuildError> {
+pub(crate) fn environment_file_to_sdk(value: &ecs::EnvironmentFile) -> Result<sdk::EnvironmentFile, BuildError> {
     sdk::EnvironmentFile::builder()
         .set_value(value.value.clone())
         .set_type(value.r#type.as_deref().map(sdk::EnvironmentFileType::from))
@@ -478,10 +298,7 @@ pub(crate) fn environment_file_to_sdk(
 }
 
 pub(crate) fn environment_file_from_sdk(value: &sdk::EnvironmentFile) -> ecs::EnvironmentFile {
-    ecs::EnvironmentFile {
-        value: Some(value.value.clone()),
-        r#type: Some(value.r#type.as_str().to_string()),
-    }
+    ecs::EnvironmentFile { value: Some(value.value.clone()), r#type: Some(value.r#type.as_str().to_string()) }
 }
 
 pub(crate) fn mount_point_to_sdk(value: &ecs::MountPoint) -> Result<sdk::MountPoint, BuildError> {
@@ -508,23 +325,12 @@ pub(crate) fn volume_from_to_sdk(value: &ecs::VolumeFrom) -> Result<sdk::VolumeF
 }
 
 pub(crate) fn volume_from_from_sdk(value: &sdk::VolumeFrom) -> ecs::VolumeFrom {
-    ecs::VolumeFrom {
-        source_container: value.source_container.clone(),
-        read_only: value.read_only,
-    }
+    ecs::VolumeFrom { source_container: value.source_container.clone(), read_only: value.read_only }
 }
 
-pub(crate) fn linux_parameters_to_sdk(
-    value: &ecs::LinuxParameters,
-) -> Result<sdk::LinuxParameters, BuildError> {
+pub(crate) fn linux_parameters_to_sdk(value: &ecs::LinuxParameters) -> Result<sdk::LinuxParameters, BuildError> {
     Ok(sdk::LinuxParameters::builder()
-        .set_capabilities(
-            value
-                .capabilities
-                .as_ref()
-                .map(kernel_capabilities_to_sdk)
-                .transpose()?,
-        )
+        .set_capabilities(value.capabilities.as_ref().map(kernel_capabilities_to_sdk).transpose()?)
         .set_devices(list_to_sdk(value.devices.as_deref(), device_to_sdk)?)
         .set_init_process_enabled(value.init_process_enabled)
         .set_shared_memory_size(value.shared_memory_size)
@@ -536,20 +342,11 @@ pub(crate) fn linux_parameters_to_sdk(
 
 pub(crate) fn linux_parameters_from_sdk(value: &sdk::LinuxParameters) -> ecs::LinuxParameters {
     ecs::LinuxParameters {
-        capabilities: value
-            .capabilities
-            .as_ref()
-            .map(kernel_capabilities_from_sdk),
-        devices: value
-            .devices
-            .as_ref()
-            .map(|items| items.iter().map(device_from_sdk).collect()),
+        capabilities: value.capabilities.as_ref().map(kernel_capabilities_from_sdk),
+        devices: value.devices.as_ref().map(|items| items.iter().map(device_from_sdk).collect()),
         init_process_enabled: value.init_process_enabled,
         shared_memory_size: value.shared_memory_size,
-        tmpfs: value
-            .tmpfs
-            .as_ref()
-            .map(|items| items.iter().map(tmpfs_from_sdk).collect()),
+        tmpfs: value.tmpfs.as_ref().map(|items| items.iter().map(tmpfs_from_sdk).collect()),
         max_swap: value.max_swap,
         swappiness: value.swappiness,
     }
@@ -558,31 +355,23 @@ pub(crate) fn linux_parameters_from_sdk(value: &sdk::LinuxParameters) -> ecs::Li
 pub(crate) fn kernel_capabilities_to_sdk(
     value: &ecs::KernelCapabilities,
 ) -> Result<sdk::KernelCapabilities, BuildError> {
-    Ok(sdk::KernelCapabilities::builder()
-        .set_add(value.add.clone())
-        .set_drop(value.drop.clone())
-        .build())
+    Ok(sdk::KernelCapabilities::builder().set_add(value.add.clone()).set_drop(value.drop.clone()).build())
 }
 
-pub(crate) fn kernel_capabilities_from_sdk(
-    value: &sdk::KernelCapabilities,
-) -> ecs::KernelCapabilities {
-    ecs::KernelCapabilities {
-        add: value.add.clone(),
-        drop: value.drop.clone(),
-    }
+pub(crate) fn kernel_capabilities_from_sdk(value: &sdk::KernelCapabilities) -> ecs::KernelCapabilities {
+    ecs::KernelCapabilities { add: value.add.clone(), drop: value.drop.clone() }
 }
 
 pub(crate) fn device_to_sdk(value: &ecs::Device) -> Result<sdk::Device, BuildError> {
     sdk::Device::builder()
         .set_host_path(value.host_path.clone())
         .set_container_path(value.container_path.clone())
-        .set_permissions(value.permissions.as_ref().map(|items| {
-            items
-                .iter()
-                .map(|item| sdk::DeviceCgroupPermission::from(item.as_str()))
-                .collect()
-        }))
+        .set_permissions(
+            value
+                .permissions
+                .as_ref()
+                .map(|items| items.iter().map(|item| sdk::DeviceCgroupPermission::from(item.as_str())).collect()),
+        )
         .build()
 }
 
@@ -614,17 +403,11 @@ pub(crate) fn tmpfs_from_sdk(value: &sdk::Tmpfs) -> ecs::Tmpfs {
 }
 
 pub(crate) fn secret_to_sdk(value: &ecs::Secret) -> Result<sdk::Secret, BuildError> {
-    sdk::Secret::builder()
-        .set_name(value.name.clone())
-        .set_value_from(value.value_from.clone())
-        .build()
+    sdk::Secret::builder().set_name(value.name.clone()).set_value_from(value.value_from.clone()).build()
 }
 
 pub(crate) fn secret_from_sdk(value: &sdk::Secret) -> ecs::Secret {
-    ecs::Secret {
-        name: Some(value.name.clone()),
-        value_from: Some(value.value_from.clone()),
-    }
+    ecs::Secret { name: Some(value.name.clone()), value_from: Some(value.value_from.clone()) }
 }
 
 pub(crate) fn container_dependency_to_sdk(
@@ -632,18 +415,11 @@ pub(crate) fn container_dependency_to_sdk(
 ) -> Result<sdk::ContainerDependency, BuildError> {
     sdk::ContainerDependency::builder()
         .set_container_name(value.container_name.clone())
-        .set_condition(
-            value
-                .condition
-                .as_deref()
-                .map(sdk::ContainerCondition::from),
-        )
+        .set_condition(value.condition.as_deref().map(sdk::ContainerCondition::from))
         .build()
 }
 
-pub(crate) fn container_dependency_from_sdk(
-    value: &sdk::ContainerDependency,
-) -> ecs::ContainerDependency {
+pub(crate) fn container_dependency_from_sdk(value: &sdk::ContainerDependency) -> ecs::ContainerDependency {
     ecs::ContainerDependency {
         container_name: Some(value.container_name.clone()),
         condition: Some(value.condition.as_str().to_string()),
@@ -651,17 +427,11 @@ pub(crate) fn container_dependency_from_sdk(
 }
 
 pub(crate) fn host_entry_to_sdk(value: &ecs::HostEntry) -> Result<sdk::HostEntry, BuildError> {
-    sdk::HostEntry::builder()
-        .set_hostname(value.hostname.clone())
-        .set_ip_address(value.ip_address.clone())
-        .build()
+    sdk::HostEntry::builder().set_hostname(value.hostname.clone()).set_ip_address(value.ip_address.clone()).build()
 }
 
 pub(crate) fn host_entry_from_sdk(value: &sdk::HostEntry) -> ecs::HostEntry {
-    ecs::HostEntry {
-        hostname: Some(value.hostname.clone()),
-        ip_address: Some(value.ip_address.clone()),
-    }
+    ecs::HostEntry { hostname: Some(value.hostname.clone()), ip_address: Some(value.ip_address.clone()) }
 }
 
 pub(crate) fn ulimit_to_sdk(value: &ecs::Ulimit) -> Result<sdk::Ulimit, BuildError> {
@@ -680,9 +450,7 @@ pub(crate) fn ulimit_from_sdk(value: &sdk::Ulimit) -> ecs::Ulimit {
     }
 }
 
-pub(crate) fn log_configuration_to_sdk(
-    value: &ecs::LogConfiguration,
-) -> Result<sdk::LogConfiguration, BuildError> {
+pub(crate) fn log_configuration_to_sdk(value: &ecs::LogConfiguration) -> Result<sdk::LogConfiguration, BuildError> {
     sdk::LogConfiguration::builder()
         .set_log_driver(value.log_driver.as_deref().map(sdk::LogDriver::from))
         .set_options(value.options.as_ref().map(map_to_sdk))
@@ -694,16 +462,11 @@ pub(crate) fn log_configuration_from_sdk(value: &sdk::LogConfiguration) -> ecs::
     ecs::LogConfiguration {
         log_driver: Some(value.log_driver.as_str().to_string()),
         options: value.options.as_ref().map(map_from_sdk),
-        secret_options: value
-            .secret_options
-            .as_ref()
-            .map(|items| items.iter().map(secret_from_sdk).collect()),
+        secret_options: value.secret_options.as_ref().map(|items| items.iter().map(secret_from_sdk).collect()),
     }
 }
 
-pub(crate) fn health_check_to_sdk(
-    value: &ecs::HealthCheck,
-) -> Result<sdk::HealthCheck, BuildError> {
+pub(crate) fn health_check_to_sdk(value: &ecs::HealthCheck) -> Result<sdk::HealthCheck, BuildError> {
     sdk::HealthCheck::builder()
         .set_command(value.command.clone())
         .set_interval(value.interval)
@@ -723,20 +486,12 @@ pub(crate) fn health_check_from_sdk(value: &sdk::HealthCheck) -> ecs::HealthChec
     }
 }
 
-pub(crate) fn system_control_to_sdk(
-    value: &ecs::SystemControl,
-) -> Result<sdk::SystemControl, BuildError> {
-    Ok(sdk::SystemControl::builder()
-        .set_namespace(value.namespace.clone())
-        .set_value(value.value.clone())
-        .build())
+pub(crate) fn system_control_to_sdk(value: &ecs::SystemControl) -> Result<sdk::SystemControl, BuildError> {
+    Ok(sdk::SystemControl::builder().set_namespace(value.namespace.clone()).set_value(value.value.clone()).build())
 }
 
 pub(crate) fn system_control_from_sdk(value: &sdk::SystemControl) -> ecs::SystemControl {
-    ecs::SystemControl {
-        namespace: value.namespace.clone(),
-        value: value.value.clone(),
-    }
+    ecs::SystemControl { namespace: value.namespace.clone(), value: value.value.clone() }
 }
 
 pub(crate) fn resource_requirement_to_sdk(
@@ -745,51 +500,30 @@ pub(crate) fn resource_requirement_to_sdk(
     sdk::ResourceRequirement::builder()
         .set_value(value.value.clone())
         .set_type(value.r#type.as_deref().map(sdk::ResourceType::from))
-        .set_sharing_strategy(
-            value
-                .sharing_strategy
-                .as_ref()
-                .map(sharing_strategy_to_sdk)
-                .transpose()?,
-        )
+        .set_sharing_strategy(value.sharing_strategy.as_ref().map(sharing_strategy_to_sdk).transpose()?)
         .build()
 }
 
-pub(crate) fn resource_requirement_from_sdk(
-    value: &sdk::ResourceRequirement,
-) -> ecs::ResourceRequirement {
+pub(crate) fn resource_requirement_from_sdk(value: &sdk::ResourceRequirement) -> ecs::ResourceRequirement {
     ecs::ResourceRequirement {
         value: Some(value.value.clone()).filter(|text| !text.is_empty()),
         r#type: Some(value.r#type.as_str().to_string()),
-        sharing_strategy: value
-            .sharing_strategy
-            .as_ref()
-            .map(sharing_strategy_from_sdk),
+        sharing_strategy: value.sharing_strategy.as_ref().map(sharing_strategy_from_sdk),
     }
 }
 
-pub(crate) fn sharing_strategy_to_sdk(
-    value: &ecs::SharingStrategy,
-) -> Result<sdk::SharingStrategy, BuildError> {
-    if let Some(member) = value
-        .nvidia_mps
-        .as_ref()
-        .map(nvidia_mps_allocation_to_sdk)
-        .transpose()?
-    {
+pub(crate) fn sharing_strategy_to_sdk(value: &ecs::SharingStrategy) -> Result<sdk::SharingStrategy, BuildError> {
+    if let Some(member) = value.nvidia_mps.as_ref().map(nvidia_mps_allocation_to_sdk).transpose()? {
         return Ok(sdk::SharingStrategy::NvidiaMps(member));
     }
-    Err(BuildError::missing_field(
-        "SharingStrategy",
-        "a union needs a member: `nvidiaMps`",
-    ))
+    Err(BuildError::missing_field("SharingStrategy", "a union needs a member: `nvidiaMps`"))
 }
 
 pub(crate) fn sharing_strategy_from_sdk(value: &sdk::SharingStrategy) -> ecs::SharingStrategy {
     match value {
-        sdk::SharingStrategy::NvidiaMps(member) => ecs::SharingStrategy {
-            nvidia_mps: Some(nvidia_mps_allocation_from_sdk(member)),
-        },
+        sdk::SharingStrategy::NvidiaMps(member) => {
+            ecs::SharingStrategy { nvidia_mps: Some(nvidia_mps_allocation_from_sdk(member)) }
+        }
         _ => ecs::SharingStrategy::default(),
     }
 }
@@ -803,32 +537,20 @@ pub(crate) fn nvidia_mps_allocation_to_sdk(
         .build()
 }
 
-pub(crate) fn nvidia_mps_allocation_from_sdk(
-    value: &sdk::NvidiaMpsAllocation,
-) -> ecs::NvidiaMpsAllocation {
-    ecs::NvidiaMpsAllocation {
-        memory: Some(value.memory),
-        max_compute_percent: value.max_compute_percent,
-    }
+pub(crate) fn nvidia_mps_allocation_from_sdk(value: &sdk::NvidiaMpsAllocation) -> ecs::NvidiaMpsAllocation {
+    ecs::NvidiaMpsAllocation { memory: Some(value.memory), max_compute_percent: value.max_compute_percent }
 }
 
 pub(crate) fn firelens_configuration_to_sdk(
     value: &ecs::FirelensConfiguration,
 ) -> Result<sdk::FirelensConfiguration, BuildError> {
     sdk::FirelensConfiguration::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::FirelensConfigurationType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::FirelensConfigurationType::from))
         .set_options(value.options.as_ref().map(map_to_sdk))
         .build()
 }
 
-pub(crate) fn firelens_configuration_from_sdk(
-    value: &sdk::FirelensConfiguration,
-) -> ecs::FirelensConfiguration {
+pub(crate) fn firelens_configuration_from_sdk(value: &sdk::FirelensConfiguration) -> ecs::FirelensConfiguration {
     ecs::FirelensConfiguration {
         r#type: Some(value.r#type.as_str().to_string()),
         options: value.options.as_ref().map(map_from_sdk),
@@ -838,33 +560,15 @@ pub(crate) fn firelens_configuration_from_sdk(
 pub(crate) fn volume_to_sdk(value: &ecs::Volume) -> Result<sdk::Volume, BuildError> {
     Ok(sdk::Volume::builder()
         .set_name(value.name.clone())
-        .set_host(
-            value
-                .host
-                .as_ref()
-                .map(host_volume_properties_to_sdk)
-                .transpose()?,
-        )
+        .set_host(value.host.as_ref().map(host_volume_properties_to_sdk).transpose()?)
         .set_docker_volume_configuration(
-            value
-                .docker_volume_configuration
-                .as_ref()
-                .map(docker_volume_configuration_to_sdk)
-                .transpose()?,
+            value.docker_volume_configuration.as_ref().map(docker_volume_configuration_to_sdk).transpose()?,
         )
         .set_efs_volume_configuration(
-            value
-                .efs_volume_configuration
-                .as_ref()
-                .map(efs_volume_configuration_to_sdk)
-                .transpose()?,
+            value.efs_volume_configuration.as_ref().map(efs_volume_configuration_to_sdk).transpose()?,
         )
         .set_s3files_volume_configuration(
-            value
-                .s3files_volume_configuration
-                .as_ref()
-                .map(s3_files_volume_configuration_to_sdk)
-                .transpose()?,
+            value.s3files_volume_configuration.as_ref().map(s3_files_volume_configuration_to_sdk).transpose()?,
         )
         .set_fsx_windows_file_server_volume_configuration(
             value
@@ -885,10 +589,7 @@ pub(crate) fn volume_from_sdk(value: &sdk::Volume) -> ecs::Volume {
             .docker_volume_configuration
             .as_ref()
             .map(docker_volume_configuration_from_sdk),
-        efs_volume_configuration: value
-            .efs_volume_configuration
-            .as_ref()
-            .map(efs_volume_configuration_from_sdk),
+        efs_volume_configuration: value.efs_volume_configuration.as_ref().map(efs_volume_configuration_from_sdk),
         s3files_volume_configuration: value
             .s3files_volume_configuration
             .as_ref()
@@ -904,17 +605,11 @@ pub(crate) fn volume_from_sdk(value: &sdk::Volume) -> ecs::Volume {
 pub(crate) fn host_volume_properties_to_sdk(
     value: &ecs::HostVolumeProperties,
 ) -> Result<sdk::HostVolumeProperties, BuildError> {
-    Ok(sdk::HostVolumeProperties::builder()
-        .set_source_path(value.source_path.clone())
-        .build())
+    Ok(sdk::HostVolumeProperties::builder().set_source_path(value.source_path.clone()).build())
 }
 
-pub(crate) fn host_volume_properties_from_sdk(
-    value: &sdk::HostVolumeProperties,
-) -> ecs::HostVolumeProperties {
-    ecs::HostVolumeProperties {
-        source_path: value.source_path.clone(),
-    }
+pub(crate) fn host_volume_properties_from_sdk(value: &sdk::HostVolumeProperties) -> ecs::HostVolumeProperties {
+    ecs::HostVolumeProperties { source_path: value.source_path.clone() }
 }
 
 pub(crate) fn docker_volume_configuration_to_sdk(
@@ -947,38 +642,19 @@ pub(crate) fn efs_volume_configuration_to_sdk(
     sdk::EfsVolumeConfiguration::builder()
         .set_file_system_id(value.file_system_id.clone())
         .set_root_directory(value.root_directory.clone())
-        .set_transit_encryption(
-            value
-                .transit_encryption
-                .as_deref()
-                .map(sdk::EfsTransitEncryption::from),
-        )
+        .set_transit_encryption(value.transit_encryption.as_deref().map(sdk::EfsTransitEncryption::from))
         .set_transit_encryption_port(value.transit_encryption_port)
-        .set_authorization_config(
-            value
-                .authorization_config
-                .as_ref()
-                .map(efs_authorization_config_to_sdk)
-                .transpose()?,
-        )
+        .set_authorization_config(value.authorization_config.as_ref().map(efs_authorization_config_to_sdk).transpose()?)
         .build()
 }
 
-pub(crate) fn efs_volume_configuration_from_sdk(
-    value: &sdk::EfsVolumeConfiguration,
-) -> ecs::EfsVolumeConfiguration {
+pub(crate) fn efs_volume_configuration_from_sdk(value: &sdk::EfsVolumeConfiguration) -> ecs::EfsVolumeConfiguration {
     ecs::EfsVolumeConfiguration {
         file_system_id: Some(value.file_system_id.clone()),
         root_directory: value.root_directory.clone(),
-        transit_encryption: value
-            .transit_encryption
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        transit_encryption: value.transit_encryption.as_ref().map(|item| item.as_str().to_string()),
         transit_encryption_port: value.transit_encryption_port,
-        authorization_config: value
-            .authorization_config
-            .as_ref()
-            .map(efs_authorization_config_from_sdk),
+        authorization_config: value.authorization_config.as_ref().map(efs_authorization_config_from_sdk),
     }
 }
 
@@ -987,18 +663,11 @@ pub(crate) fn efs_authorization_config_to_sdk(
 ) -> Result<sdk::EfsAuthorizationConfig, BuildError> {
     Ok(sdk::EfsAuthorizationConfig::builder()
         .set_access_point_id(value.access_point_id.clone())
-        .set_iam(
-            value
-                .iam
-                .as_deref()
-                .map(sdk::EfsAuthorizationConfigIam::from),
-        )
+        .set_iam(value.iam.as_deref().map(sdk::EfsAuthorizationConfigIam::from))
         .build())
 }
 
-pub(crate) fn efs_authorization_config_from_sdk(
-    value: &sdk::EfsAuthorizationConfig,
-) -> ecs::EfsAuthorizationConfig {
+pub(crate) fn efs_authorization_config_from_sdk(value: &sdk::EfsAuthorizationConfig) -> ecs::EfsAuthorizationConfig {
     ecs::EfsAuthorizationConfig {
         access_point_id: value.access_point_id.clone(),
         iam: value.iam.as_ref().map(|item| item.as_str().to_string()),
@@ -1034,11 +703,7 @@ pub(crate) fn fsx_windows_file_server_volume_configuration_to_sdk(
         .set_file_system_id(value.file_system_id.clone())
         .set_root_directory(value.root_directory.clone())
         .set_authorization_config(
-            value
-                .authorization_config
-                .as_ref()
-                .map(fsx_windows_file_server_authorization_config_to_sdk)
-                .transpose()?,
+            value.authorization_config.as_ref().map(fsx_windows_file_server_authorization_config_to_sdk).transpose()?,
         )
         .build()
 }
@@ -1078,12 +743,7 @@ pub(crate) fn task_definition_placement_constraint_to_sdk(
     value: &ecs::TaskDefinitionPlacementConstraint,
 ) -> Result<sdk::TaskDefinitionPlacementConstraint, BuildError> {
     Ok(sdk::TaskDefinitionPlacementConstraint::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::TaskDefinitionPlacementConstraintType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::TaskDefinitionPlacementConstraintType::from))
         .set_expression(value.expression.clone())
         .build())
 }
@@ -1098,47 +758,28 @@ pub(crate) fn task_definition_placement_constraint_from_sdk(
 }
 
 pub(crate) fn tag_to_sdk(value: &ecs::Tag) -> Result<sdk::Tag, BuildError> {
-    Ok(sdk::Tag::builder()
-        .set_key(value.key.clone())
-        .set_value(value.value.clone())
-        .build())
+    Ok(sdk::Tag::builder().set_key(value.key.clone()).set_value(value.value.clone()).build())
 }
 
 pub(crate) fn tag_from_sdk(value: &sdk::Tag) -> ecs::Tag {
-    ecs::Tag {
-        key: value.key.clone(),
-        value: value.value.clone(),
-    }
+    ecs::Tag { key: value.key.clone(), value: value.value.clone() }
 }
 
 pub(crate) fn proxy_configuration_to_sdk(
     value: &ecs::ProxyConfiguration,
 ) -> Result<sdk::ProxyConfiguration, BuildError> {
     sdk::ProxyConfiguration::builder()
-        .set_type(
-            value
-                .r#type
-                .as_deref()
-                .map(sdk::ProxyConfigurationType::from),
-        )
+        .set_type(value.r#type.as_deref().map(sdk::ProxyConfigurationType::from))
         .set_container_name(value.container_name.clone())
-        .set_properties(list_to_sdk(
-            value.properties.as_deref(),
-            key_value_pair_to_sdk,
-        )?)
+        .set_properties(list_to_sdk(value.properties.as_deref(), key_value_pair_to_sdk)?)
         .build()
 }
 
-pub(crate) fn proxy_configuration_from_sdk(
-    value: &sdk::ProxyConfiguration,
-) -> ecs::ProxyConfiguration {
+pub(crate) fn proxy_configuration_from_sdk(value: &sdk::ProxyConfiguration) -> ecs::ProxyConfiguration {
     ecs::ProxyConfiguration {
         r#type: value.r#type.as_ref().map(|item| item.as_str().to_string()),
         container_name: Some(value.container_name.clone()),
-        properties: value
-            .properties
-            .as_ref()
-            .map(|items| items.iter().map(key_value_pair_from_sdk).collect()),
+        properties: value.properties.as_ref().map(|items| items.iter().map(key_value_pair_from_sdk).collect()),
     }
 }
 
@@ -1151,57 +792,31 @@ pub(crate) fn inference_accelerator_to_sdk(
         .build()
 }
 
-pub(crate) fn inference_accelerator_from_sdk(
-    value: &sdk::InferenceAccelerator,
-) -> ecs::InferenceAccelerator {
+pub(crate) fn inference_accelerator_from_sdk(value: &sdk::InferenceAccelerator) -> ecs::InferenceAccelerator {
     ecs::InferenceAccelerator {
         device_name: Some(value.device_name.clone()),
         device_type: Some(value.device_type.clone()),
     }
 }
 
-pub(crate) fn ephemeral_storage_to_sdk(
-    value: &ecs::EphemeralStorage,
-) -> Result<sdk::EphemeralStorage, BuildError> {
-    Ok(sdk::EphemeralStorage::builder()
-        .set_size_in_gib(value.size_in_gib)
-        .build())
+pub(crate) fn ephemeral_storage_to_sdk(value: &ecs::EphemeralStorage) -> Result<sdk::EphemeralStorage, BuildError> {
+    Ok(sdk::EphemeralStorage::builder().set_size_in_gib(value.size_in_gib).build())
 }
 
 pub(crate) fn ephemeral_storage_from_sdk(value: &sdk::EphemeralStorage) -> ecs::EphemeralStorage {
-    ecs::EphemeralStorage {
-        size_in_gib: Some(value.size_in_gib),
-    }
+    ecs::EphemeralStorage { size_in_gib: Some(value.size_in_gib) }
 }
 
-pub(crate) fn runtime_platform_to_sdk(
-    value: &ecs::RuntimePlatform,
-) -> Result<sdk::RuntimePlatform, BuildError> {
+pub(crate) fn runtime_platform_to_sdk(value: &ecs::RuntimePlatform) -> Result<sdk::RuntimePlatform, BuildError> {
     Ok(sdk::RuntimePlatform::builder()
-        .set_cpu_architecture(
-            value
-                .cpu_architecture
-                .as_deref()
-                .map(sdk::CpuArchitecture::from),
-        )
-        .set_operating_system_family(
-            value
-                .operating_system_family
-                .as_deref()
-                .map(sdk::OsFamily::from),
-        )
+        .set_cpu_architecture(value.cpu_architecture.as_deref().map(sdk::CpuArchitecture::from))
+        .set_operating_system_family(value.operating_system_family.as_deref().map(sdk::OsFamily::from))
         .build())
 }
 
 pub(crate) fn runtime_platform_from_sdk(value: &sdk::RuntimePlatform) -> ecs::RuntimePlatform {
     ecs::RuntimePlatform {
-        cpu_architecture: value
-            .cpu_architecture
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
-        operating_system_family: value
-            .operating_system_family
-            .as_ref()
-            .map(|item| item.as_str().to_string()),
+        cpu_architecture: value.cpu_architecture.as_ref().map(|item| item.as_str().to_string()),
+        operating_system_family: value.operating_system_family.as_ref().map(|item| item.as_str().to_string()),
     }
 }
