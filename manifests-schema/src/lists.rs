@@ -89,7 +89,7 @@ pub const TABLE: &[(&str, &str, ListKind)] = &[
     ("HealthCheck", "command", ListKind::Ordered),
     // CreateService
     ("Service", "loadBalancers", composite(&["containerName", "containerPort", "targetGroupArn", "loadBalancerName"])),
-    ("Service", "serviceRegistries", by(&["registryArn"])),
+    ("Service", "serviceRegistries", composite(&["registryArn"])),
     ("Service", "capacityProviderStrategy", by(&["capacityProvider"])),
     ("Service", "placementConstraints", composite(&["type", "expression"])),
     ("Service", "placementStrategy", ListKind::Ordered),

@@ -50,7 +50,8 @@ impl Rendering {
         self.problems
             .iter()
             .map(|problem| {
-                let place = problem.place().map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column} "));
+                let place =
+                    problem.place().map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column} "));
                 format!("{} {place}{}", problem.code.id, problem.message)
             })
             .collect()
@@ -74,7 +75,9 @@ fn run_with(files: &[(&str, &str)], environment: &str, parameters: &Parameters) 
     let mut problems = Vec::new();
     let repository = Repository::load(&tree, &mut problems);
     let mut desired = None;
-    if let (Some(environment), Some(directory)) = (repository.environments.get(environment), repository.services.first()) {
+    if let (Some(environment), Some(directory)) =
+        (repository.environments.get(environment), repository.services.first())
+    {
         let service = Service::load(&repository, directory, &tree, &mut problems);
         if service.is_in(environment)
             && let Some(rendered) = render(&repository, environment, &service, &mut problems)
@@ -166,7 +169,11 @@ fn patches_run_on_the_keyed_form() {
     let rendering = run(&[("services/web/service.yaml", &patched)], "prod");
     assert_eq!(rendering.said(), Vec::<String>::new());
     assert_eq!(rendering.container()["environment"][0], json!({"name": "URL", "value": "patched"}));
-    assert_eq!(rendering.container()["environment"][2], json!({"name": "VERSION", "value": "1.10"}), "other values keep their text");
+    assert_eq!(
+        rendering.container()["environment"][2],
+        json!({"name": "VERSION", "value": "1.10"}),
+        "other values keep their text"
+    );
     assert_eq!(rendering.container()["portMappings"], json!([]));
     let missed = patched.replace("containerDefinitions/web/env", "containerDefinitions/wep/env");
     let rendering = run(&[("services/web/service.yaml", &missed)], "prod");
@@ -190,10 +197,8 @@ fn what_aws_prints_works_unchanged() {
     });
     let service = json!({"services": [{"serviceArn": "arn", "serviceName": "web-live", "clusterArn": "arn", "status": "ACTIVE",
         "taskDefinition": "web:7", "desiredCount": 2, "runningCount": 2, "events": [], "deployments": []}], "failures": []});
-    let files = [
-        ("services/web/taskdef.json", &*answer.to_string()),
-        ("services/web/servicedef.json", &*service.to_string()),
-    ];
+    let files =
+        [("services/web/taskdef.json", &*answer.to_string()), ("services/web/servicedef.json", &*service.to_string())];
     let rendering = run(&files, "prod");
     assert!(rendering.problems.iter().all(|problem| problem.severity == Severity::Note), "{:?}", rendering.said());
     assert_eq!(rendering.problems.len(), 14, "{:?}", rendering.said());
@@ -227,7 +232,10 @@ fn parameters_are_bound_late_and_typed() {
         (ssm("/count"), Resolved::Text("3".into(), Some(1))),
         (ssm("/subnets"), list(&["a", "b"])),
         (ssm("/groups"), list(&["sg-1", "sg-2"])),
-        (Reference::Secret { name: "shop/key".into() }, Resolved::Text("arn:aws:secretsmanager:x:1:secret:shop/key-AbCdEf".into(), None)),
+        (
+            Reference::Secret { name: "shop/key".into() },
+            Resolved::Text("arn:aws:secretsmanager:x:1:secret:shop/key-AbCdEf".into(), None),
+        ),
     ]);
     let files = [("services/web/service.yaml", service)];
     let desired = run_with(&files, "prod", &parameters).desired.unwrap();
@@ -255,24 +263,81 @@ fn parameters_are_bound_late_and_typed() {
 fn every_mistake_is_refused_at_its_place() {
     let with = |addition: &str| format!("{WEB}{addition}");
     let cases: Vec<(Vec<(&str, String)>, &str)> = vec![
-        (vec![("services/web/service.yaml", with("updates: { web: { semver: \">1\" } }\n"))], "LS0107 services/web/service.yaml:11:1 `updates` is not implemented yet"),
-        (vec![("services/web/service.yaml", with("prune: true\n"))], "LS0107 services/web/service.yaml:11:1 `prune` is not implemented yet"),
-        (vec![("services/web/service.yaml", with("components: [logs]\n"))], "LS0112 services/web/service.yaml:11:14 there is no component `logs` (components/logs.yaml)"),
-        (vec![("services/web/service.yaml", with("scope: everything\n"))], "LS0104 services/web/service.yaml:11:8 `everything` is not a scope"),
-        (vec![("services/web/service.yaml", with("ignore: [service.desiredCont]\n"))], "LS0105 services/web/service.yaml:11:10 `Service` has no member `desiredCont`"),
-        (vec![("services/web/service.yaml", with("environments: { prd: {} }\n"))], "LS0112 services/web/service.yaml:11:17 `prd` is not an environment of lockstep.yaml"),
-        (vec![("services/web/service.yaml", with("")), ("services/web/notes.yaml", "a: 1".into())], "LS0105 services/web/notes.yaml:1:1 `notes.yaml` belongs to no environment of lockstep.yaml, and nothing names it"),
-        (vec![("services/web/service.yaml", with("")), ("services/web/taskdef.json", "{}".into())], "LS0109 services/web/service.yaml:3:3 `taskDefinition` stands here and in `services/web/taskdef.json`"),
-        (vec![("services/web/service.yaml", with("environments: { prod: { adopt: true } }\n")), ("services/web/prod.yaml", "adopt: true".into())], "LS0109 services/web/prod.yaml:1:1 the overlay of `prod` stands here and in service.yaml"),
-        (vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "forceNewDeployment: true"))], "LS0117 services/web/service.yaml:10:12 `forceNewDeployment` is an order to ECS, not a state"),
-        (vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "cluster: other"))], "LS0116 services/web/service.yaml:10:21 `cluster` is `other`, but environment `prod` is `prod`"),
-        (vec![("services/web/service.yaml", WEB.replace("memory: 1024", "pidMode: hots"))], "LS0104 services/web/service.yaml:4:12 `hots` is not a value of `pidMode`"),
-        (vec![("services/web/service.yaml", WEB.replace("8080: {}", "http: {}"))], "LS0102 services/web/service.yaml:8:23 `http` is not a port: write 8080, 8080/udp or 8000-8010/tcp"),
-        (vec![("services/web/service.yaml", WEB.replace("8080: {}", "8080: { containerPort: 80 }"))], "LS0114 services/web/service.yaml:8:46 `containerPort` is `80`, but the element's key says `8080`"),
-        (vec![("services/web/service.yaml", WEB.replace("memory: 1024", "ephemeralStorage: {}"))], "LS0103 services/web/service.yaml:4:21 `EphemeralStorage` needs `sizeInGiB`"),
-        (vec![("services/web/service.yaml", WEB.replace("memory: 1024", "trustedExecutionConfiguration: {}"))], "LS0115 services/web/service.yaml:4:3 this build's AWS SDK has no member `trustedExecutionConfiguration`, so it could not be sent"),
-        (vec![("services/web/service.yaml", "taskDefinition: ../../../x.json\nservice: {}\n".into())], "LS0108 services/web/service.yaml:1:17 `../../../x.json` leads out of the repository"),
-        (vec![("services/web/service.yaml", "taskDefinition: x.json\nservice: {}\n".into())], "LS0108 services/web/service.yaml:1:17 the repository has no file `services/web/x.json`"),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: \">1\" } }\n"))],
+            "LS0107 services/web/service.yaml:11:1 `updates` is not implemented yet",
+        ),
+        (
+            vec![("services/web/service.yaml", with("prune: true\n"))],
+            "LS0107 services/web/service.yaml:11:1 `prune` is not implemented yet",
+        ),
+        (
+            vec![("services/web/service.yaml", with("components: [logs]\n"))],
+            "LS0112 services/web/service.yaml:11:14 there is no component `logs` (components/logs.yaml)",
+        ),
+        (
+            vec![("services/web/service.yaml", with("scope: everything\n"))],
+            "LS0104 services/web/service.yaml:11:8 `everything` is not a scope",
+        ),
+        (
+            vec![("services/web/service.yaml", with("ignore: [service.desiredCont]\n"))],
+            "LS0105 services/web/service.yaml:11:10 `Service` has no member `desiredCont`",
+        ),
+        (
+            vec![("services/web/service.yaml", with("environments: { prd: {} }\n"))],
+            "LS0112 services/web/service.yaml:11:17 `prd` is not an environment of lockstep.yaml",
+        ),
+        (
+            vec![("services/web/service.yaml", with("")), ("services/web/notes.yaml", "a: 1".into())],
+            "LS0105 services/web/notes.yaml:1:1 `notes.yaml` belongs to no environment of lockstep.yaml, and nothing names it",
+        ),
+        (
+            vec![("services/web/service.yaml", with("")), ("services/web/taskdef.json", "{}".into())],
+            "LS0109 services/web/service.yaml:3:3 `taskDefinition` stands here and in `services/web/taskdef.json`",
+        ),
+        (
+            vec![
+                ("services/web/service.yaml", with("environments: { prod: { adopt: true } }\n")),
+                ("services/web/prod.yaml", "adopt: true".into()),
+            ],
+            "LS0109 services/web/prod.yaml:1:1 the overlay of `prod` stands here and in service.yaml",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "forceNewDeployment: true"))],
+            "LS0117 services/web/service.yaml:10:12 `forceNewDeployment` is an order to ECS, not a state",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "cluster: other"))],
+            "LS0116 services/web/service.yaml:10:21 `cluster` is `other`, but environment `prod` is `prod`",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("memory: 1024", "pidMode: hots"))],
+            "LS0104 services/web/service.yaml:4:12 `hots` is not a value of `pidMode`",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("8080: {}", "http: {}"))],
+            "LS0102 services/web/service.yaml:8:23 `http` is not a port: write 8080, 8080/udp or 8000-8010/tcp",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("8080: {}", "8080: { containerPort: 80 }"))],
+            "LS0114 services/web/service.yaml:8:46 `containerPort` is `80`, but the element's key says `8080`",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("memory: 1024", "ephemeralStorage: {}"))],
+            "LS0103 services/web/service.yaml:4:21 `EphemeralStorage` needs `sizeInGiB`",
+        ),
+        (
+            vec![("services/web/service.yaml", WEB.replace("memory: 1024", "trustedExecutionConfiguration: {}"))],
+            "LS0115 services/web/service.yaml:4:3 this build's AWS SDK has no member `trustedExecutionConfiguration`, so it could not be sent",
+        ),
+        (
+            vec![("services/web/service.yaml", "taskDefinition: ../../../x.json\nservice: {}\n".into())],
+            "LS0108 services/web/service.yaml:1:17 `../../../x.json` leads out of the repository",
+        ),
+        (
+            vec![("services/web/service.yaml", "taskDefinition: x.json\nservice: {}\n".into())],
+            "LS0108 services/web/service.yaml:1:17 the repository has no file `services/web/x.json`",
+        ),
     ];
     for (files, expected) in cases {
         let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
@@ -291,23 +356,56 @@ fn a_service_must_be_declared_in_some_layer() {
 #[test]
 fn every_mistake_in_lockstep_yaml_is_refused_at_its_place() {
     let cases = [
-        (CONFIG.replace("version: 1", "version: 2"), "LS0104 lockstep.yaml:2:10 version `2` is not known to this build"),
-        (CONFIG.replace("\"111111111111\"", "111"), "LS0102 lockstep.yaml:7:23 `111` is not an AWS account id (12 digits; keep the quotes for leading zeros)"),
-        (CONFIG.replace("inherits: prod", "inherits: prod-us"), "LS0113 lockstep.yaml:14:24 `inherits` leads back to `prod-us`"),
-        (CONFIG.replace("inherits: prod", "inherits: prd"), "LS0112 lockstep.yaml:14:24 `inherits` names `prd`, which is not an environment"),
-        (CONFIG.replace("staging:", "taskdef:"), "LS0106 lockstep.yaml:7:3 `taskdef` is a reserved name: services have files of that name"),
-        (CONFIG.replace("region: us-east-1", "after: prod-us, region: x"), "LS0113 lockstep.yaml:14:37 `after` leads back to itself: prod-us → prod-us"),
-        (CONFIG.replace("region: us-east-1", "sync: { heal: true }"), "LS0107 lockstep.yaml:14:38 `heal` is not implemented yet"),
-        (CONFIG.replace("region: us-east-1", "updates: { write: none }"), "LS0107 lockstep.yaml:14:30 `updates` is not implemented yet"),
+        (
+            CONFIG.replace("version: 1", "version: 2"),
+            "LS0104 lockstep.yaml:2:10 version `2` is not known to this build",
+        ),
+        (
+            CONFIG.replace("\"111111111111\"", "111"),
+            "LS0102 lockstep.yaml:7:23 `111` is not an AWS account id (12 digits; keep the quotes for leading zeros)",
+        ),
+        (
+            CONFIG.replace("inherits: prod", "inherits: prod-us"),
+            "LS0113 lockstep.yaml:14:24 `inherits` leads back to `prod-us`",
+        ),
+        (
+            CONFIG.replace("inherits: prod", "inherits: prd"),
+            "LS0112 lockstep.yaml:14:24 `inherits` names `prd`, which is not an environment",
+        ),
+        (
+            CONFIG.replace("staging:", "taskdef:"),
+            "LS0106 lockstep.yaml:7:3 `taskdef` is a reserved name: services have files of that name",
+        ),
+        (
+            CONFIG.replace("region: us-east-1", "after: prod-us, region: x"),
+            "LS0113 lockstep.yaml:14:37 `after` leads back to itself: prod-us → prod-us",
+        ),
+        (
+            CONFIG.replace("region: us-east-1", "sync: { heal: true }"),
+            "LS0107 lockstep.yaml:14:38 `heal` is not implemented yet",
+        ),
+        (
+            CONFIG.replace("region: us-east-1", "updates: { write: none }"),
+            "LS0107 lockstep.yaml:14:30 `updates` is not implemented yet",
+        ),
         (CONFIG.replace("cluster: staging, ", ""), "LS0103 lockstep.yaml:7:3 environment `staging` needs `cluster`"),
-        (CONFIG.replace("level: info", "level: \"${{ region }}\""), "LS0201 lockstep.yaml:4:18 a variable cannot be substituted itself"),
+        (
+            CONFIG.replace("level: info", "level: \"${{ region }}\""),
+            "LS0201 lockstep.yaml:4:18 a variable cannot be substituted itself",
+        ),
     ];
     for (config, expected) in cases {
         let said = run(&[("lockstep.yaml", &config), ("services/web/service.yaml", WEB)], "prod").said();
         assert!(said.iter().any(|line| line == expected), "{expected}\n is not in {said:#?}");
     }
     let said = run(&[("services/a/web/service.yaml", WEB), ("services/b/web/service.yaml", WEB)], "prod").said();
-    assert!(said.contains(&"LS0111 services/b/web/service.yaml:1:1 a service `web` is declared in `services/a/web` already".to_owned()), "{said:?}");
+    assert!(
+        said.contains(
+            &"LS0111 services/b/web/service.yaml:1:1 a service `web` is declared in `services/a/web` already"
+                .to_owned()
+        ),
+        "{said:?}"
+    );
 }
 
 #[test]

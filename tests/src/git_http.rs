@@ -218,9 +218,11 @@ impl Shared {
             .env("QUERY_STRING", query)
             .env("CONTENT_LENGTH", body.len().to_string())
             .env("REMOTE_ADDR", "127.0.0.1");
-        for (header, variable) in
-            [("content-type", "CONTENT_TYPE"), ("git-protocol", "GIT_PROTOCOL"), ("content-encoding", "HTTP_CONTENT_ENCODING")]
-        {
+        for (header, variable) in [
+            ("content-type", "CONTENT_TYPE"),
+            ("git-protocol", "GIT_PROTOCOL"),
+            ("content-encoding", "HTTP_CONTENT_ENCODING"),
+        ] {
             if let Some(value) = head.header(header) {
                 command.env(variable, value);
             }
@@ -228,7 +230,7 @@ impl Shared {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .expect("the git program is there");
         let mut stdin = child.stdin.take().expect("stdin is piped");

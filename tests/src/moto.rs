@@ -116,11 +116,7 @@ impl Moto {
             .body(format!("Action={action}&Version=2016-11-15"));
         let answer = self.send("ec2", action, request);
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
-        answer
-            .split(&open)
-            .skip(1)
-            .map(|rest| rest.split(&close).next().unwrap_or_default().to_owned())
-            .collect()
+        answer.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap_or_default().to_owned()).collect()
     }
 
     fn send(&self, service: &str, operation: &str, request: reqwest::blocking::RequestBuilder) -> String {

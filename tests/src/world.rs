@@ -6,9 +6,7 @@ use lockstep::{
     cache::Cache,
     config::Allow,
     git::{Location, Remote},
-    reconcile::{
-        Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event,
-    },
+    reconcile::{Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event},
 };
 use lockstep_sandbox::{ClockMode, Control, Options, Sandbox};
 use serde_json::{Value, json};
@@ -53,29 +51,15 @@ impl Repository {
     /// Runs `git` in it.
     pub fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
-            .args([
-                "-c",
-                "user.name=Test",
-                "-c",
-                "user.email=test@example.com",
-                "-c",
-                "commit.gpgsign=false",
-            ])
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"])
             .args(arguments)
             .current_dir(self.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .output()
             .expect("the git program");
-        assert!(
-            output.status.success(),
-            "git {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout)
-            .expect("text")
-            .trim()
-            .to_owned()
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
     /// Writes files and commits them. Answers the commit.
@@ -132,23 +116,12 @@ pub fn service(image: &str) -> String {
 impl World {
     /// A world with a cluster `prod`, and a repository with these files.
     pub async fn new(files: &[(&str, &str)]) -> Self {
-        Self::with(
-            files,
-            Allow {
-                adopt: true,
-                ..Allow::everything()
-            },
-        )
-        .await
+        Self::with(files, Allow { adopt: true, ..Allow::everything() }).await
     }
 
     /// The same with an allow-list.
     pub async fn with(files: &[(&str, &str)], allow: Allow) -> Self {
-        let options = Options {
-            clock: ClockMode::Manual,
-            default_account: ACCOUNT.to_owned(),
-            ..Options::default()
-        };
+        let options = Options { clock: ClockMode::Manual, default_account: ACCOUNT.to_owned(), ..Options::default() };
         let sandbox = Sandbox::start(options).await.expect("a free port");
         let control = sandbox.control();
         control.create_cluster(ACCOUNT, REGION, "prod");
@@ -159,49 +132,22 @@ impl World {
         let context = Self::context(&sandbox, &path).await;
         let runner = Self::runner(&repository, &allow);
         let events = context.events.subscribe();
-        Self {
-            control,
-            repository,
-            context,
-            runner,
-            events,
-            state: path,
-            sandbox,
-            allow,
-            _state: state,
-        }
+        Self { control, repository, context, runner, events, state: path, sandbox, allow, _state: state }
     }
 
     async fn context(sandbox: &Sandbox, state: &Path) -> Arc<Context> {
         let role = format!("arn:aws:iam::{OTHER_ACCOUNT}:role/lockstep");
-        let roles = BTreeMap::from([(
-            OTHER_ACCOUNT.to_owned(),
-            AccountRole {
-                role,
-                external_id: None,
-            },
-        )]);
+        let roles = BTreeMap::from([(OTHER_ACCOUNT.to_owned(), AccountRole { role, external_id: None })]);
         // A share above 1: the budget is the subject of other tests, and must not slow these.
-        let accounts =
-            Accounts::at_endpoint(&sandbox.endpoint_url(), ACCOUNT, REGION, roles, 10_000.0).await;
-        let timing = Timing {
-            interval: Duration::ZERO,
-            follow: Duration::ZERO,
-        };
+        let accounts = Accounts::at_endpoint(&sandbox.endpoint_url(), ACCOUNT, REGION, roles, 10_000.0).await;
+        let timing = Timing { interval: Duration::ZERO, follow: Duration::ZERO };
         Arc::new(Context::new(accounts, Cache::open(state), timing))
     }
 
     fn runner(repository: &Repository, allow: &Allow) -> SourceRunner {
         let location = Location::Path(repository.path().to_owned());
-        let remote = Remote::open(&location, "main", Path::new("/nowhere"), None, None)
-            .expect("the repository");
-        SourceRunner::new(
-            0,
-            SOURCE,
-            allow.clone(),
-            None,
-            Content::Remote(Arc::new(Mutex::new(remote))),
-        )
+        let remote = Remote::open(&location, "main", Path::new("/nowhere"), None, None).expect("the repository");
+        SourceRunner::new(0, SOURCE, allow.clone(), None, Content::Remote(Arc::new(Mutex::new(remote))))
     }
 
     /// What to set as `AWS_ENDPOINT_URL`.
@@ -229,10 +175,7 @@ impl World {
 
     /// One round with other orders.
     pub async fn round_with(&mut self, orders: &Orders) -> bool {
-        self.runner
-            .refresh(&self.context)
-            .await
-            .expect("the repository can be read");
+        self.runner.refresh(&self.context).await.expect("the repository can be read");
         self.runner.round(&self.context, orders).await
     }
 
@@ -244,10 +187,7 @@ impl World {
             }
             self.control.advance(Duration::from_secs(10));
         }
-        panic!(
-            "something is still under way after an hour:\n{:#?}",
-            self.context.board.state()
-        );
+        panic!("something is still under way after an hour:\n{:#?}", self.context.board.state());
     }
 
     /// Calls since they were reset, by `service:Operation`.
@@ -262,10 +202,7 @@ impl World {
             let operation = name.split(':').nth(1).unwrap_or(name);
             reads.iter().any(|read| operation.starts_with(read))
         };
-        self.calls()
-            .into_iter()
-            .filter(|(name, _)| !is_read(name))
-            .collect()
+        self.calls().into_iter().filter(|(name, _)| !is_read(name)).collect()
     }
 
     /// What is reported of a service in `prod`.
@@ -275,20 +212,11 @@ impl World {
 
     /// What is reported of a service.
     pub fn reported_in(&self, environment: &str, service: &str) -> ServiceState {
-        self.context
-            .board
-            .service(0, environment, service)
-            .expect("the service is on the board")
+        self.context.board.service(0, environment, service).expect("the service is on the board")
     }
 
     /// A call to ECS as somebody else would make it, in an account and region. Panics when it is refused.
-    pub async fn ecs_in(
-        &self,
-        account: &str,
-        region: &str,
-        operation: &str,
-        request: Value,
-    ) -> Value {
+    pub async fn ecs_in(&self, account: &str, region: &str, operation: &str, request: Value) -> Value {
         let answer = reqwest::Client::new()
             .post(self.endpoint())
             .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
@@ -331,8 +259,5 @@ impl World {
 
 /// Calls as a map, for comparing.
 pub fn calls(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    pairs
-        .iter()
-        .map(|(name, count)| ((*name).to_owned(), *count))
-        .collect()
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }

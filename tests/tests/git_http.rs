@@ -43,16 +43,18 @@ impl Rig {
 
     fn open_with(&self, token: Option<&str>, authority: Option<&Path>) -> Remote {
         let location = Location::parse(&self.server.url("deploy")).unwrap();
-        let credentials =
-            token.map(|token| Credentials { username: "lockstep".to_owned(), token: token.to_owned() });
+        let credentials = token.map(|token| Credentials { username: "lockstep".to_owned(), token: token.to_owned() });
         Remote::open(&location, "main", self.state.path(), credentials, authority).unwrap()
     }
 
     /// The one mirror in the state directory.
     fn mirror(&self) -> PathBuf {
         let is_mirror = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "git");
-        let mut found: Vec<PathBuf> =
-            std::fs::read_dir(self.state.path()).unwrap().map(|entry| entry.unwrap().path()).filter(is_mirror).collect();
+        let mut found: Vec<PathBuf> = std::fs::read_dir(self.state.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(is_mirror)
+            .collect();
         assert_eq!(found.len(), 1, "{found:?}");
         found.remove(0)
     }
@@ -405,8 +407,10 @@ fn a_mirror_that_is_damaged_while_it_is_open_is_fetched_again() {
     assert_eq!(rig.count(), "12");
 }
 
-const CONFIG: &str = "version: 1\nenvironments:\n  prod:\n    account: \"123456789012\"\n    region: eu-central-1\n    cluster: prod\n";
-const SERVICE: &str = "taskDefinition:\n  containerDefinitions:\n    web: { image: web:1, memory: 128 }\nservice: { desiredCount: 1 }\n";
+const CONFIG: &str =
+    "version: 1\nenvironments:\n  prod:\n    account: \"123456789012\"\n    region: eu-central-1\n    cluster: prod\n";
+const SERVICE: &str =
+    "taskDefinition:\n  containerDefinitions:\n    web: { image: web:1, memory: 128 }\nservice: { desiredCount: 1 }\n";
 
 #[test]
 fn the_program_validates_a_remote() {

@@ -119,11 +119,7 @@ impl Rig {
 }
 
 fn services(plan: &Value) -> impl Iterator<Item = &Value> {
-    plan["environments"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|environment| environment["services"].as_array().unwrap())
+    plan["environments"].as_array().unwrap().iter().flat_map(|environment| environment["services"].as_array().unwrap())
 }
 
 /// (service, path) of everything that would change or is withheld.

@@ -122,7 +122,9 @@ async fn an_agent_answers_ends_on_a_signal_and_is_alone_on_its_directory() {
     let file = agent_file(directory.path(), &repository.path().display().to_string());
     let mut agent = Running::agent(&sandbox.endpoint_url(), &file, &[]);
     let base = agent.address();
-    agent.wait_until(|| lockstep_tests::program::get(&format!("{base}/readyz")).is_some_and(|(status, _)| status == 200));
+    agent.wait_until(|| {
+        lockstep_tests::program::get(&format!("{base}/readyz")).is_some_and(|(status, _)| status == 200)
+    });
     assert_eq!(lockstep_tests::program::get(&format!("{base}/healthz")), Some((200, "ok\n".to_owned())));
     agent.wait_until(|| {
         let state = lockstep_tests::program::get(&format!("{base}/api/v1/state")).unwrap().1;

@@ -41,6 +41,8 @@ pub enum Reason {
     ForeignOwner,
     /// A service that goes first is not done.
     Waiting,
+    /// The agent's share of the API rates is used up for now; the next round goes on.
+    Queued,
     /// ECS is rolling back, or the old service is still draining.
     RollingBack,
     /// The change needs a new service, and the manifest does not allow to replace it.

@@ -185,7 +185,7 @@ impl Clients {
         };
         Err(AwsError {
             operation: "sts:GetCallerIdentity",
-            remedy: Remedy::Credentials,
+            remedy: Remedy::WrongAccount,
             text: format!("the credentials are for account {caller}, not {}; {hint}", self.account),
         })
     }

@@ -14,6 +14,8 @@ pub enum Remedy {
     Denied,
     /// The credentials: expired, wrong, or none.
     Credentials,
+    /// Credentials for another account.
+    WrongAccount,
     /// Something that does not exist: a cluster, a service, a parameter.
     NotFound,
     /// ECS refuses the request as it is.
@@ -72,10 +74,11 @@ impl AwsError {
                 (remedy, text)
             }
         };
-        let remedy = match remedy {
-            Remedy::Unreachable if text.to_lowercase().contains("credentials") => Remedy::Credentials,
-            remedy => remedy,
-        };
+        let is_unusable = text.to_lowercase().contains("credential") && !matches!(error, SdkError::ServiceError(_));
+        if is_unusable {
+            let text = "no usable AWS credentials in the environment, the profiles, or from a task or instance role";
+            return Self { operation, remedy: Remedy::Credentials, text: text.to_owned() };
+        }
         Self { operation, remedy, text }
     }
 

@@ -119,12 +119,8 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let default = match cli.command {
-        Command::Agent(_) => "info",
-        // The story tells what the log would.
-        Command::Demo(_) | Command::Sync(_) => "error",
-        _ => "warn",
-    };
+    // Only the agent has nothing but its log; the others say themselves what matters.
+    let default = if matches!(cli.command, Command::Agent(_)) { "info" } else { "error" };
     if let Err(message) = start_log(cli.log.as_deref(), default) {
         output::say(&format!("error: {message}"));
         return Exit::Usage;

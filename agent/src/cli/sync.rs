@@ -12,7 +12,7 @@ use crate::{
     reconcile::{Orders, event::Event},
 };
 use clap::Args;
-use lockstep_core::report::{Plan, Reason, SyncStatus, Verdict};
+use lockstep_core::report::{Plan, Reason, ServicePlan, SyncStatus, Verdict};
 use std::{
     io::{BufRead, IsTerminal, Write},
     time::{Duration, Instant},
@@ -94,34 +94,50 @@ async fn follow(opened: &mut Opened, orders: Orders, no_wait: bool, limit: Durat
                 tell(&event);
             }
         }
-        let open = opened.context.board.update(0, |source| {
-            source.environments.iter().flat_map(|environment| &environment.services).any(|service| {
-                let waits =
-                    service.plan.is_withheld_for(Reason::Waiting) || service.plan.is_withheld_for(Reason::RollingBack);
-                matches!(service.plan.verdict, Some(Verdict::Progressing))
-                    || (service.plan.verdict == Some(Verdict::Pending) && waits)
-                    || !service.plan.actions.is_empty()
-            })
+        let standing: Vec<Standing> = opened.context.board.update(0, |source| {
+            source
+                .environments
+                .iter()
+                .flat_map(|environment| &environment.services)
+                .map(|state| standing(&state.plan))
+                .collect()
         });
-        let blocked = opened.context.board.update(0, |source| {
-            source.environments.iter().flat_map(|environment| &environment.services).all(|service| {
-                service.plan.verdict != Some(Verdict::Progressing)
-                    && (service.plan.actions.is_empty() || service.plan.is_withheld_for(Reason::Failed))
-                    && !service.plan.is_withheld_for(Reason::RollingBack)
-            })
-        });
-        if !open || no_wait {
+        let has = |wanted: Standing| standing.contains(&wanted);
+        if no_wait && !has(Standing::Queued) {
             return Exit::Done;
         }
-        if blocked {
-            // What is left waits for something that failed or was rejected.
-            return Exit::Failed;
+        if !has(Standing::Queued) && !has(Standing::Moving) {
+            // What is blocked waits for something that failed or was rejected.
+            return if has(Standing::Blocked) { Exit::Failed } else { Exit::Done };
         }
         if started.elapsed() > limit {
             output::say("timed out; what was started goes on without us");
             return Exit::TimedOut;
         }
         tokio::time::sleep(opened.context.timing.follow).await;
+    }
+}
+
+/// How a service stands on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Done,
+    Queued,
+    Moving,
+    Blocked,
+}
+
+fn standing(plan: &ServicePlan) -> Standing {
+    if plan.is_withheld_for(Reason::Queued) {
+        Standing::Queued
+    } else if plan.verdict == Some(Verdict::Progressing) || plan.is_withheld_for(Reason::RollingBack) {
+        Standing::Moving
+    } else if plan.is_withheld_for(Reason::Failed) || plan.is_withheld_for(Reason::Waiting) {
+        Standing::Blocked
+    } else if plan.actions.is_empty() {
+        Standing::Done
+    } else {
+        Standing::Moving
     }
 }
 

@@ -9,12 +9,10 @@ use gix::{
     bstr::ByteSlice,
     protocol::transport::{
         Protocol,
-        client::{
-            TransportWithoutIO,
-            blocking_io::{Transport, connect, http},
-        },
+        client::{TransportWithoutIO, blocking_io::http},
     },
 };
+use lockstep_manifests::tree::Tree;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicBool},
@@ -40,6 +38,49 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// The HTTP client with its connection. A transport is good for one handshake only, so each poll has its own around it.
+#[derive(Clone, Default)]
+struct Client(Arc<Mutex<http::reqwest::Remote>>);
+
+impl Client {
+    fn lock(&self) -> std::sync::MutexGuard<'_, http::reqwest::Remote> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl http::Http for Client {
+    type Headers = <http::reqwest::Remote as http::Http>::Headers;
+    type ResponseBody = <http::reqwest::Remote as http::Http>::ResponseBody;
+    type PostBody = <http::reqwest::Remote as http::Http>::PostBody;
+
+    fn get(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> gix::Result<http::GetResponse<Self::Headers, Self::ResponseBody>> {
+        self.lock().get(url, base_url, headers)
+    }
+
+    fn post(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+        body: http::PostBodyDataKind,
+    ) -> gix::Result<http::PostResponse<Self::Headers, Self::ResponseBody, Self::PostBody>> {
+        self.lock().post(url, base_url, headers, body)
+    }
+
+    fn configure(&mut self, config: &dyn std::any::Any) -> gix::Result {
+        self.lock().configure(config)
+    }
+
+    fn redirected_base_url(&self) -> Option<String> {
+        self.lock().redirected_base_url()
+    }
+}
+
 /// A mirrored branch.
 pub struct Mirror {
     url: String,
@@ -48,8 +89,9 @@ pub struct Mirror {
     repository: gix::ThreadSafeRepository,
     credentials: Option<Credentials>,
     authority: Option<PathBuf>,
-    transport: Option<Box<dyn Transport + Send>>,
+    client: Option<Client>,
     listings: Listings,
+    verified: bool,
 }
 
 impl Mirror {
@@ -74,8 +116,9 @@ impl Mirror {
             repository,
             credentials,
             authority: authority.map(Path::to_owned),
-            transport: None,
+            client: None,
             listings: Listings::default(),
+            verified: false,
         })
     }
 
@@ -84,22 +127,51 @@ impl Mirror {
     }
 
     pub(super) fn tip(&mut self) -> Result<Tip, GitError> {
-        let result = self.poll();
-        if result.is_err() {
-            // A connection that failed is not used again.
-            self.transport = None;
-        }
-        let id = result?;
-        let repository = self.repository.to_thread_local();
-        match tip_of(&repository, &self.url, id) {
-            Ok(tip) => Ok(tip),
+        match self.poll() {
+            Ok(id) => {
+                let tip = tip_of(&self.repository.to_thread_local(), &self.url, id);
+                if let Ok(tip) = tip
+                    && (self.verified || self.is_whole(&tip))
+                {
+                    self.verified = true;
+                    return Ok(tip);
+                }
+            }
             Err(error) => {
-                tracing::warn!(repository = %self.url, %error, "the mirror is damaged; it is set aside and fetched again");
-                self.rebuild()?;
-                let id = self.poll()?;
-                tip_of(&self.repository.to_thread_local(), &self.url, id)
+                // A connection that failed is not used again.
+                self.client = None;
+                if !self.is_damaged() {
+                    return Err(error);
+                }
             }
         }
+        tracing::warn!(repository = %self.url, "the mirror is damaged; it is set aside and fetched again");
+        self.rebuild()?;
+        let id = self.poll()?;
+        self.verified = true;
+        tip_of(&self.repository.to_thread_local(), &self.url, id)
+    }
+
+    /// Whether every file of a commit can be read. Looked at once after the start: a process that was stopped in the
+    /// middle of a write leaves damage that only reading finds.
+    fn is_whole(&self, tip: &Tip) -> bool {
+        let Ok(tree) = ObjectTree::read_commit(&self.repository, &self.url, tip, &self.listings) else { return false };
+        let repository = self.repository.to_thread_local();
+        tree.files()
+            .iter()
+            .filter(|file| file.regular)
+            .all(|file| gix::ObjectId::from_hex(file.id.as_bytes()).is_ok_and(|id| repository.find_object(id).is_ok()))
+    }
+
+    /// Whether what failed is the mirror rather than the network.
+    fn is_damaged(&self) -> bool {
+        if !self.directory.join("objects").is_dir() {
+            return true;
+        }
+        let repository = self.repository.to_thread_local();
+        let Ok(Some(mut reference)) = repository.try_find_reference(self.tracking().as_str()) else { return false };
+        let Ok(id) = reference.peel_to_id().map(gix::Id::detach) else { return true };
+        !tip_of(&repository, &self.url, id).is_ok_and(|tip| self.is_whole(&tip))
     }
 
     pub(super) fn tree(&self, tip: &Tip) -> Result<ObjectTree, GitError> {
@@ -108,18 +180,17 @@ impl Mirror {
 
     fn rebuild(&mut self) -> Result<(), GitError> {
         let fail = |reason: String| GitError::Unreadable { repository: self.url.clone(), reason };
-        set_aside(&self.directory).map_err(fail)?;
+        if self.directory.exists() {
+            set_aside(&self.directory).map_err(fail)?;
+        }
         self.repository = open_or_init(&self.directory).map_err(fail)?;
         self.listings = Listings::default();
         Ok(())
     }
 
-    fn connect(&self) -> Result<Box<dyn Transport + Send>, GitError> {
-        let options = connect::Options { version: Protocol::V2, ..connect::Options::default() };
-        let mut transport = connect::connect(self.url.as_str(), options).map_err(|error| self.classify(&error))?;
-        transport
-            .configure(&self.http_options()?)
-            .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })?;
+    fn transport(&self, client: Client) -> Result<http::Transport<Client>, GitError> {
+        let url = gix::url::parse(self.url.as_str()).map_err(|error| self.classify(&error))?;
+        let mut transport = http::Transport::new_http(client, url, Protocol::V2, false);
         if let Some(credentials) = &self.credentials {
             let account = gix::sec::identity::Account {
                 username: credentials.username.clone(),
@@ -159,11 +230,8 @@ impl Mirror {
 
     /// One exchange; a fetch when the tip moved.
     fn poll(&mut self) -> Result<gix::ObjectId, GitError> {
-        let transport = match self.transport.take() {
-            Some(transport) => transport,
-            None => self.connect()?,
-        };
-        let mut transport = transport;
+        let client = self.client.get_or_insert_with(Client::default).clone();
+        let mut transport = self.transport(client)?;
         let repository = self.repository.to_thread_local();
         let spec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
         let remote = repository
@@ -174,7 +242,10 @@ impl Mirror {
                     .with_refspecs([spec.as_str()], gix::remote::Direction::Fetch)
             })
             .map_err(|error| self.classify(&error))?;
-        let connection = remote.to_connection_with_transport(&mut transport).with_credentials(|_| Ok(None));
+        let connection = remote
+            .to_connection_with_transport(&mut transport)
+            .with_transport_options(Box::new(self.http_options()?))
+            .with_credentials(|_| Ok(None));
         let prepared = connection
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| self.classify(&error))?;
@@ -196,22 +267,34 @@ impl Mirror {
         } else {
             drop(prepared);
         }
-        self.transport = Some(transport);
         Ok(advertised)
     }
 
     fn classify(&self, error: &(dyn std::error::Error + 'static)) -> GitError {
-        let reason = chain(error);
+        // The URL may hold any word.
+        let reason = plain(&chain(error).replace(&self.url, "URL"));
         let repository = self.url.clone();
-        let refused = ["401", "403", "credential", "permission denied", "authenticat", "unauthorized"];
+        let refused =
+            ["status 401", "status 403", "401 unauthorized", "403 forbidden", "credential", "permission denied"];
         let lower = reason.to_lowercase();
-        if refused.iter().any(|word| lower.contains(word)) {
+        if refused.iter().any(|word| lower.contains(word)) || lower.contains("authenticat") {
             let reason = if self.credentials.is_some() { reason } else { format!("{reason} (no token is configured)") };
             GitError::Refused { repository, reason }
         } else {
             GitError::Unreachable { repository, reason }
         }
     }
+}
+
+/// The causes without the layers that only say that there is a cause.
+fn plain(reason: &str) -> String {
+    let layers = [
+        "Transport handshake failed",
+        "An IO error occurred when talking to the server",
+        "error sending request for url (URL/info/refs?service=git-upload-pack)",
+    ];
+    let parts: Vec<&str> = reason.split(": ").filter(|part| !layers.contains(part)).collect();
+    if parts.is_empty() { "the server cannot be reached".to_owned() } else { parts.join(": ") }
 }
 
 fn open_or_init(directory: &Path) -> Result<gix::ThreadSafeRepository, String> {

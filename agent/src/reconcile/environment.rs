@@ -32,6 +32,8 @@ use tokio::time::Instant;
 
 /// How long values of parameters are used before they are read again.
 const PARAMETERS_AGE: Duration = Duration::from_secs(300);
+/// How long a round may take at least before it leaves the rest to the next one.
+const SHORTEST_ROUND: Duration = Duration::from_secs(5);
 /// Services that are written at the same time.
 const CONCURRENT: usize = 8;
 
@@ -137,6 +139,7 @@ impl Worker {
             allow: &allow,
             orders,
             may_write,
+            until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
         };
         let states = self.run_waves(&round, snapshot, &wanted, &due, &live).await;
         plans.extend(states);
@@ -155,7 +158,7 @@ impl Worker {
         }
         let clients = context.accounts.clients(&environment.account, &environment.region).await;
         clients.check_account().await.map_err(|error| {
-            let reason = if error.remedy == Remedy::Credentials { Reason::WrongAccount } else { Reason::Unread };
+            let reason = if error.remedy == Remedy::WrongAccount { Reason::WrongAccount } else { Reason::Unread };
             (reason, error.to_string())
         })?;
         Ok(clients)

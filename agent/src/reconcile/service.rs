@@ -82,6 +82,9 @@ pub(super) struct Round<'a> {
     pub orders: &'a Orders,
     /// Whether anything may be written.
     pub may_write: bool,
+    /// When the round should be over: what is not done by then is left to the next one, so that what was started is
+    /// followed and reported meanwhile.
+    pub until: Instant,
 }
 
 impl Round<'_> {
@@ -94,6 +97,9 @@ impl Round<'_> {
         waiting: Option<String>,
         track: &mut Track,
     ) -> ServiceState {
+        if Instant::now() > self.until && self.may_write {
+            return self.later(desired, hash, track);
+        }
         if track.hash != hash {
             track.failures = 0;
             track.not_before = None;
@@ -146,6 +152,30 @@ impl Round<'_> {
         };
         track.state = Some(state.clone());
         state
+    }
+
+    /// The round took its time: this service's turn is in the next one.
+    fn later(&self, desired: &Desired, hash: &str, track: &mut Track) -> ServiceState {
+        track.observed_at = None;
+        if let Some(state) = &track.state
+            && track.hash == hash
+        {
+            return ServiceState { commit: self.commit.to_owned(), ..state.clone() };
+        }
+        let text = "queued: the agent's share of the API rates is used up for now".to_owned();
+        let mut plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Queued, text);
+        plan.verdict = Some(Verdict::Pending);
+        let empty = ServiceState {
+            plan: plan.clone(),
+            revision: String::new(),
+            running: 0,
+            desired_count: 0,
+            observed_at: String::new(),
+            commit: self.commit.to_owned(),
+            note: String::new(),
+        };
+        let known = track.state.clone();
+        known.map_or(empty, |state| ServiceState { plan: ServicePlan { health: state.plan.health, ..plan }, ..state })
     }
 
     /// Right after a write of ours, reads may show the state before it.
