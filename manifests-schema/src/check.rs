@@ -72,10 +72,10 @@ impl Check<'_> {
                 (None, Some(entry)) if !entry.node.is_null() => {
                     self.value(&entry.node, &member.kind, shape, member.name)
                 }
-                _ => match FILLED.iter().find(|(owner, name, _)| *owner == shape.name && *name == member.name) {
-                    Some((_, _, value)) => Some(Json::Bool(*value)),
-                    None => None,
-                },
+                _ => FILLED
+                    .iter()
+                    .find(|(owner, name, _)| *owner == shape.name && *name == member.name)
+                    .map(|(_, _, value)| Json::Bool(*value)),
             };
             match value {
                 Some(value) => {

@@ -48,7 +48,8 @@ pub struct Agent {
     pub context: Arc<Context>,
     /// Where the API answers.
     pub address: std::net::SocketAddr,
-    stop: watch::Sender<bool>,
+    stop_server: watch::Sender<bool>,
+    stop_sources: watch::Sender<bool>,
     server: JoinHandle<()>,
     sources: Vec<JoinHandle<()>>,
     config: AgentConfig,
@@ -70,11 +71,12 @@ impl Agent {
         let address = server.address().map_err(|error| StartError::Listen { address, error })?;
         let cache = Cache::open(&config.state_directory.value);
         let context = Arc::new(Context::new(accounts, cache, Timing::new(config.interval.value)));
-        let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped.clone())));
+        let (stop_server, stopped) = watch::channel(false);
+        let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped)));
+        let (stop_sources, stopped) = watch::channel(false);
         let sources = spawn_sources(&config, &context, &stopped);
         tracing::info!(%address, sources = config.sources.len(), "started");
-        Ok(Self { context, address, stop, server, sources, config, _lock: lock })
+        Ok(Self { context, address, stop_server, stop_sources, server, sources, config, _lock: lock })
     }
 
     /// Runs until a signal; follows changes of the agent's file.
@@ -117,26 +119,19 @@ impl Agent {
                     );
                 }
                 tracing::info!("the agent's file was read again");
-                self.stop_sources().await;
+                self.end_sources().await;
                 let (stop, stopped) = watch::channel(false);
-                // The server keeps its own end; only the sources are replaced.
-                let old = std::mem::replace(&mut self.stop, stop);
+                self.stop_sources = stop;
                 self.sources = spawn_sources(&config, &self.context, &stopped);
-                let server = std::mem::replace(&mut self.server, tokio::spawn(async {}));
-                let mut followed = stopped;
-                self.server = tokio::spawn(async move {
-                    let _ = followed.wait_for(|stop| *stop).await;
-                    let _ = old.send(true);
-                    let _ = server.await;
-                });
                 self.config = config;
             }
         }
     }
 
-    async fn stop_sources(&mut self) {
+    /// Lets every source finish what it is writing, and ends it.
+    async fn end_sources(&mut self) {
         self.context.stopping.store(true, Ordering::Relaxed);
-        self.context.wake.notify_waiters();
+        let _ = self.stop_sources.send(true);
         for source in self.sources.drain(..) {
             let _ = timeout(STOP, source).await;
         }
@@ -147,8 +142,8 @@ impl Agent {
     pub async fn shutdown(mut self) {
         tracing::info!("stopping");
         self.context.stopping.store(true, Ordering::Relaxed);
-        let _ = self.stop.send(true);
-        self.context.wake.notify_waiters();
+        let _ = self.stop_sources.send(true);
+        let _ = self.stop_server.send(true);
         let sources = std::mem::take(&mut self.sources);
         let ended = timeout(STOP, async {
             for source in sources {

@@ -73,10 +73,30 @@ fn read_sources(node: Node, sources: &mut Vec<SourceConfig>, problems: &mut Vec<
     for item in items {
         let mut fields = Fields::new(item, "a source", problems);
         if let Some(source) = read_source(&mut fields, sources) {
+            if let Some((other, environment)) = sources.iter().find_map(|other| shared(other, &source)) {
+                let place = fields.span().clone();
+                let message = format!("{environment} of this repository is claimed by the source `{other}` already");
+                fields.problems.push(
+                    Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message)
+                        .hint("give each source the environments of its own with `environments:`"),
+                );
+            }
             sources.push(source);
         }
         fields.finish();
     }
+}
+
+/// The id of the other source and an environment, where two sources of one repository claim the same.
+fn shared(other: &SourceConfig, source: &SourceConfig) -> Option<(String, String)> {
+    if other.location != source.location {
+        return None;
+    }
+    let environment = match (&other.environments, &source.environments) {
+        (Some(theirs), Some(ours)) => format!("environment `{}`", ours.iter().find(|name| theirs.contains(name))?),
+        _ => "every environment".to_owned(),
+    };
+    Some((other.id.clone(), environment))
 }
 
 fn read_source(fields: &mut Fields<'_>, sources: &[SourceConfig]) -> Option<SourceConfig> {

@@ -315,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn an_environment_belongs_to_one_source_of_its_repository() {
+        let two = |first: &str, second: &str| {
+            format!(
+                "sources:\n  - {{ id: a, repository: /r, environments: {first} }}\n  - {{ id: b, repository: /r, branch: x, environments: {second} }}\n"
+            )
+        };
+        assert!(load(&two("[dev]", "[prod]")).is_ok());
+        assert_eq!(
+            load(&two("[dev, prod]", "[prod]")).unwrap_err(),
+            vec!["3:5 environment `prod` of this repository is claimed by the source `a` already"]
+        );
+        assert!(load(&two("[]", "[prod]")).is_err());
+    }
+
+    #[test]
     fn durations_have_a_unit() {
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
         for bad in ["", "30", "s", "-1s", "1d", "0s", "1e400s"] {

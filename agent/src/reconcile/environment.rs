@@ -4,7 +4,7 @@
 use super::{
     Context, Orders,
     board::{EnvironmentState, ServiceState},
-    event::{Event, Trigger},
+    event::Event,
     load::Snapshot,
     service::{Round, Track},
 };
@@ -36,6 +36,9 @@ const PARAMETERS_AGE: Duration = Duration::from_secs(300);
 const SHORTEST_ROUND: Duration = Duration::from_secs(5);
 /// Services that are written at the same time.
 const CONCURRENT: usize = 8;
+
+/// A service's name with what it renders to in the environment.
+type Entry = (String, Result<Arc<Rendered>, Vec<Diagnostic>>);
 
 /// The worker of one environment.
 pub(super) struct Worker {
@@ -80,7 +83,7 @@ impl Worker {
         environment: &Environment,
         orders: &Orders,
     ) -> Report {
-        let entries: Vec<(String, Result<Arc<Rendered>, Vec<Diagnostic>>)> = snapshot
+        let entries: Vec<Entry> = snapshot
             .services
             .iter()
             .filter(|service| orders.covers(&service.directory.name))
@@ -164,11 +167,7 @@ impl Worker {
         Ok(clients)
     }
 
-    async fn read_parameters(
-        &mut self,
-        clients: &Clients,
-        entries: &[(String, Result<Arc<Rendered>, Vec<Diagnostic>>)],
-    ) -> Result<Parameters, AwsError> {
+    async fn read_parameters(&mut self, clients: &Clients, entries: &[Entry]) -> Result<Parameters, AwsError> {
         let mut wanted: Vec<Reference> = entries
             .iter()
             .filter_map(|(_, rendered)| rendered.as_ref().ok())
@@ -416,15 +415,4 @@ pub(super) fn tell(context: &Context, event: Event) {
         }
     }
     let _ = context.events.send(event);
-}
-
-/// Why a service is written.
-pub(super) fn trigger(exists: bool, track: &Track, hash: &str) -> Trigger {
-    if !exists {
-        Trigger::Create
-    } else if track.deployed.as_deref() == Some(hash) {
-        Trigger::Drift
-    } else {
-        Trigger::Change
-    }
 }

@@ -52,18 +52,19 @@ impl Loader {
     pub fn load(&mut self, tree: &dyn Tree, commit: &str, summary: &str) -> Snapshot {
         let mut config_problems = Vec::new();
         let repository = Repository::load(tree, &mut config_problems);
-        let (repository, same) = match &self.repository {
+        let repository = match &self.repository {
             Some((known, problems))
                 if known.read == repository.read
                     && *problems == config_problems
                     && known.services == repository.services =>
             {
-                (known.clone(), true)
+                known.clone()
             }
-            _ => (Arc::new(repository), false),
+            _ => Arc::new(repository),
         };
         let mut known = std::mem::take(&mut self.services);
-        if !same && !self.repository.as_ref().is_some_and(|(known, _)| known.read == repository.read) {
+        // Services depend on the files of the repository as a whole; not on which other services there are.
+        if self.repository.as_ref().is_none_or(|(known, _)| known.read != repository.read) {
             known.clear();
         }
         self.repository = Some((repository.clone(), config_problems.clone()));

@@ -3,8 +3,8 @@
 use super::{
     Context, Orders,
     board::ServiceState,
-    environment::{tell, trigger},
-    event::Event,
+    environment::tell,
+    event::{Event, Trigger},
 };
 use crate::{
     aws::{AwsError, Clients, Remedy},
@@ -376,7 +376,14 @@ impl Round<'_> {
             service: &desired.service_name,
             arn: existing.map(|live| live.arn.as_str()),
         };
-        let trigger = trigger(existing.is_some(), track, hash);
+        // After a restart only the cache knows that this very state was deployed before.
+        let known = existing.and_then(|live| self.context.cache.verdict(&self.key(live, hash)));
+        let was_deployed = track.deployed.as_deref() == Some(hash) || known == Some(Verdict::Deployed);
+        let trigger = match existing {
+            None => Trigger::Create,
+            Some(_) if was_deployed => Trigger::Drift,
+            Some(_) => Trigger::Change,
+        };
         let changes: Vec<_> = plan
             .actions
             .iter()
