@@ -32,7 +32,7 @@ impl<T> Reading<T> {
 }
 
 /// A service as DescribeServices shows it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct LiveService {
     /// Its ARN.
     pub arn: String,
@@ -64,7 +64,7 @@ pub struct LiveService {
 }
 
 /// One entry of a service's classic deployments.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct LiveDeployment {
     /// `ecs-svc/…`.
     pub id: String,

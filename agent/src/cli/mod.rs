@@ -125,7 +125,12 @@ pub fn main() -> Exit {
         output::say(&format!("error: {message}"));
         return Exit::Usage;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // The agent waits far more than it computes; one thread keeps its memory in one place.
+    let mut builder = match cli.command {
+        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::say(&format!("error: failed to start: {error}"));

@@ -24,7 +24,7 @@ use lockstep_manifests::{
     substitute::{Parameters, Reference, Resolved},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -128,9 +128,9 @@ impl Worker {
                 Err(problems) => plans.push(self.invalid(name, &problems)),
             }
         }
-        let due = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
+        let due: BTreeSet<String> = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
         let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
-        let live = clients.services(&environment.cluster, &names).await;
+        let mut live = clients.services(&environment.cluster, &names).await;
         let may_write = orders.write && snapshot.valid && (environment.mode == Mode::Converge || orders.by_hand);
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let round = Round {
@@ -144,7 +144,7 @@ impl Worker {
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
         };
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &live).await;
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut live).await;
         plans.extend(states);
         let in_flight = plans.iter().any(|state| {
             matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending))
@@ -229,7 +229,7 @@ impl Worker {
         interval: Duration,
         follow: Duration,
         orders: &Orders,
-    ) -> Vec<String> {
+    ) -> BTreeSet<String> {
         let is_due = |name: &String, hash: &String| {
             let Some(track) = self.tracks.get(name) else {
                 return true;
@@ -249,8 +249,8 @@ impl Worker {
         round: &Round<'_>,
         snapshot: &Snapshot,
         wanted: &BTreeMap<String, (Arc<Desired>, String)>,
-        due: &[String],
-        live: &BTreeMap<String, Reading<LiveService>>,
+        due: &BTreeSet<String>,
+        live: &mut BTreeMap<String, Reading<LiveService>>,
     ) -> Vec<ServiceState> {
         let mut done: BTreeMap<String, ServiceState> = BTreeMap::new();
         let mut rest: Vec<&String> = wanted.keys().collect();
@@ -275,7 +275,7 @@ impl Worker {
                     continue;
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
-                let reading = live.get(&desired.service_name).cloned().unwrap_or_default();
+                let reading = live.remove(&desired.service_name).unwrap_or_default();
                 jobs.push(async move {
                     let state = round.service(desired, hash, reading, waiting, &mut track).await;
                     (name.clone(), state, track)

@@ -35,6 +35,8 @@ pub struct LoadedService {
     pub directory: ServiceDirectory,
     /// What it renders to, by environment; the problems where it does not.
     pub environments: BTreeMap<String, Result<Arc<Rendered>, Vec<Diagnostic>>>,
+    /// The ECS service's name, by environment.
+    names: BTreeMap<String, String>,
     problems: Vec<Diagnostic>,
     read: Vec<(String, String)>,
     files: Vec<(String, String)>,
@@ -98,6 +100,7 @@ impl LoadedService {
         let mut problems = Vec::new();
         let service = Service::load(repository, directory, tree, &mut problems);
         let mut environments = BTreeMap::new();
+        let mut names = BTreeMap::new();
         for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
             let result = if diagnostic::has_errors(&problems) {
                 // The files themselves are broken: the problems are the service's, not each environment's.
@@ -108,6 +111,7 @@ impl LoadedService {
                 match rendered {
                     Some(rendered) => {
                         problems.extend(found);
+                        names.insert(environment.name.clone(), bind_offline(&rendered, environment).service_name);
                         Ok(Arc::new(rendered))
                     }
                     None => Err(found),
@@ -118,6 +122,7 @@ impl LoadedService {
         Self {
             directory: directory.clone(),
             environments,
+            names,
             problems,
             read: service.read,
             files: files_of(tree, directory),
@@ -148,6 +153,7 @@ impl LoadedService {
         Self {
             directory: self.directory.clone(),
             environments,
+            names: self.names.clone(),
             problems: self.problems.clone(),
             read: self.read.clone(),
             files: self.files.clone(),
@@ -165,10 +171,10 @@ fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], 
     let mut broken: Vec<(usize, Diagnostic, Option<String>)> = Vec::new();
     for environment in repository.environments.values() {
         for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else {
+            if !matches!(service.environments.get(&environment.name), Some(Ok(_))) {
                 continue;
-            };
-            let name = bind_offline(rendered, environment).service_name;
+            }
+            let Some(name) = service.names.get(&environment.name).cloned() else { continue };
             let place =
                 (environment.account.clone(), environment.region.clone(), environment.cluster.clone(), name.clone());
             if let Some((first, other)) = seen.insert(place, (index, environment.name.clone())) {

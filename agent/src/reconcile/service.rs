@@ -40,6 +40,7 @@ pub(super) struct Track {
     pub state: Option<ServiceState>,
     /// The hash of the desired state that was deployed last.
     pub deployed: Option<String>,
+    fingerprint: Option<u64>,
     started: Option<Started>,
     verdict: Option<(String, Verdict)>,
     progress: Option<(String, Instant)>,
@@ -54,6 +55,18 @@ struct Started {
 }
 
 impl Track {
+    /// What was reported, where nothing was to be done and nothing changed since: planning again would say the same.
+    fn at_rest(&self, hash: &str, fingerprint: Option<u64>) -> Option<ServiceState> {
+        let state = self.state.as_ref()?;
+        let quiet = self.hash == hash
+            && self.started.is_none()
+            && state.plan.sync == SyncStatus::Synced
+            && state.plan.verdict == Some(Verdict::Deployed)
+            && state.plan.actions.is_empty()
+            && state.plan.withheld.is_empty();
+        (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
+    }
+
     /// Whether something is under way that should be looked at soon.
     pub(super) fn is_open(&self) -> bool {
         self.started.is_some()
@@ -104,6 +117,14 @@ impl Round<'_> {
             track.failures = 0;
             track.not_before = None;
         }
+        let fingerprint = fingerprint(&live, waiting.as_deref());
+        if let Some(state) = track.at_rest(hash, fingerprint) {
+            let state = ServiceState { commit: self.commit.to_owned(), observed_at: now(), ..state };
+            track.observed_at = Some(Instant::now());
+            track.state = Some(state.clone());
+            return state;
+        }
+        track.fingerprint = fingerprint;
         hash.clone_into(&mut track.hash);
         track.observed_at = Some(Instant::now());
         let mut plan = match self.not_shown_yet(desired, &live, track) {
@@ -145,7 +166,7 @@ impl Round<'_> {
             revision: live.found().map(|live| short(&live.task_definition)).unwrap_or_default(),
             running: live.found().map_or(0, |live| live.running),
             desired_count: live.found().map_or(0, |live| live.desired),
-            observed_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            observed_at: now(),
             commit: self.commit.to_owned(),
             note,
             plan,
@@ -517,6 +538,20 @@ impl Round<'_> {
     fn key(&self, live: &LiveService, hash: &str) -> String {
         format!("{}|{hash}|{}", live.arn, live.current_deployment.as_deref().unwrap_or_default())
     }
+}
+
+/// A number that changes when what was observed does.
+fn fingerprint(live: &Reading<LiveService>, waiting: Option<&str>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    live.found()?.hash(&mut hasher);
+    waiting.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The time, RFC 3339.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `family:revision` of an ARN.
