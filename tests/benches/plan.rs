@@ -14,7 +14,11 @@ use lockstep_manifests::{
     tree::{FileEntry, Tree},
 };
 use lockstep_tests::world::{ONE_ENVIRONMENT, service};
-use std::{collections::BTreeMap, hint::black_box};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    hint::black_box,
+};
 
 const SERVICES: usize = 1000;
 
@@ -108,6 +112,15 @@ fn benches(criterion: &mut Criterion) {
         bench.iter(|| plan_all(&bound(&snapshot), &answers));
     });
     criterion.bench_function("plan, 1000 services at rest", |bench| bench.iter(|| plan_all(&desired, &answers)));
+    criterion.bench_function("recognise that 1000 answers are as before", |bench| {
+        bench.iter(|| {
+            for answer in &answers {
+                let mut hasher = DefaultHasher::new();
+                answer.service.found().expect("it is found").hash(&mut hasher);
+                black_box(hasher.finish());
+            }
+        });
+    });
     let mut loader = Loader::default();
     loader.load(&first, "c", "");
     let mut flip = false;

@@ -160,9 +160,9 @@ impl Worker {
             return Err((Reason::NotAllowed, text));
         }
         let clients = context.accounts.clients(&environment.account, &environment.region).await;
-        clients.check_account().await.map_err(|error| {
-            let reason = if error.remedy == Remedy::WrongAccount { Reason::WrongAccount } else { Reason::Unread };
-            (reason, error.to_string())
+        clients.check_account().await.map_err(|error| match error.remedy {
+            Remedy::WrongAccount => (Reason::WrongAccount, error.text),
+            _ => (Reason::Unread, error.to_string()),
         })?;
         Ok(clients)
     }
