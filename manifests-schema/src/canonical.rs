@@ -263,6 +263,11 @@ impl Reader<'_> {
         }
         let (port, protocol) = text.split_once('/').map_or((text, None), |(port, protocol)| (port, Some(protocol)));
         let is_port = |part: &str| part.parse::<u16>().is_ok();
+        if let Some(other) = protocol.filter(|protocol| !matches!(*protocol, "tcp" | "udp")) {
+            let message = format!("`{other}` is not a protocol: tcp or udp");
+            self.problems.push(Diagnostic::error(codes::NOT_ALLOWED, place, message));
+            return None;
+        }
         if !(is_port(port) || port.split_once('-').is_some_and(|(low, high)| is_port(low) && is_port(high))) {
             let message = format!("`{text}` is not a port: write 8080, 8080/udp or 8000-8010/tcp");
             self.problems.push(Diagnostic::error(codes::WRONG_TYPE, place, message));

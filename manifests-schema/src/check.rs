@@ -67,6 +67,13 @@ impl Check<'_> {
         let mut result = Map::new();
         for member in shape.members {
             let key = keys.iter().find(|(name, _)| *name == member.name);
+            if let (Some((_, text)), Some(entry)) = (key, map.get(member.name))
+                && entry.node.scalar_text().is_some_and(|written| written != *text)
+            {
+                // Layers keep the key out of the element; only a patch can bring it here.
+                let message = format!("`{}` is not what the element's key `{text}` says", member.name);
+                self.problems.push(Diagnostic::error(codes::KEY_CONFLICT, &entry.node.span, message));
+            }
             let value = match (key, map.get(member.name)) {
                 (Some((_, text)), _) => self.key_value(text, &member.kind),
                 (None, Some(entry)) if !entry.node.is_null() => {

@@ -149,7 +149,7 @@ impl Layer {
             layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
             layer.replace = fields.boolean("replace").map(|(value, _)| value);
         }
-        fields.not_yet(&["updates", "jobs", "follows", "checks", "freezes", "previews", "prune", "heal"]);
+        fields.not_yet(crate::repository::NOT_YET);
         layer
     }
 }

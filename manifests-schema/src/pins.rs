@@ -9,6 +9,8 @@ pub struct Pin {
     pub container: String,
     /// `TAG`, `TAG@DIGEST`, `@DIGEST` or a full reference.
     pub text: String,
+    /// Where the container's name stands.
+    pub key: Span,
     /// Where the value stands.
     pub span: Span,
 }
@@ -23,7 +25,12 @@ pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
     for (container, entry) in map {
         match entry.node.scalar_text() {
             Some(text) if is_pin(&text) => {
-                pins.push(Pin { container: container.clone(), text, span: entry.node.span.clone() });
+                pins.push(Pin {
+                    container: container.clone(),
+                    text,
+                    key: entry.key.clone(),
+                    span: entry.node.span.clone(),
+                });
             }
             Some(text) => {
                 let message = format!("`{text}` is not a pin");

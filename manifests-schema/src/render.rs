@@ -256,7 +256,7 @@ fn apply_pins(
         let Some(container) = containers.get_mut(&pin.container).and_then(|entry| entry.node.as_map_mut()) else {
             let message = format!("the task definition has no container `{}`", pin.container);
             problems.push(
-                Diagnostic::error(codes::NOTHING_MATCHED, &pin.span, message)
+                Diagnostic::error(codes::NOTHING_MATCHED, &pin.key, message)
                     .suggest(&pin.container, containers.keys().map(String::as_str)),
             );
             continue;

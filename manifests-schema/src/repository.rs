@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
+/// Keys of the format that this version does not implement.
+pub(crate) const NOT_YET: &[&str] = &["updates", "jobs", "follows", "checks", "freezes", "previews", "prune", "heal"];
 const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
 
 /// How an environment's rounds may act.
@@ -163,7 +165,7 @@ impl Repository {
                 fields.problems.push(Diagnostic::error(codes::MISSING, &span, "lockstep.yaml needs `environments`"));
             }
         }
-        fields.not_yet(&["freezes", "previews", "checks"]);
+        fields.not_yet(NOT_YET);
         self.resolve(written, fields.problems);
         fields.finish();
     }
@@ -257,7 +259,7 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
         inner.not_yet(&["maxConcurrent", "stopAfterFailures", "maxUnexplained", "prune", "heal"]);
         inner.finish();
     }
-    fields.not_yet(&["updates", "prune", "heal", "freezes", "follows", "checks", "previews"]);
+    fields.not_yet(NOT_YET);
     fields.finish();
     written
 }
@@ -358,6 +360,12 @@ pub fn find_cycle<'a>(graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>) -> Op
 fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirectory> {
     let mut found: Vec<ServiceDirectory> = Vec::new();
     let mut by_name: BTreeMap<String, String> = BTreeMap::new();
+    let linked = ["services", "components"].into_iter().filter_map(|name| tree.find(name));
+    for entry in linked.chain(tree.below("services")).filter(|entry| !entry.regular) {
+        let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
+        let message = format!("`{}` is a symbolic link or a submodule; it is not followed", entry.path);
+        problems.push(Diagnostic::error(codes::UNREADABLE, &span, message));
+    }
     for entry in tree.below("services") {
         let Some((directory, file)) = entry.path.rsplit_once('/') else {
             continue;

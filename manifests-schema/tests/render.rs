@@ -134,7 +134,7 @@ fn pins_replace_the_tag_and_are_inherited_container_by_container() {
     assert_eq!(run(&own, "prod-us").container()["image"], "222222222222.dkr.ecr.us-east-1.amazonaws.com/web:2.0");
     assert_eq!(
         run(&[files[0], ("services/web/prod.pins.yaml", "wep: 1\n")], "prod").said(),
-        ["LS0105 services/web/prod.pins.yaml:1:6 the task definition has no container `wep`"]
+        ["LS0105 services/web/prod.pins.yaml:1:1 the task definition has no container `wep`"]
     );
     assert_eq!(
         run(&[files[0], ("services/web/prod.pins.yaml", "web: sha256:1\n")], "prod").said(),

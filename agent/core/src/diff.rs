@@ -1,7 +1,7 @@
 //! The typed difference between what is declared and what is live: path, old, new, effect.
 
 use crate::{
-    mask::looks_secret,
+    mask::{looks_secret, redact},
     normalise::{Context, normalise},
     rules::{Absent, Effect, rule_of},
 };
@@ -35,7 +35,8 @@ impl Change {
     /// A change whose values are left out when they look secret.
     pub fn new(path: &Path, old: Option<Value>, new: Option<Value>, effect: Effect) -> Self {
         let masked = old.iter().chain(&new).any(|value| looks_secret(path, value));
-        let keep = |value: Option<Value>| if masked { None } else { value };
+        // Of a block that comes or goes as a whole, only the secret-looking leaves are hidden.
+        let keep = |value: Option<Value>| if masked { None } else { value.as_ref().map(redact) };
         Self { path: path.to_string(), old: keep(old), new: keep(new), effect, masked }
     }
 

@@ -49,14 +49,14 @@ pub fn looks_secret(path: &Path, value: &Value) -> bool {
 /// Whether the text of a name says that its value is secret.
 fn name_looks_secret(name: &str) -> bool {
     let lower = name.to_lowercase();
-    NAMES.iter().any(|word| lower.contains(word)) || lower.ends_with("_key") || lower.ends_with("_pwd")
+    let is_short =
+        |word: &str| lower == word || lower.ends_with(&format!("_{word}")) || lower.ends_with(&format!("-{word}"));
+    NAMES.iter().any(|word| lower.contains(word)) || ["key", "pass", "pwd", "pw", "pin"].into_iter().any(is_short)
 }
 
 /// Environment, labels and options hold what people like; the other members have a fixed meaning.
 fn is_free_text(path: &Path) -> bool {
-    path.0.iter().any(|step| {
-        matches!(step, Step::Member(name) if matches!(name.as_str(), "environment" | "dockerLabels" | "options" | "driverOpts" | "labels" | "properties" | "tags"))
-    })
+    path.0.iter().any(|step| matches!(step, Step::Member(name) if FREE.contains(&name.as_str())))
 }
 
 /// `secrets` and `secretOptions` name where a secret is, not the secret.
@@ -64,17 +64,51 @@ fn is_reference(path: &Path) -> bool {
     path.0.iter().any(|step| matches!(step, Step::Member(name) if matches!(name.as_str(), "secrets" | "secretOptions")))
 }
 
+/// What stands for a value that is not shown.
+const HIDDEN: &str = "•••";
+
+/// The members whose keys are free text.
+const FREE: &[&str] = &["environment", "dockerLabels", "options", "driverOpts", "labels", "properties", "tags"];
+
 fn value_looks_secret(value: &Value) -> bool {
     match value {
         Value::String(text) => text_looks_secret(text),
-        Value::Array(items) => items.iter().any(value_looks_secret),
-        Value::Object(map) => map.iter().any(|(name, value)| {
-            let in_environment = matches!(name.as_str(), "environment" | "options" | "dockerLabels");
-            value_looks_secret(value)
-                || (in_environment
-                    && value.as_object().is_some_and(|inner| inner.keys().any(|key| name_looks_secret(key))))
-        }),
+        Value::Array(items) => items.iter().any(value_looks_secret) || has_secret_flag(items),
         _ => false,
+    }
+}
+
+/// `--token x` in a list of arguments.
+fn has_secret_flag(items: &[Value]) -> bool {
+    items.iter().filter_map(Value::as_str).any(|text| {
+        let flag = text.trim_start_matches('-');
+        text.starts_with('-') && name_looks_secret(flag.split('=').next().unwrap_or(flag))
+    })
+}
+
+/// A block with its secret-looking leaves hidden; what is not secret stays readable.
+pub fn redact(value: &Value) -> Value {
+    redact_in(value, false)
+}
+
+fn redact_in(value: &Value, free: bool) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(name, inner)| {
+                    let inner = if free && name_looks_secret(name) {
+                        Value::String(HIDDEN.to_owned())
+                    } else {
+                        redact_in(inner, FREE.contains(&name.as_str()))
+                    };
+                    (name.clone(), inner)
+                })
+                .collect(),
+        ),
+        Value::Array(items) if has_secret_flag(items) => Value::String(HIDDEN.to_owned()),
+        Value::Array(items) => Value::Array(items.iter().map(|item| redact_in(item, free)).collect()),
+        Value::String(text) if text_looks_secret(text) => Value::String(HIDDEN.to_owned()),
+        other => other.clone(),
     }
 }
 
@@ -83,7 +117,13 @@ fn text_looks_secret(text: &str) -> bool {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
     });
-    has_password || PREFIXES.iter().any(|prefix| text.starts_with(prefix) && text.len() >= 12)
+    let lower = text.to_lowercase();
+    let has_header = lower.contains("bearer ") || lower.contains("authorization:");
+    let has_flag = lower.split_whitespace().any(|word| {
+        word.starts_with('-')
+            && word.split_once('=').is_some_and(|(flag, _)| name_looks_secret(flag.trim_start_matches('-')))
+    });
+    has_password || has_header || has_flag || PREFIXES.iter().any(|prefix| text.starts_with(prefix) && text.len() >= 12)
 }
 
 #[cfg(test)]
@@ -98,7 +138,23 @@ mod tests {
         assert!(looks_secret(&path(&format!("{base}.environment[DB_PASSWORD]")), &json!("x")));
         assert!(looks_secret(&path(&format!("{base}.environment[STRIPE_KEY]")), &json!("x")));
         assert!(looks_secret(&path(&format!("{base}.environment[URL]")), &json!("postgres://me:pw@db/x")));
-        assert!(looks_secret(&path(base), &json!({"environment": {"API_TOKEN": "x"}})));
+        assert!(looks_secret(&path(&format!("{base}.environment[PASS]")), &json!("x")));
+        assert!(looks_secret(&path(&format!("{base}.command")), &json!(["serve", "--token", "x"])));
+        assert!(looks_secret(
+            &path(&format!("{base}.healthCheck.command")),
+            &json!(["CMD-SHELL", "curl -H 'Authorization: Bearer x' y"])
+        ));
+        assert_eq!(
+            redact(
+                &json!({"image": "x", "environment": {"API_TOKEN": "x", "LEVEL": "info"}, "command": ["--password=x"]})
+            ),
+            json!({"image": "x", "environment": {"API_TOKEN": "•••", "LEVEL": "info"}, "command": "•••"})
+        );
+        let volume = json!({"dockerVolumeConfiguration": {"driverOpts": {"password": "x", "type": "nfs"}}});
+        assert_eq!(
+            redact(&volume)["dockerVolumeConfiguration"]["driverOpts"],
+            json!({"password": "•••", "type": "nfs"})
+        );
         assert!(looks_secret(&path(&format!("{base}.command")), &json!(["--key", "AKIAABCDEFGHIJKLMNOP"])));
         assert!(!looks_secret(&path(&format!("{base}.environment[LOG_LEVEL]")), &json!("debug")));
         assert!(!looks_secret(&path(&format!("{base}.secrets[DB_PASSWORD]")), &json!("arn:aws:ssm:::parameter/x")));

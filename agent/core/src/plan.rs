@@ -137,6 +137,8 @@ impl Planner<'_> {
             &self.desired.environment,
             &self.desired.service_name,
         ));
+        let mut creation = creation;
+        creation.extend(tag_changes(&tags, &Tags::new()));
         let order = Order::Create { service: self.desired.service.clone(), revision, tags };
         actions.push(Action { kind: ActionKind::CreateService, changes: creation, order: Some(order) });
         ServicePlan { verdict: Some(Verdict::Pending), actions, ..self.bare(SyncStatus::OutOfSync, Health::Missing) }
@@ -400,6 +402,12 @@ impl Planner<'_> {
         };
         let context = Context::of([&self.desired.task_definition, &base]);
         let changes = diff(Root::TaskDefinition, &self.desired.task_definition, &base, &context, &[]);
+        let mut changes = changes;
+        changes.extend(
+            tag_changes(&tags, &Tags::new())
+                .into_iter()
+                .map(|change| Change { path: change.path.replacen("service", "taskDefinition", 1), ..change }),
+        );
         let order = Order::Register { definition: self.desired.task_definition.clone(), tags };
         let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
         Some((vec![action], RevisionRef::Registered))

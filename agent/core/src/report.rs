@@ -235,7 +235,9 @@ impl ServicePlan {
 
     /// Whether an action or something withheld says that what runs is not what is declared.
     pub fn has_differences(&self) -> bool {
-        !self.actions.is_empty() || self.withheld.iter().any(|withheld| !withheld.changes.is_empty())
+        self.sync == SyncStatus::OutOfSync
+            || !self.actions.is_empty()
+            || self.withheld.iter().any(|withheld| !withheld.changes.is_empty())
     }
 
     /// Whether a reason stands among what is withheld.

@@ -1,7 +1,8 @@
 //! One agent a state directory.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -20,6 +21,10 @@ impl StateLock {
         let shown = directory.display();
         std::fs::create_dir_all(directory)
             .map_err(|error| format!("failed to make the state directory {shown}: {error}"))?;
+        // It holds what task definitions hold; that is nobody else's to read.
+        if let Err(error) = std::fs::set_permissions(directory, Permissions::from_mode(0o700)) {
+            tracing::warn!(%error, "failed to keep the state directory to its owner");
+        }
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -64,9 +64,7 @@ impl AwsError {
                 let remedy = if is_json(response.raw()) { Remedy::Unreachable } else { Remedy::Unsupported };
                 (remedy, format!("HTTP {status} with an answer that is not AWS's"))
             }
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
-                (Remedy::Unreachable, one_line(&DisplayErrorContext(error).to_string()))
-            }
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => (Remedy::Unreachable, causes(error)),
             other => {
                 let text = one_line(&DisplayErrorContext(other).to_string());
                 let lower = text.to_lowercase();
@@ -116,6 +114,20 @@ fn by_code(code: &str, status: u16) -> Remedy {
         _ if status >= 500 => Remedy::Unreachable,
         _ => Remedy::Refused,
     }
+}
+
+/// An error and what caused it, in one line: the innermost says most.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = one_line(&error.to_string());
+        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
 }
 
 /// The innermost causes without the debug dump that the SDK appends.

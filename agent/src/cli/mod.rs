@@ -76,6 +76,22 @@ impl Selection {
     fn services(&self) -> BTreeSet<String> {
         self.services.iter().cloned().collect()
     }
+
+    /// Names that were asked for must be among those that there are.
+    fn check(&self, environments: &BTreeSet<String>, services: &BTreeSet<String>) -> Result<(), Failure> {
+        let pairs = [("environment", &self.environments, environments), ("service", &self.services, services)];
+        for (what, asked, known) in pairs {
+            if let Some(name) = asked.iter().find(|name| !known.contains(*name)) {
+                let failure = Failure::new(Exit::Usage, format!("there is no {what} `{name}`"));
+                let near = lockstep_manifests::diagnostic::nearest(name, known.iter().map(String::as_str));
+                return Err(match near {
+                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    None => failure.hint(format!("there are {}", known.iter().cloned().collect::<Vec<_>>().join(", "))),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A command that failed.
@@ -140,6 +156,7 @@ pub fn main() -> Exit {
     let result = runtime.block_on(run(cli));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
+        Ok(exit) if output::is_lost() => exit.or(Exit::Failed),
         Ok(exit) => exit,
         Err(failure) => {
             output::say(&format!("{}: {}", output::paint::bad("error"), failure.message));

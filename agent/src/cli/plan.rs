@@ -35,7 +35,7 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
             plan.environments.extend(other.environments);
             plan.problems.extend(other.problems);
         }
-        select(&mut plan, &args.selection);
+        select(&mut plan, &args.selection)?;
         plan
     } else {
         let mut opened = args.target.open().await?;
@@ -57,12 +57,16 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
     Ok(exit.or(end_of(&plan, args.exit_code)))
 }
 
-fn select(plan: &mut Plan, selection: &Selection) {
+fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failure> {
+    let names = plan.environments.iter().map(|environment| environment.name.clone()).collect();
+    let services = plan.environments.iter().flat_map(|environment| &environment.services);
+    selection.check(&names, &services.map(|service| service.name.clone()).collect())?;
     let (environments, services) = (selection.environments(), selection.services());
     plan.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));
     for environment in &mut plan.environments {
         environment.services.retain(|service| services.is_empty() || services.contains(&service.name));
     }
+    Ok(())
 }
 
 /// Withheld is no failure; something that could not be read is.

@@ -49,7 +49,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
     }
     let url = sandbox.endpoint_url();
     output::data(&format!(
-        "export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1",
+        "export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1",
         args.account
     ));
     output::say(&format!(

@@ -31,7 +31,8 @@ impl AgentUrl {
 
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
-        let base = self.url.as_deref().unwrap_or("http://127.0.0.1:7700").trim_end_matches('/');
+        let written = self.url.as_deref().unwrap_or("127.0.0.1:7700").trim_end_matches('/');
+        let base = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
         let fail = |error: reqwest::Error| {
             let mut reason = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {
@@ -68,6 +69,10 @@ pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failur
     } else {
         args.agent.state().await?
     };
+    let known = state.sources.iter().flat_map(|source| &source.environments);
+    let names = known.clone().map(|environment| environment.name.clone()).collect();
+    let services = known.flat_map(|environment| &environment.services);
+    args.selection.check(&names, &services.map(|service| service.plan.name.clone()).collect())?;
     let (environments, services) = (args.selection.environments(), args.selection.services());
     for source in &mut state.sources {
         source.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));

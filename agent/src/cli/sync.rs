@@ -168,9 +168,13 @@ fn finish(plan: &Plan, format: Format) {
         Format::Json => output::data(&output::json(plan)),
         Format::Text => {
             let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
-            let count = |status: SyncStatus| services.iter().filter(|service| service.sync == status).count();
+            let is_done = |service: &&&ServicePlan| service.verdict != Some(Verdict::Progressing);
+            let count =
+                |status: SyncStatus| services.iter().filter(is_done).filter(|service| service.sync == status).count();
+            let rolling = services.iter().filter(|service| service.verdict == Some(Verdict::Progressing)).count();
+            let rolling = if rolling > 0 { format!(", {rolling} rolling out") } else { String::new() };
             output::data(&format!(
-                "{} synced, {} out of sync, {} unknown",
+                "{} synced, {} out of sync, {} unknown{rolling}",
                 count(SyncStatus::Synced),
                 count(SyncStatus::OutOfSync),
                 count(SyncStatus::Unknown)

@@ -11,7 +11,7 @@ use crate::{
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
 };
 use clap::Args;
-use lockstep_manifests::{Severity, diagnostic::has_errors, repository::CONFIG};
+use lockstep_manifests::{Severity, diagnostic::has_errors};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -150,28 +150,7 @@ impl Opened {
         if repository.environments.is_empty() && !self.snapshot.valid {
             return Ok(());
         }
-        let unknown = |what: &str, name: &str, names: Vec<&str>| {
-            let failure =
-                Failure::new(Exit::Usage, format!("there is no {what} `{name}` in {CONFIG} and its services"));
-            match lockstep_manifests::diagnostic::nearest(name, names.iter().copied()) {
-                Some(near) => failure.hint(format!("did you mean `{near}`?")),
-                None => failure.hint(format!("there are {}", names.join(", "))),
-            }
-        };
-        for name in &selection.environments {
-            if !repository.environments.contains_key(name) {
-                return Err(unknown("environment", name, repository.environments.keys().map(String::as_str).collect()));
-            }
-        }
-        for name in &selection.services {
-            if !repository.services.iter().any(|service| service.name == *name) {
-                return Err(unknown(
-                    "service",
-                    name,
-                    repository.services.iter().map(|service| service.name.as_str()).collect(),
-                ));
-            }
-        }
-        Ok(())
+        let environments = repository.environments.keys().cloned().collect();
+        selection.check(&environments, &repository.services.iter().map(|service| service.name.clone()).collect())
     }
 }

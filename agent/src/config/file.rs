@@ -70,9 +70,10 @@ fn read_sources(node: Node, sources: &mut Vec<SourceConfig>, problems: &mut Vec<
         problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, "`sources` is a list"));
         return;
     };
+    let mut ids: Vec<String> = Vec::new();
     for item in items {
         let mut fields = Fields::new(item, "a source", problems);
-        if let Some(source) = read_source(&mut fields, sources) {
+        if let Some(source) = read_source(&mut fields, &mut ids) {
             if let Some((other, environment)) = sources.iter().find_map(|other| shared(other, &source)) {
                 let place = fields.span().clone();
                 let message = format!("{environment} of this repository is claimed by the source `{other}` already");
@@ -99,7 +100,7 @@ fn shared(other: &SourceConfig, source: &SourceConfig) -> Option<(String, String
     Some((other.id.clone(), environment))
 }
 
-fn read_source(fields: &mut Fields<'_>, sources: &[SourceConfig]) -> Option<SourceConfig> {
+fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceConfig> {
     let place = fields.span().clone();
     let id = fields.text("id");
     let repository = fields.text("repository");
@@ -116,10 +117,11 @@ fn read_source(fields: &mut Fields<'_>, sources: &[SourceConfig]) -> Option<Sour
         }
     }
     if let Some((id, span)) = &id {
-        if sources.iter().any(|source| source.id == *id) || id.is_empty() {
+        if ids.contains(id) {
             let message = format!("the source `{id}` stands twice");
             fields.problems.push(Diagnostic::error(codes::DUPLICATE_KEY, span, message));
         }
+        ids.push(id.clone());
         if !lockstep_manifests::repository::is_name(id) {
             let message = format!("`{id}` is not an id: use letters, digits, `-` and `_`");
             fields.problems.push(Diagnostic::error(codes::BAD_NAME, span, message));

@@ -115,11 +115,18 @@ pub struct Flags {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConfigError {
     /// The file's problems, for the diagnostics' renderer.
-    #[error("{} has errors", .0.display())]
+    #[error("{} has errors{}", .0.display(), first(.1))]
     File(PathBuf, Vec<Diagnostic>),
     /// A flag, a variable, or the file itself.
     #[error("{0}")]
     Value(String),
+}
+
+/// The first problem with its place, for where there is one line only.
+fn first(problems: &[Diagnostic]) -> String {
+    let Some(problem) = problems.first() else { return String::new() };
+    let place = problem.place().map_or(String::new(), |(_, line, column)| format!("line {line}, column {column}: "));
+    format!(": {place}{}", problem.message)
 }
 
 impl AgentConfig {

@@ -112,6 +112,7 @@ impl Scene<'_> {
             return teller.end(Err(error.to_string()));
         }
         let mut healed = None;
+        let mut settled = false;
         let done = self
             .watch(teller, |event| {
                 if let Event::Wrote { environment, service, trigger: Trigger::Drift, changes, .. } = event
@@ -120,7 +121,10 @@ impl Scene<'_> {
                 {
                     healed = Some(changes.iter().map(|change| change.path.clone()).collect::<Vec<_>>());
                 }
-                Some(usize::from(healed.is_none()))
+                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
+                    settled |= healed.is_some() && environment == "prod" && service == "checkout";
+                }
+                Some(usize::from(healed.is_none()) + usize::from(!settled))
             })
             .await;
         let result = match done {

@@ -161,14 +161,16 @@ impl Teller {
         if once {
             return;
         }
+        let program = std::env::current_exe().map_or_else(|_| "lockstep".to_owned(), |path| path.display().to_string());
         self.say(&format!(
             "\nIt stays up until Ctrl-C. Look around in another terminal:\n\
-             \x20 lockstep status --agent {agent}\n\
-             \x20 lockstep plan --agent {agent}\n\
+             \x20 {program} status --agent {agent}\n\
+             \x20 {program} plan --agent {agent}\n\
              \x20 git clone {repository}   # commit on main and push: the agent follows\n\
-             \x20 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=222222222222 AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1\n\
+             \x20 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=222222222222 AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1\n\
              \x20 aws ecs list-services --cluster prod\n\
              The agent's own file is {file}.",
+            program = program,
             agent = self.agent,
             repository = self.repository,
             endpoint = self.endpoint,

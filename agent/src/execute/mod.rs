@@ -59,7 +59,8 @@ pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<
     }
     for action in &plan.actions {
         let Some(order) = &action.order else { continue };
-        tracing::info!(service = place.service, cluster = place.environment.cluster, action = ?action.kind, "writing");
+        let environment = &place.environment.name;
+        tracing::info!(environment, service = place.service, action = ?action.kind, "writing");
         match carry_out(order, plan, place, &mut done).await {
             Ok(()) => done.actions.push(action.kind),
             Err(error) => {

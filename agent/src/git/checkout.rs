@@ -67,7 +67,7 @@ impl Checkout {
 
 /// Whether a file can take part in rendering.
 fn matters(path: &str) -> bool {
-    path == lockstep_manifests::repository::CONFIG
+    matches!(path, lockstep_manifests::repository::CONFIG | "services" | "components")
         || path.starts_with("components/")
         || path.starts_with("services/")
         || lockstep_manifests::parse::is_manifest(path)

@@ -79,6 +79,13 @@ impl Location {
         if let Some(path) = text.strip_prefix("file://") {
             return Ok(Self::Path(PathBuf::from(path)));
         }
+        if let Some((user, path)) = text.split_once(':')
+            && user.contains('@')
+            && !user.contains('/')
+            && !path.is_empty()
+        {
+            return Err("ssh is not supported; use https:// or a path".to_owned());
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(Self::Path(PathBuf::from(text)));
         };

@@ -4,7 +4,10 @@ pub mod diagnostics;
 pub mod plan;
 pub mod status;
 
-use std::io::Write;
+use std::{
+    io::{ErrorKind, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// The form of a command's data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -16,10 +19,23 @@ pub enum Format {
     Json,
 }
 
-/// Writes data to stdout. A reader that went away is no error.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes data to stdout. A reader that went away is no error; anything else is said, and the program fails.
 pub fn data(text: &str) {
     let mut out = anstream::stdout();
-    let _ = writeln!(out, "{}", text.trim_end_matches('\n'));
+    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        say(&format!("error: failed to write to stdout: {error}"));
+    }
+}
+
+/// Whether data could not be written.
+pub fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Writes conversation to stderr.

@@ -8,7 +8,9 @@ use lockstep_core::report::{Health, SyncStatus, Verdict};
 pub fn render(state: &State) -> String {
     let mut text = String::new();
     for source in &state.sources {
-        let commit = if source.commit.is_empty() {
+        let commit = if source.commit.is_empty() && !source.environments.is_empty() {
+            "uncommitted files".to_owned()
+        } else if source.commit.is_empty() {
             "no commit read yet".to_owned()
         } else {
             format!("{} {}", short(&source.commit), source.summary)

@@ -396,8 +396,10 @@ fn unfinished(plan: &ServicePlan) -> Option<String> {
 /// Tells the watchers; nobody watching is fine.
 pub(super) fn tell(context: &Context, event: Event) {
     match &event {
-        Event::Wrote { environment, service, trigger, actions, .. } => {
-            tracing::info!(environment, service, ?trigger, ?actions, "wrote");
+        Event::Wrote { environment, service, trigger, actions, changes } => {
+            let changed: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+            let changed = changed.join(", ");
+            tracing::info!(environment, service, ?trigger, ?actions, changed, "wrote");
         }
         Event::Failed { environment, service, reason } => {
             tracing::warn!(environment, service, reason, "a write failed");

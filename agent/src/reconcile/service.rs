@@ -427,6 +427,9 @@ impl Round<'_> {
                 } else if done.wrote_service || !done.actions.is_empty() {
                     // A change that starts no deployment is done when a fresh read is equal.
                     track.observed_at = None;
+                    if plan.verdict != Some(Verdict::Rejected) {
+                        plan.verdict = Some(Verdict::Progressing);
+                    }
                 }
                 let words: Vec<&str> = done.actions.iter().map(|kind| action_word(*kind)).collect();
                 let actions = done.actions.clone();

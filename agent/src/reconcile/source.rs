@@ -12,6 +12,7 @@ use crate::{
     git::{Checkout, GitError, Remote},
 };
 use futures_util::future::join_all;
+use lockstep_manifests::Severity;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Where a source's files come from.
@@ -109,6 +110,16 @@ impl SourceRunner {
                 snapshot
             }
         };
+        for problem in snapshot.problems.iter().filter(|problem| problem.severity == Severity::Error).take(20) {
+            let place = problem.place().map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}"));
+            tracing::warn!(
+                source = self.id,
+                place,
+                code = problem.code.id,
+                problem = problem.message,
+                "the files have an error"
+            );
+        }
         context.board.update(self.index, |source| {
             source.commit.clone_from(&snapshot.commit);
             source.summary.clone_from(&snapshot.summary);
