@@ -421,7 +421,7 @@ fn the_program_validates_a_remote() {
     rig.repository.commit("a service");
     let url = rig.server.url("deploy");
     let (exit, stdout, stderr) = outcome(&mut lockstep(["validate", "-C", &url, "--branch", "main"]));
-    assert_eq!((exit, stdout.as_str(), stderr.as_str()), (0, "1 services in 1 environments\n", ""));
+    assert_eq!((exit, stdout.as_str(), stderr.as_str()), (0, "1 service in 1 environment\n", ""));
 
     let (exit, stdout, stderr) = outcome(&mut lockstep(["validate", "-C", &url, "--branch", "nope"]));
     assert_eq!((exit, stdout.as_str()), (1, ""));

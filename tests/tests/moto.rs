@@ -129,7 +129,10 @@ fn differences(plan: &Value) -> BTreeSet<(String, String)> {
         let steps = ["actions", "withheld"].into_iter().flat_map(|list| service[list].as_array().unwrap());
         for change in steps.flat_map(|step| step["changes"].as_array().into_iter().flatten()) {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            found.insert((text(&service["name"]), text(&change["path"])));
+            // A revision that is registered anew is always tagged; its tags are no difference of their own.
+            if !text(&change["path"]).starts_with("taskDefinition.tags[lockstep:") {
+                found.insert((text(&service["name"]), text(&change["path"])));
+            }
         }
     }
     found

@@ -93,7 +93,7 @@ async fn sync_follows_to_the_end_and_its_exit_code_tells_which() {
     let bad = service(&format!("{IMAGE}:bad"));
     std::fs::write(repository.path().join("services/web/service.yaml"), &bad).unwrap();
     let (_, err) = expect(&run(&["sync", "--source", "acme", "--yes"]), 2);
-    assert!(err.contains("1 files differ from the commit: services/web/service.yaml"), "{err}");
+    assert!(err.contains("1 file differs from the commit: services/web/service.yaml"), "{err}");
     repository.commit("bad", &[]);
     let (out, err) = expect(&run(&["sync", "--source", "acme", "--yes"]), 5);
     assert_eq!(out, "0 synced, 1 out of sync, 0 unknown\n");
@@ -275,7 +275,7 @@ fn invalid_manifests_are_3_with_file_line_and_column() {
     repository.commit("broken", &[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &broken)]);
     let run = |arguments: &[&str]| lockstep(None).args(arguments).current_dir(repository.path()).output().unwrap();
     let (out, err) = expect(&run(&["validate"]), 3);
-    assert_eq!(out, "1 services in 1 environments: 1 error\n");
+    assert_eq!(out, "1 service in 1 environment: 1 error\n");
     assert!(err.contains("services/web/service.yaml:4:3"), "{err}");
     assert!(err.contains("help: did you mean `cpu`?"), "{err}");
     let (out, _) = expect(&run(&["validate", "--output", "json"]), 3);

@@ -6,7 +6,7 @@ use crate::{
     aws::Accounts,
     config::{AgentConfig, Flags},
     exit::Exit,
-    output,
+    output::{self, Format},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(super) struct AgentArgs {
     show_config: bool,
 }
 
-pub(super) async fn run(args: AgentArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: AgentArgs, format: Format) -> Result<Exit, Failure> {
     let flags = Flags {
         state_directory: args.state_directory,
         listen: args.listen,
@@ -42,7 +42,11 @@ pub(super) async fn run(args: AgentArgs) -> Result<Exit, Failure> {
     };
     let config = AgentConfig::load(Some(&args.config), &flags)?;
     if args.show_config {
-        output::data(&config.describe());
+        let values = config.describe();
+        match format {
+            Format::Json => output::data(&output::json(&values)),
+            Format::Text => values.iter().for_each(|value| output::data(&value.to_string())),
+        }
         return Ok(Exit::Done);
     }
     let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;

@@ -172,7 +172,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     let format = cli.output;
     match cli.command {
         Command::Demo(args) => crate::demo::run(args, format).await,
-        Command::Agent(args) => agent::run(args).await,
+        Command::Agent(args) => agent::run(args, format).await,
         Command::Validate(args) => validate::run(args, format).await,
         Command::Render(args) => render::run(args, format).await,
         Command::Plan(args) => plan::run(args, format).await,

@@ -157,7 +157,7 @@ fn tell(event: &Event) {
                 Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
                 _ => word,
             };
-            output::say(&format!("{environment}/{service}: {word} {text}"));
+            output::say(format!("{environment}/{service}: {word} {text}").trim_end());
         }
         Event::Commit { .. } | Event::Unreadable { .. } => {}
     }
@@ -224,7 +224,10 @@ pub(super) fn refuse_dirty(opened: &Opened, allow: bool) -> Result<(), Failure> 
         Some((_, changed)) if changed.is_empty() => return Ok(()),
         Some((_, changed)) => {
             let shown: Vec<&str> = changed.iter().take(5).map(String::as_str).collect();
-            format!("{} files differ from the commit: {}", changed.len(), shown.join(", "))
+            {
+                let differ = if changed.len() == 1 { "differs" } else { "differ" };
+                format!("{} {differ} from the commit: {}", output::count(changed.len(), "file"), shown.join(", "))
+            }
         }
     };
     Err(Failure::new(Exit::Usage, message).hint("commit them, or sync them all the same with --allow-dirty"))

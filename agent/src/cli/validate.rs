@@ -35,9 +35,9 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
             }
             let found = diagnostics::summary(problems).map_or(String::new(), |summary| format!(": {summary}"));
             output::data(&format!(
-                "{} services in {} environments{found}",
-                repository.services.len(),
-                repository.environments.len()
+                "{} in {}{found}",
+                output::count(repository.services.len(), "service"),
+                output::count(repository.environments.len(), "environment")
             ));
         }
     }

@@ -150,7 +150,7 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
             || Setting { value: "main".to_owned(), origin: Origin::Default },
             |(value, span)| Setting { value, origin: origin(&span) },
         ),
-        username: username.map_or_else(|| "lockstep".to_owned(), |(value, _)| value),
+        username: username.map_or_else(|| super::DEFAULT_USERNAME.to_owned(), |(value, _)| value),
         token,
         authority: authority.map(|(value, _)| PathBuf::from(value)),
         environments: (!environments.is_empty()).then(|| environments.into_iter().map(|(name, _)| name).collect()),

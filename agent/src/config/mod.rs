@@ -184,37 +184,69 @@ impl AgentConfig {
         Ok(())
     }
 
-    /// What `--show-config` prints: one line a value, with its origin. Secrets are shown as where they are.
-    pub fn describe(&self) -> String {
+    /// What `--show-config` prints: each value with its origin. Secrets are shown as where they are.
+    pub fn describe(&self) -> Vec<Described> {
         let mut lines = Vec::new();
-        let mut line =
-            |name: String, value: String, origin: &Origin| lines.push(format!("{name} = {value}  # {origin}"));
+        let mut line = |name: String, value: String, origin: &Origin| {
+            lines.push(Described { name, value, origin: origin.to_string() });
+        };
         line("stateDirectory".into(), self.state_directory.value.display().to_string(), &self.state_directory.origin);
         line("listen".into(), self.listen.value.to_string(), &self.listen.origin);
         line("interval".into(), format_duration(self.interval.value), &self.interval.origin);
         line("apiShare".into(), self.api_share.value.to_string(), &self.api_share.origin);
         for source in &self.sources {
             let name = |member: &str| format!("sources[{}].{member}", source.id);
+            let or_default = |is_written: bool| if is_written { source.origin.clone() } else { Origin::Default };
             let location = match &source.location {
                 Location::Http(url) => url.clone(),
                 Location::Path(path) => path.display().to_string(),
             };
             line(name("repository"), location, &source.origin);
             line(name("branch"), source.branch.value.clone(), &source.branch.origin);
-            if let Some(token) = &source.token {
-                line(name("token"), token.to_string(), &source.origin);
-            }
+            let token = source.token.as_ref().map_or("none".to_owned(), ToString::to_string);
+            line(name("token"), token, &or_default(source.token.is_some()));
+            line(name("username"), source.username.clone(), &or_default(source.username != DEFAULT_USERNAME));
+            let authority =
+                source.authority.as_ref().map_or("the system's".to_owned(), |path| path.display().to_string());
+            line(name("certificateAuthority"), authority, &or_default(source.authority.is_some()));
             let environments = source.environments.as_ref().map_or("all".to_owned(), |names| names.join(", "));
-            line(name("environments"), environments, &source.origin);
-            line(name("allow"), source.allow.to_string(), &source.origin);
+            line(name("environments"), environments, &or_default(source.environments.is_some()));
+            line(name("allow"), source.allow.to_string(), &or_default(source.allow != Allow::default()));
         }
         let file = self.file.as_ref().map_or(String::new(), |path| path.display().to_string());
         for (account, role) in &self.accounts {
-            lines.push(format!("accounts[{account}].role = {}  # {file}", role.role));
+            let mut add = |member: &str, value: &str| {
+                let name = format!("accounts[{account}].{member}");
+                lines.push(Described { name, value: value.to_owned(), origin: file.clone() });
+            };
+            add("role", &role.role);
+            if let Some(external_id) = &role.external_id {
+                add("externalId", external_id);
+            }
         }
-        lines.join("\n")
+        lines
     }
 }
+
+/// One value of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Described {
+    /// Its path in the agent's file.
+    pub name: String,
+    /// The value.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} = {}  # {}", self.name, self.value, self.origin)
+    }
+}
+
+/// The user's name for a token where none is written; servers that take tokens ignore it.
+const DEFAULT_USERNAME: &str = "lockstep";
 
 fn wrong(origin: &Origin, reason: &str) -> ConfigError {
     ConfigError::Value(format!("{origin}: {reason}"))
@@ -296,8 +328,9 @@ mod tests {
                 _ => None,
             })
             .unwrap();
+        let lines: Vec<String> = config.describe().iter().map(ToString::to_string).collect();
         assert_eq!(
-            config.describe(),
+            lines.join("\n"),
             "stateDirectory = /var/lib/lockstep  # default\n\
              listen = 127.0.0.1:9002  # flag --listen\n\
              interval = 300s  # environment variable LOCKSTEP_INTERVAL\n\

@@ -53,7 +53,7 @@ pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
         .into_iter()
         .map(|(severity, word)| (count(severity), word))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
+        .map(|(count, word)| super::count(count, word))
         .collect();
     (!words.is_empty()).then(|| words.join(", "))
 }

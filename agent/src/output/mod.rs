@@ -49,6 +49,11 @@ pub fn hint(text: &str) {
     say(&format!("hint: {text}"));
 }
 
+/// A number with its word: `1 service`, `2 services`.
+pub fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A value as pretty JSON.
 pub fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))

@@ -23,7 +23,7 @@ pub fn render(state: &State) -> String {
         if errors > 0 {
             text.push_str(&format!(
                 "  {}\n",
-                paint::bad(&format!("{errors} errors in its files; see `lockstep validate`"))
+                paint::bad(&format!("{} in its files; see `lockstep validate`", super::count(errors, "error")))
             ));
         }
         for environment in &source.environments {
