@@ -58,8 +58,6 @@ pub struct Layer {
     pub scope: Option<(Ownership, Span)>,
     /// Whether an existing service may be taken over by the agent.
     pub adopt: Option<bool>,
-    /// Whether what cannot be changed in place may be replaced.
-    pub replace: Option<bool>,
 }
 
 /// Reads files that layers name, and remembers which.
@@ -147,9 +145,9 @@ impl Layer {
             let names = fields.take("after").map(|entry| entry.node);
             layer.after = names.map(|node| after(node, fields));
             layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
-            layer.replace = fields.boolean("replace").map(|(value, _)| value);
         }
         fields.not_yet(crate::repository::NOT_YET);
+        fields.not_yet(&["replace"]);
         layer
     }
 }

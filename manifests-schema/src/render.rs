@@ -34,8 +34,6 @@ pub struct Rendered {
     pub ignore: Vec<Path>,
     /// Whether the agent may take over an existing service.
     pub adopt: bool,
-    /// Whether what cannot be changed in place may be replaced.
-    pub replace: bool,
     /// `{taskDefinition, service}` in canonical form.
     definition: Node,
     scope: Scope,
@@ -61,8 +59,6 @@ pub struct Desired {
     pub ignore: Vec<String>,
     /// Whether the agent may take over an existing service.
     pub adopt: bool,
-    /// Whether what cannot be changed in place may be replaced.
-    pub replace: bool,
     /// RegisterTaskDefinition's input, without tags.
     pub task_definition: Json,
     /// Tags declared for the task definition.
@@ -93,7 +89,6 @@ pub fn render(
         after: Vec::new(),
         ignore: Vec::new(),
         adopt: false,
-        replace: false,
         definition: Node::empty_map(&span),
         scope: Scope::default(),
         references: Vec::new(),
@@ -120,7 +115,6 @@ pub fn render(
                     rendered.ownership = *scope;
                 }
                 rendered.adopt = layer.adopt.unwrap_or(rendered.adopt);
-                rendered.replace = layer.replace.unwrap_or(rendered.replace);
             }
         }
     }
@@ -323,7 +317,6 @@ fn bind_with(
         after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
         ignore: rendered.ignore.iter().map(ToString::to_string).collect(),
         adopt: rendered.adopt,
-        replace: rendered.replace,
         task_definition: Json::Object(task_definition),
         task_definition_tags,
         service: if ours { Json::Object(service) } else { Json::Null },

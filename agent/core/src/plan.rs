@@ -317,8 +317,10 @@ impl Planner<'_> {
         }
         let replace = take(&mut differences.service, |change| change.effect == Effect::Replace);
         if !replace.is_empty() {
-            let text =
-                format!("{} cannot be changed on a service that exists; it would have to be replaced", names(&replace));
+            let text = format!(
+                "{} cannot be changed on a service that exists; it would have to be deleted and created again",
+                names(&replace)
+            );
             plan.withheld.push(Withheld { reason: Reason::Replace, text, changes: replace });
         }
     }

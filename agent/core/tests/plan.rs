@@ -30,7 +30,6 @@ fn desired(image: &str, service: Value) -> Desired {
         after: vec![],
         ignore: vec![],
         adopt: false,
-        replace: false,
         task_definition: task_definition(image),
         task_definition_tags: Map::new(),
         service,
@@ -465,6 +464,20 @@ fn ignored_paths_are_not_compared() {
     observation.revision = Reading::Found(Revision { definition: other, ..revision(OLD, "web:1") });
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), plan.sync), (vec![], SyncStatus::Synced));
+}
+
+#[test]
+fn what_is_ignored_keeps_its_live_value_in_a_block_that_is_sent() {
+    let mut wanted = desired("web:1", declared());
+    wanted.ignore = vec!["service.deploymentConfiguration.maximumPercent".into()];
+    let mut edited = answer();
+    edited["deploymentConfiguration"]["maximumPercent"] = json!(150);
+    edited["deploymentConfiguration"]["minimumHealthyPercent"] = json!(50);
+    let plan = planned(&wanted, &observed(live(edited)), &around());
+    assert_eq!(paths(&plan), vec!["service.deploymentConfiguration.minimumHealthyPercent"]);
+    let Some(Order::Update { members, .. }) = &plan.actions[0].order else { panic!() };
+    let block = &members["deploymentConfiguration"];
+    assert_eq!((&block["maximumPercent"], &block["minimumHealthyPercent"]), (&json!(150), &json!(100)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::{
 use lockstep_manifests::{
     canonical::Root,
     ecs::{Kind, Structure},
+    path::Path,
     render::Desired,
 };
 use serde_json::{Map, Value};
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 
 /// The members to send for these changes, and whether a deployment must be forced with them.
 pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change]) -> (Value, bool) {
+    let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
     let names: BTreeSet<&str> = changes.iter().filter_map(Change::service_member).collect();
     let context = Context::of([&desired.task_definition, &desired.service, &live.definition]);
     let mut result = Map::new();
@@ -41,11 +43,30 @@ pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change])
             (None, Kind::Structure(shape), None) => Some(complete(&Value::Object(Map::new()), live, shape, &context)),
             (None, _, None) => None,
         };
-        if let Some(value) = value {
+        if let Some(mut value) = value {
+            let path = Path::root("service").member(member.name);
+            keep_ignored(&mut value, live, &member.kind, &path, &ignore);
             result.insert(member.name.to_owned(), value);
         }
     }
     (Value::Object(result), force)
+}
+
+/// Puts what is live where a path is ignored: the block is sent whole, and what Git ignores must not change by it.
+fn keep_ignored(value: &mut Value, live: Option<&Value>, kind: &Kind, path: &Path, ignore: &[Path]) {
+    let (Kind::Structure(shape), Some(map)) = (kind, value.as_object_mut()) else { return };
+    for member in shape.members {
+        let path = path.member(member.name);
+        let existing = live.and_then(|live| live.get(member.name));
+        if ignore.iter().any(|ignored| ignored.covers(&path)) {
+            match existing {
+                Some(existing) => map.insert(member.name.to_owned(), existing.clone()),
+                None => map.shift_remove(member.name),
+            };
+        } else if let Some(inner) = map.get_mut(member.name) {
+            keep_ignored(inner, existing, &member.kind, &path, ignore);
+        }
+    }
 }
 
 fn is_empty(value: &Value) -> bool {
