@@ -4,6 +4,7 @@
 pub mod board;
 mod environment;
 pub mod event;
+mod facts;
 mod load;
 mod service;
 mod source;

@@ -7,19 +7,19 @@ use super::{
     event::{Event, Trigger},
 };
 use crate::{
-    aws::{AwsError, Clients, Remedy},
+    aws::{Clients, Remedy},
     config::Allow,
     execute::{Place, execute},
 };
 use lockstep_core::{
     identity::content_hash,
     lint::lint,
-    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
+    observed::{LiveService, Observation, Reading},
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Health, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::{Desired, Environment};
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long reads may lag behind a write of ours before what they say is believed.
@@ -247,119 +247,6 @@ impl Round<'_> {
         ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, text)
     }
 
-    async fn answer(&self, needs: BTreeSet<Need>, desired: &Desired, hash: &str, observed: &mut Observation) {
-        let live = observed.service.found().cloned().unwrap_or_default();
-        let key = self.key(&live, hash);
-        for need in needs {
-            match need {
-                Need::Revision => observed.revision = self.revision(&live.task_definition).await,
-                Need::Newest => {
-                    let family = desired.task_definition.get("family").and_then(|family| family.as_str());
-                    observed.newest = self.clients.revision(family.unwrap_or_default()).await;
-                    if let Reading::Found(revision) = &observed.newest {
-                        self.context.cache.keep_revision(&self.place(), revision);
-                    }
-                }
-                Need::History => observed.history = self.history(&key, desired).await,
-                Need::Scalable => {
-                    observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
-                }
-                Need::Cause => observed.cause = Some(self.cause(&key, desired, &live, observed).await),
-            }
-        }
-    }
-
-    /// Revisions never change, so one that was read once is known for ever.
-    async fn revision(&self, arn: &str) -> Reading<Revision> {
-        if let Some(known) = self.context.cache.revision(arn) {
-            return Reading::Found(known);
-        }
-        let reading = self.clients.revision(arn).await;
-        if let Reading::Found(revision) = &reading {
-            // Under the name by which it was asked for: some endpoints answer with another form of it.
-            let named = Revision { arn: arn.to_owned(), ..revision.clone() };
-            self.context.cache.keep_revision(&self.place(), &named);
-            return Reading::Found(named);
-        }
-        reading
-    }
-
-    async fn history(&self, key: &str, desired: &Desired) -> Reading<History> {
-        if let Some(known) = self.context.cache.history(key) {
-            return Reading::Found(known);
-        }
-        match self.read_history(&desired.service_name).await {
-            Ok(history) => {
-                if let History::Known(past) = &history
-                    && past.iter().all(|deployment| !deployment.is_open())
-                {
-                    self.context.cache.keep_history(key, &history);
-                }
-                Reading::Found(history)
-            }
-            Err(error) if error.remedy == Remedy::NotFound => Reading::Missing,
-            Err(error) => Reading::Failed(error.to_string()),
-        }
-    }
-
-    /// The newest deployments with what they were to bring. Revisions of both kinds are immutable and read once.
-    async fn read_history(&self, service: &str) -> Result<History, AwsError> {
-        let cache = &self.context.cache;
-        let Some(briefs) = self.clients.past_deployments(&self.environment.cluster, service).await? else {
-            return Ok(History::Unsupported);
-        };
-        let unknown: Vec<String> = briefs
-            .iter()
-            .map(|brief| brief.target.clone())
-            .filter(|arn| !arn.is_empty() && cache.service_revision(arn).is_none())
-            .collect();
-        for revision in self.clients.service_revisions(&unknown).await? {
-            cache.keep_service_revision(&revision);
-        }
-        let mut past = Vec::new();
-        for brief in briefs {
-            let Some(target) = cache.service_revision(&brief.target) else { continue };
-            let revision = match self.revision(&target.task_definition).await {
-                Reading::Found(revision) => revision,
-                Reading::Failed(text) => {
-                    let operation = "ecs:DescribeTaskDefinition";
-                    return Err(AwsError { operation, remedy: Remedy::Unreachable, text });
-                }
-                _ => continue,
-            };
-            past.push(PastDeployment {
-                arn: brief.arn,
-                status: brief.status,
-                reason: brief.reason,
-                service: target.members,
-                revision,
-            });
-        }
-        Ok(History::Known(past))
-    }
-
-    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> String {
-        if let Some(known) = self.context.cache.cause(key) {
-            return known;
-        }
-        let failed = match observed.history.found() {
-            Some(History::Known(past)) => {
-                past.iter().find(|deployment| deployment.has_failed()).map(|deployment| deployment.revision.arn.clone())
-            }
-            _ => None,
-        };
-        let revision = failed.unwrap_or_else(|| live.task_definition.clone());
-        let cluster = &self.environment.cluster;
-        let found = self.clients.failure_cause(cluster, &desired.service_name, &revision).await;
-        let cause = found.unwrap_or_else(|| {
-            let telling =
-                |event: &&String| event.contains("unable") || event.contains("unhealthy") || event.contains("failed");
-            live.events.iter().find(telling).cloned().unwrap_or_default()
-        });
-        self.context.cache.keep_cause(key, &cause);
-        cause
-    }
-
     /// Success is what ECS says of the deployment that we started, not that counts are equal.
     async fn confirm(&self, plan: &mut ServicePlan, live: Option<&LiveService>) {
         let Some(current) = live.and_then(|live| live.current_deployment.clone()) else {
@@ -534,11 +421,11 @@ impl Round<'_> {
         tell(self.context, Event::Verdict { environment, service, verdict, text });
     }
 
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         format!("{}/{}", self.environment.account, self.environment.region)
     }
 
-    fn key(&self, live: &LiveService, hash: &str) -> String {
+    pub(super) fn key(&self, live: &LiveService, hash: &str) -> String {
         format!("{}|{hash}|{}", live.arn, live.current_deployment.as_deref().unwrap_or_default())
     }
 }
