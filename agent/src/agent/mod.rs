@@ -213,9 +213,13 @@ async fn follow(
                 pause = context.timing.follow;
             }
             if matches!(result, Err(GitError::Refused { .. })) {
-                // The token may have been rotated: it is read again next time.
+                // The token may have been rotated: it is read again. What was read of the repository stays.
                 looked_at = None;
-                runner = reopened(&source, &state, &context, index).await.or(runner);
+                if source.token.is_some()
+                    && let Ok(remote) = open(&source, &state, &context).await
+                {
+                    running.reopen(Content::Remote(Arc::new(Mutex::new(remote))));
+                }
             }
         }
         tokio::select! {
@@ -224,13 +228,6 @@ async fn follow(
             _ = stopped.changed() => {}
         }
     }
-}
-
-async fn reopened(source: &SourceConfig, state: &Path, context: &Context, index: usize) -> Option<SourceRunner> {
-    source.token.as_ref()?;
-    let remote = open(source, state, context).await.ok()?;
-    let content = Content::Remote(Arc::new(Mutex::new(remote)));
-    Some(SourceRunner::new(index, &source.id, source.allow.clone(), source.environments.clone(), content))
 }
 
 /// Opens a source's repository with its token.
