@@ -58,6 +58,8 @@ pub struct Layer {
     pub scope: Option<(Ownership, Span)>,
     /// Whether an existing service may be taken over by the agent.
     pub adopt: Option<bool>,
+    /// Whether the service may be deleted and created again for what cannot be changed otherwise.
+    pub replace: Option<bool>,
 }
 
 /// Reads files that layers name, and remembers which.
@@ -145,9 +147,9 @@ impl Layer {
             let names = fields.take("after").map(|entry| entry.node);
             layer.after = names.map(|node| after(node, fields));
             layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
+            layer.replace = fields.boolean("replace").map(|(value, _)| value);
         }
         fields.not_yet(crate::repository::NOT_YET);
-        fields.not_yet(&["replace"]);
         layer
     }
 }

@@ -1,6 +1,8 @@
 //! How each list of the ECS model compares: by a key, as a set, or in order. One table for the merge of layers, the
 //! normaliser and the paths. A test fails when the model has a list that the table lacks.
 
+use serde_json::Value as Json;
+
 /// How the elements of a list are matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListKind {
@@ -124,6 +126,40 @@ impl Key {
     /// Whether the list may be written as a map.
     pub fn has_map_form(&self) -> bool {
         self.form != KeyForm::Composite
+    }
+
+    /// The text of an element's key, as paths show it. A part that only spells out its default is left out, so that
+    /// both ways of writing an element have one key.
+    pub fn text_of(&self, item: &Json) -> String {
+        let part = |name: &str| match item.get(name) {
+            Some(Json::String(text)) if !text.is_empty() => Some(text.clone()),
+            Some(Json::Number(number)) if number.as_i64() != Some(0) => Some(number.to_string()),
+            Some(Json::Array(items)) if !items.is_empty() => {
+                let mut texts: Vec<&str> = items.iter().filter_map(Json::as_str).collect();
+                texts.sort_unstable();
+                texts.dedup();
+                Some(texts.join("+"))
+            }
+            _ => None,
+        };
+        match self.form {
+            KeyForm::Port => {
+                let port = part("containerPort").or_else(|| part("containerPortRange")).unwrap_or_default();
+                port_key(&port, part("protocol").as_deref())
+            }
+            KeyForm::Single => part(self.members[0]).unwrap_or_default(),
+            KeyForm::Composite => {
+                let says_nothing = |name: &str, text: &str| match (name, text) {
+                    ("targetType", "AWS_LAMBDA") => true,
+                    // Only accelerators may stand twice.
+                    ("value", _) => part("type").as_deref() != Some("InferenceAccelerator"),
+                    ("containerPath", path) => part("hostPath").as_deref() == Some(path),
+                    _ => false,
+                };
+                let parts = self.members.iter().filter_map(|name| part(name).map(|text| (*name, text)));
+                parts.filter(|(name, text)| !says_nothing(name, text)).map(|(_, text)| text).collect::<Vec<_>>().join(",")
+            }
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Rendered {
     pub ignore: Vec<Path>,
     /// Whether the agent may take over an existing service.
     pub adopt: bool,
+    /// Whether the service may be deleted and created again for what cannot be changed otherwise.
+    pub replace: bool,
     /// `{taskDefinition, service}` in canonical form.
     definition: Node,
     scope: Scope,
@@ -59,6 +61,8 @@ pub struct Desired {
     pub ignore: Vec<String>,
     /// Whether the agent may take over an existing service.
     pub adopt: bool,
+    /// Whether the service may be deleted and created again for what cannot be changed otherwise.
+    pub replace: bool,
     /// RegisterTaskDefinition's input, without tags.
     pub task_definition: Json,
     /// Tags declared for the task definition.
@@ -89,6 +93,7 @@ pub fn render(
         after: Vec::new(),
         ignore: Vec::new(),
         adopt: false,
+        replace: false,
         definition: Node::empty_map(&span),
         scope: Scope::default(),
         references: Vec::new(),
@@ -115,6 +120,7 @@ pub fn render(
                     rendered.ownership = *scope;
                 }
                 rendered.adopt = layer.adopt.unwrap_or(rendered.adopt);
+                rendered.replace = layer.replace.unwrap_or(rendered.replace);
             }
         }
     }
@@ -317,6 +323,7 @@ fn bind_with(
         after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
         ignore: rendered.ignore.iter().map(ToString::to_string).collect(),
         adopt: rendered.adopt,
+        replace: rendered.replace,
         task_definition: Json::Object(task_definition),
         task_definition_tags,
         service: if ours { Json::Object(service) } else { Json::Null },

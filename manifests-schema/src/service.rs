@@ -248,6 +248,7 @@ impl Layer {
             && self.ignore.is_empty()
             && self.scope.is_none()
             && self.adopt.is_none()
+            && self.replace.is_none()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     mask::{looks_secret, redact},
     normalise::{Context, normalise},
-    rules::{Absent, Effect, rule_of},
+    rules::{Absent, Effect, Text, rule_of},
 };
 use lockstep_manifests::{
     canonical::Root,
@@ -56,7 +56,7 @@ pub fn diff(root: Root, declared: &Value, live: &Value, context: &Context, ignor
 
 /// The differences of two definitions in normal form.
 pub fn diff_normal(root: Root, declared: &Value, live: &Value, ignore: &[Path]) -> Vec<Change> {
-    let mut walk = Walk { root, declared, ignore, changes: Vec::new() };
+    let mut walk = Walk { root, declared, live, ignore, changes: Vec::new() };
     walk.structure(declared, live, root.shape(), &Path::root(root.name()));
     walk.changes
 }
@@ -64,6 +64,7 @@ pub fn diff_normal(root: Root, declared: &Value, live: &Value, ignore: &[Path]) 
 struct Walk<'a> {
     root: Root,
     declared: &'a Value,
+    live: &'a Value,
     ignore: &'a [Path],
     changes: Vec<Change>,
 }
@@ -76,6 +77,9 @@ impl Walk<'_> {
                 continue;
             }
             if new.is_none() && self.is_left_alone(rule_of(shape.name, member.name).absent, member.name) {
+                continue;
+            }
+            if rule_of(shape.name, member.name).text == Text::NameOrArn && is_told_apart_by_id(new, old) {
                 continue;
             }
             let path = path.member(member.name);
@@ -153,6 +157,9 @@ impl Walk<'_> {
             // Back to ECS's own controller is the one direction that UpdateService is known to take.
             return Effect::InPlace;
         }
+        if matches!(member.as_str(), "launchType" | "capacityProviderStrategy") {
+            return launch_effect(self.declared, self.live);
+        }
         let change = rule_of("Service", member).change;
         match change {
             Some(change) if new.is_none() && path.0.len() == 2 && change.remove.is_none() => match member.as_str() {
@@ -162,5 +169,36 @@ impl Walk<'_> {
             Some(change) => change.effect,
             None => Effect::Refused,
         }
+    }
+}
+
+/// A Cloud Map namespace's ARN ends with its id, which a name cannot be compared with: of the two forms neither
+/// contradicts the other.
+fn is_told_apart_by_id(new: Option<&Value>, old: Option<&Value>) -> bool {
+    let is_id = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|text| text.starts_with("ns-"));
+    new.is_some() && old.is_some() && is_id(new) != is_id(old)
+}
+
+/// What it takes to change where the tasks run. A launch type is not in UpdateService: it can only be left for a
+/// capacity provider strategy of the same kind, and come back when that strategy is taken away. Both with a forced
+/// deployment; anything else needs a new service.
+fn launch_effect(declared: &Value, live: &Value) -> Effect {
+    let kind = |service: &Value| -> Option<String> {
+        if let Some(launch) = service.get("launchType").and_then(Value::as_str) {
+            return Some(launch.to_owned());
+        }
+        let providers = service.get("capacityProviderStrategy")?.as_object()?;
+        let fargate = providers.keys().any(|name| matches!(name.as_str(), "FARGATE" | "FARGATE_SPOT"));
+        Some(if fargate { "FARGATE" } else { "EC2" }.to_owned())
+    };
+    let has_launch_type = |service: &Value| service.get("launchType").is_some();
+    let (new, old) = (kind(declared), kind(live));
+    let stays = new == old && new.as_deref() != Some("EXTERNAL");
+    match (has_launch_type(declared), has_launch_type(live)) {
+        // Between two strategies ECS takes any change.
+        (false, false) => Effect::NeedsForce,
+        (true, true) => Effect::Replace,
+        _ if stays => Effect::NeedsForce,
+        _ => Effect::Replace,
     }
 }

@@ -21,6 +21,8 @@ pub const COMMIT: &str = "lockstep:commit";
 pub const HASH: &str = "lockstep:hash";
 /// On a service: the hash of the desired state that ECS rejected.
 pub const REJECTED: &str = "lockstep:rejected";
+/// On a service that may be replaced: the hash of what was chosen when it was created.
+pub const CREATED: &str = "lockstep:created";
 /// On a task definition revision: why ECS rejected it, in short.
 pub const OUTCOME: &str = "lockstep:outcome";
 
@@ -72,7 +74,8 @@ pub fn desired_hash(desired: &Desired) -> String {
     ])
 }
 
-fn hash(values: &[&Value]) -> String {
+/// A short hash of values, `v1:` and 32 hex digits.
+pub(crate) fn hash(values: &[&Value]) -> String {
     let mut hasher = Sha256::new();
     for value in values {
         hasher.update(value.to_string().as_bytes());

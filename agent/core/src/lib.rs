@@ -3,6 +3,7 @@
 
 pub mod diff;
 pub mod identity;
+pub mod ignore;
 pub mod lint;
 pub mod mask;
 pub mod normalise;

@@ -63,5 +63,7 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
     });
     check(8, only_touched, "an update with a member that UpdateService does not have");
     check(9, plan.sync != SyncStatus::Synced || kinds.is_empty(), "a write although nothing differs");
+    let deletes = count(ActionKind::DeleteService);
+    check(10, deletes == 0 || kinds.len() == 1, "a deletion beside another action");
     breaches
 }

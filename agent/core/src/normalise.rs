@@ -1,14 +1,19 @@
 //! One form for what Git declares and for what ECS answers, so that equal things compare equal: keyed lists become
 //! maps, sets are sorted, and everything that only spells out a default is dropped. Driven by [`crate::rules`].
 
+mod special;
+
 use crate::rules::{Absent, Text, rule_of};
 use lockstep_manifests::{
     canonical::Root,
-    ecs::{Kind, Structure},
-    lists::{Key, KeyForm, ListKind, list_kind, port_key},
+    ecs::{Kind, Member, Structure},
+    lists::{Key, KeyForm, ListKind, list_kind},
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 /// What a default may depend on. One context serves both sides of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,89 +60,144 @@ pub fn normalise(root: Root, value: &Value, context: &Context) -> Value {
 
 fn structure(value: &Value, shape: &'static Structure, context: &Context) -> Value {
     let mut result = Map::new();
-    for member in shape.members {
-        let Some(written) = value.get(member.name) else {
+    for column in columns(shape) {
+        let name = column.member.name;
+        let Some(written) = value.get(name) else {
             continue;
         };
-        let rule = rule_of(shape.name, member.name);
-        let Some(mut normal) = member_value(written, &member.kind, shape, member.name, rule.text, context) else {
+        if special::is_as_absent(shape, name, value, written, context) {
+            continue;
+        }
+        let Some(mut normal) = member_value(written, shape, column, context) else {
             continue;
         };
-        if shape.name == "PortMapping" && member.name == "hostPort" && is_same_port(value, written, context) {
-            continue;
-        }
-        if shape.name == "Device" && member.name == "containerPath" && value.get("hostPath") == Some(written) {
-            continue;
-        }
-        if matches!(member.kind, Kind::Double) {
+        if matches!(column.member.kind, Kind::Double) {
             normal = normal.as_f64().map_or(normal, Value::from);
         }
-        if default_of(rule.absent, context).is_some_and(|default| default == normal) {
+        if column.absent.of(context).is_some_and(|default| *default == normal) {
             continue;
         }
-        result.insert(member.name.to_owned(), normal);
+        result.insert(name.to_owned(), normal);
     }
+    special::order_pair(shape, &mut result);
     Value::Object(result)
 }
 
-/// In awsvpc and host mode the host's port is the container's; elsewhere 0 is "any".
-fn is_same_port(mapping: &Value, written: &Value, context: &Context) -> bool {
-    let same = mapping.get("containerPort") == Some(written);
-    match context.network_mode.as_deref() {
-        Some("awsvpc" | "host") => same,
-        None => same && context.fargate,
-        Some(_) => false,
+/// The value that an absent member has, where it has one.
+pub fn default_of(structure: &str, member: &str, context: &Context) -> Option<Value> {
+    let columns = TABLE.get(structure)?;
+    columns.iter().find(|column| column.member.name == member)?.absent.of(context).cloned()
+}
+
+/// A member of the model with all that the tables say of it, looked up once.
+struct Column {
+    member: &'static Member,
+    text: Text,
+    list: ListKind,
+    absent: Defaults,
+}
+
+/// The values that stand for absence, parsed.
+#[derive(Default)]
+struct Defaults {
+    everywhere: Option<Value>,
+    fargate: Option<Value>,
+    linux_instances: Option<Value>,
+    replica: Option<Value>,
+    daemon: Option<Value>,
+}
+
+impl Defaults {
+    fn new(absent: Absent) -> Self {
+        let parse = |text: &str| serde_json::from_str(text).ok();
+        let mut defaults = Self::default();
+        match absent {
+            Absent::Is(text) => defaults.everywhere = parse(text),
+            Absent::OnFargate(text) => defaults.fargate = parse(text),
+            Absent::OnLinuxInstances(text) => defaults.linux_instances = parse(text),
+            Absent::ByScheduling(replica, daemon) => {
+                defaults.replica = parse(replica);
+                defaults.daemon = parse(daemon);
+            }
+            Absent::Absent | Absent::ServerDecides | Absent::UnlessOtherDeclared => {}
+        }
+        defaults
+    }
+
+    fn of(&self, context: &Context) -> Option<&Value> {
+        let by_scheduling = if context.daemon { &self.daemon } else { &self.replica };
+        let by_platform = if context.fargate {
+            &self.fargate
+        } else if context.windows {
+            &None
+        } else {
+            &self.linux_instances
+        };
+        self.everywhere.as_ref().or(by_scheduling.as_ref()).or(by_platform.as_ref())
     }
 }
 
-/// The value that an absent member has, where it has one.
-pub fn default_of(absent: Absent, context: &Context) -> Option<Value> {
-    let text = match absent {
-        Absent::Is(text) => text,
-        Absent::OnFargate(text) if context.fargate => text,
-        Absent::OnLinuxInstances(text) if !context.fargate && !context.windows => text,
-        Absent::ByScheduling(replica, daemon) => {
-            if context.daemon {
-                daemon
-            } else {
-                replica
-            }
+static TABLE: LazyLock<HashMap<&'static str, Vec<Column>>> = LazyLock::new(|| {
+    fn add(shape: &'static Structure, table: &mut HashMap<&'static str, Vec<Column>>) {
+        if table.contains_key(shape.name) {
+            return;
         }
-        _ => return None,
-    };
-    serde_json::from_str(text).ok()
+        let column = |member: &'static Member| {
+            let rule = rule_of(shape.name, member.name);
+            let list = list_kind(shape.name, member.name);
+            Column { member, text: rule.text, list, absent: Defaults::new(rule.absent) }
+        };
+        table.insert(shape.name, shape.members.iter().map(column).collect());
+        for inner in shape.members.iter().filter_map(|member| member.kind.structure()) {
+            add(inner, table);
+        }
+    }
+    let mut table = HashMap::new();
+    add(Root::TaskDefinition.shape(), &mut table);
+    add(Root::Service.shape(), &mut table);
+    table
+});
+
+fn columns(shape: &'static Structure) -> &'static [Column] {
+    TABLE.get(shape.name).map_or(&[], Vec::as_slice)
 }
 
 /// The normal form of a member; none where it is as absent.
-fn member_value(
-    value: &Value,
-    kind: &'static Kind,
-    owner: &'static Structure,
-    name: &'static str,
-    text: Text,
-    context: &Context,
-) -> Option<Value> {
-    let normal = match (kind, value) {
+fn member_value(value: &Value, owner: &'static Structure, column: &Column, context: &Context) -> Option<Value> {
+    let normal = match (&column.member.kind, value) {
         (_, Value::Null) => return None,
         (Kind::Structure(shape), Value::Object(_)) => structure(value, shape, context),
-        (Kind::List(element), Value::Array(items)) => list(items, element, list_kind(owner.name, name), context),
+        (Kind::List(element), Value::Array(items)) => list(items, element, owner, column.list, context),
         (Kind::Map(_), Value::Object(map)) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
         }
-        (Kind::String | Kind::Enum(_), Value::String(written)) => Value::String(normal_text(written, text)),
+        (Kind::String | Kind::Enum(_), Value::String(written)) => Value::String(normal_text(written, column.text)),
+        (Kind::Document, document) => sorted(document),
         _ => value.clone(),
     };
     let empty = match &normal {
-        Value::String(text_value) => text_value.is_empty() && text != Text::Data,
+        Value::String(text) => text.is_empty() && column.text != Text::Data,
         Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty() && !matches!(kind, Kind::Document),
+        Value::Object(map) => map.is_empty() && !matches!(column.member.kind, Kind::Document),
         _ => false,
     };
     (!empty).then_some(normal)
 }
 
-fn list(items: &[Value], element: &'static Kind, kind: ListKind, context: &Context) -> Value {
+/// A free-form document with the keys of its maps in one order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        Value::Object(map) => {
+            let map: BTreeMap<&String, &Value> = map.iter().collect();
+            Value::Object(map.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn list(items: &[Value], element: &'static Kind, owner: &'static Structure, kind: ListKind, context: &Context) -> Value {
     let normal = |item: &Value| match element {
         Kind::Structure(shape) => structure(item, shape, context),
         _ => item.clone(),
@@ -145,61 +205,57 @@ fn list(items: &[Value], element: &'static Kind, kind: ListKind, context: &Conte
     match kind {
         ListKind::Ordered => Value::Array(items.iter().map(normal).collect()),
         ListKind::Set => {
-            let mut set: Vec<Value> = items.iter().map(normal).collect();
+            let is_something = |item: &Value| item.as_object().is_none_or(|map| !map.is_empty());
+            let mut set: Vec<Value> = items.iter().map(normal).filter(is_something).collect();
             set.sort_by_key(Value::to_string);
             set.dedup();
             Value::Array(set)
         }
         ListKind::Keyed(key) => {
-            let mut map: BTreeMap<String, Value> = BTreeMap::new();
+            let mut map: BTreeMap<String, Vec<Value>> = BTreeMap::new();
             for item in items {
-                let text = element_key(item, key);
-                let mut value = normal(item);
-                if let Some(object) = value.as_object_mut() {
-                    if key.form != KeyForm::Composite {
-                        for member in key.members {
-                            object.shift_remove(*member);
-                        }
-                        if key.form == KeyForm::Port {
-                            object.shift_remove("containerPortRange");
-                        }
-                    }
-                    if let Some(scalar) = key.scalar
-                        && object.keys().all(|name| name == scalar)
-                    {
-                        value = object.shift_remove(scalar).unwrap_or_else(|| Value::String(String::new()));
-                    }
+                // Both sides are keyed alike only where what orders the pair is ordered first.
+                let ordered = special::ordered_pair(element, item);
+                let item = ordered.as_ref().unwrap_or(item);
+                let value = without_key(normal(item), key);
+                if !special::is_empty_property(owner, &value) {
+                    map.entry(key.text_of(item)).or_default().push(value);
                 }
-                map.insert(text, value);
             }
-            Value::Object(map.into_iter().collect())
+            let mut result = Map::new();
+            for (text, mut values) in map {
+                // Elements that share a key are told apart by their content, so that none hides another.
+                values.sort_by_key(Value::to_string);
+                values.dedup();
+                for (at, value) in values.into_iter().enumerate() {
+                    let text = if at == 0 { text.clone() } else { format!("{text}#{}", at + 1) };
+                    result.insert(text, value);
+                }
+            }
+            Value::Object(result)
         }
     }
 }
 
-/// The text of an element's key, as paths show it.
-pub fn element_key(item: &Value, key: Key) -> String {
-    let part = |name: &str| match item.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-        Some(Value::Number(number)) if number.as_i64() != Some(0) => Some(number.to_string()),
-        Some(Value::Array(items)) => {
-            let mut texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            texts.sort_unstable();
-            Some(texts.join("+"))
-        }
-        _ => None,
+/// An element less the members that make its key; the scalar alone where that is all there is.
+fn without_key(mut value: Value, key: Key) -> Value {
+    let Some(object) = value.as_object_mut() else {
+        return value;
     };
-    if key.form == KeyForm::Port {
-        let port = part("containerPort").or_else(|| part("containerPortRange")).unwrap_or_default();
-        return port_key(&port, part("protocol").as_deref());
+    if key.form != KeyForm::Composite {
+        for member in key.members {
+            object.shift_remove(*member);
+        }
+        if key.form == KeyForm::Port {
+            object.shift_remove("containerPortRange");
+        }
     }
-    if key.members == ["type", "value"] && part("type").as_deref() != Some("InferenceAccelerator") {
-        return part("type").unwrap_or_default();
+    if let Some(scalar) = key.scalar
+        && object.keys().all(|name| name == scalar)
+    {
+        return object.shift_remove(scalar).unwrap_or_else(|| Value::String(String::new()));
     }
-    if key.members == ["hostPath", "containerPath"] && part("hostPath") == part("containerPath") {
-        return part("hostPath").unwrap_or_default();
-    }
-    key.members.iter().filter_map(|name| part(name)).collect::<Vec<_>>().join(",")
+    value
 }
 
 fn normal_text(written: &str, text: Text) -> String {
@@ -215,6 +271,7 @@ fn normal_text(written: &str, text: Text) -> String {
             }
             _ => written.to_owned(),
         },
+        Text::Json => serde_json::from_str(written).map_or_else(|_| written.to_owned(), |json| sorted(&json).to_string()),
     }
 }
 

@@ -1,12 +1,15 @@
 //! The planner: what is desired and what was observed in, typed actions and reasons out. When it needs to know more
 //! before it can decide, it says what; the caller reads that and asks again. It never does anything itself.
 
+mod difference;
 mod rejection;
+mod replace;
 mod update;
 
 use crate::{
     diff::{Change, diff},
     identity::{self, Owner, content_hash, desired_hash, owner},
+    ignore::with_live,
     normalise::Context,
     observed::{LiveService, Need, Observation, Reading, Revision, Tags},
     report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
@@ -19,7 +22,8 @@ use lockstep_manifests::{
     render::Desired,
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use difference::Differences;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// What the planner must know beside the service.
 #[derive(Clone, Debug)]
@@ -49,7 +53,11 @@ pub enum Outcome {
 
 /// Plans one service.
 pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> Outcome {
-    let mut planner = Planner { desired, observed, around, hash: desired_hash(desired), needs: BTreeSet::new() };
+    let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
+    let in_use = observed.revision.found().map(|revision| &revision.definition);
+    let definition = with_live(Root::TaskDefinition, &desired.task_definition, in_use, &ignore);
+    let needs = BTreeSet::new();
+    let mut planner = Planner { desired, observed, around, ignore, definition, hash: desired_hash(desired), needs };
     let plan = match &observed.service {
         Reading::Unread => unread(desired, "the service was not read"),
         Reading::Failed(text) => unread(desired, text),
@@ -93,25 +101,12 @@ struct Planner<'a> {
     desired: &'a Desired,
     observed: &'a Observation,
     around: &'a Surroundings<'a>,
+    /// The paths that are neither compared nor sent.
+    ignore: Vec<Path>,
+    /// What would be registered: the declared task definition, with what is live at the ignored paths.
+    definition: Cow<'a, Value>,
     hash: String,
     needs: BTreeSet<Need>,
-}
-
-/// The differences of a service, by what they are about.
-struct Differences {
-    task_definition: Vec<Change>,
-    service: Vec<Change>,
-    tags: Vec<Change>,
-}
-
-impl Differences {
-    fn all(&self) -> Vec<Change> {
-        self.task_definition.iter().chain(&self.service).chain(&self.tags).cloned().collect()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.task_definition.is_empty() && self.service.is_empty() && self.tags.is_empty()
-    }
 }
 
 impl Planner<'_> {
@@ -137,6 +132,9 @@ impl Planner<'_> {
             &self.desired.environment,
             &self.desired.service_name,
         ));
+        if self.desired.replace {
+            tags.insert(identity::CREATED.to_owned(), self.created_as());
+        }
         let mut creation = creation;
         creation.extend(tag_changes(&tags, &Tags::new()));
         let order = Order::Create { service: self.desired.service.clone(), revision, tags };
@@ -225,33 +223,6 @@ impl Planner<'_> {
         plan
     }
 
-    fn differences(&mut self, live: &LiveService) -> Option<Differences> {
-        let revision = match &self.observed.revision {
-            Reading::Found(revision) => revision.clone(),
-            Reading::Missing => Revision::default(),
-            Reading::Unread => {
-                self.needs.insert(Need::Revision);
-                return None;
-            }
-            Reading::Failed(_) => return None,
-        };
-        let ignore: Vec<Path> = self.desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
-        let context = Context::of([&self.desired.task_definition, &revision.definition]);
-        let task_definition =
-            diff(Root::TaskDefinition, &self.desired.task_definition, &revision.definition, &context, &ignore);
-        if self.desired.ownership == Ownership::TaskDefinition {
-            return Some(Differences { task_definition, service: Vec::new(), tags: Vec::new() });
-        }
-        let context =
-            Context::of([&self.desired.task_definition, &revision.definition, &self.desired.service, &live.definition]);
-        let service = diff(Root::Service, &self.desired.service, &live.definition, &context, &ignore);
-        let tags = tag_changes(&self.declared_tags(), &live.tags)
-            .into_iter()
-            .filter(|change| change.path.parse().is_ok_and(|path| !ignore.iter().any(|ignored| ignored.covers(&path))))
-            .collect();
-        Some(Differences { task_definition, service, tags })
-    }
-
     /// A declared count that differs is left alone where a scalable target owns it.
     fn note_autoscaling(&mut self, live: &LiveService, plan: &mut ServicePlan) {
         let declared = self.desired.service.get("desiredCount").and_then(Value::as_i64);
@@ -285,11 +256,15 @@ impl Planner<'_> {
             }
             return;
         }
-        self.withhold_impossible(&mut differences, plan);
+        let replace = self.withhold_impossible(live, &mut differences, plan);
         if let Some(waiting) = &self.around.waiting_for {
-            let changes = differences.all();
+            let changes = differences.all().into_iter().chain(replace).collect();
             plan.verdict = Some(Verdict::Pending);
             plan.withheld.push(Withheld { reason: Reason::Waiting, text: waiting.clone(), changes });
+            return;
+        }
+        if !replace.is_empty() {
+            self.replace(replace, &differences, plan);
             return;
         }
         let deploys = |change: &Change| change.effect != Effect::InPlace;
@@ -308,23 +283,6 @@ impl Planner<'_> {
         self.write_actions(live, &differences, plan);
     }
 
-    /// What UpdateService cannot change is said before anything is tried.
-    fn withhold_impossible(&self, differences: &mut Differences, plan: &mut ServicePlan) {
-        let refused = take(&mut differences.service, |change| change.effect == Effect::Refused);
-        if !refused.is_empty() {
-            let text = format!("ECS cannot change {}", names(&refused));
-            plan.withheld.push(Withheld { reason: Reason::Refused, text, changes: refused });
-        }
-        let replace = take(&mut differences.service, |change| change.effect == Effect::Replace);
-        if !replace.is_empty() {
-            let text = format!(
-                "{} cannot be changed on a service that exists; it would have to be deleted and created again",
-                names(&replace)
-            );
-            plan.withheld.push(Withheld { reason: Reason::Replace, text, changes: replace });
-        }
-    }
-
     fn write_actions(&mut self, live: &LiveService, differences: &Differences, plan: &mut ServicePlan) {
         let mut revision = None;
         if !differences.task_definition.is_empty() {
@@ -334,7 +292,7 @@ impl Planner<'_> {
             plan.actions.extend(actions);
             revision = Some(found);
         }
-        let (members, force) = update::members(self.desired, live, &differences.service);
+        let (members, force) = update::members(self.desired, live, &differences.service, &self.ignore);
         if revision.is_some() || members.as_object().is_some_and(|members| !members.is_empty()) {
             let mut changes = differences.service.clone();
             if let Some(RevisionRef::Known(arn)) = &revision {
@@ -382,7 +340,7 @@ impl Planner<'_> {
             }
             _ => {}
         }
-        let hash = content_hash(&self.desired.task_definition);
+        let hash = content_hash(&self.definition);
         let mut tags: Tags = self
             .desired
             .task_definition_tags
@@ -402,27 +360,21 @@ impl Planner<'_> {
             Reading::Found(revision) => revision.definition.clone(),
             _ => self.observed.newest.found().map_or(Value::Null, |newest| newest.definition.clone()),
         };
-        let context = Context::of([&self.desired.task_definition, &base]);
-        let changes = diff(Root::TaskDefinition, &self.desired.task_definition, &base, &context, &[]);
-        let mut changes = changes;
+        let context = Context::of([&*self.definition, &base]);
+        let mut changes = diff(Root::TaskDefinition, &self.definition, &base, &context, &[]);
         changes.extend(
             tag_changes(&tags, &Tags::new())
                 .into_iter()
                 .map(|change| Change { path: change.path.replacen("service", "taskDefinition", 1), ..change }),
         );
-        let order = Order::Register { definition: self.desired.task_definition.clone(), tags };
+        let order = Order::Register { definition: self.definition.clone().into_owned(), tags };
         let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
         Some((vec![action], RevisionRef::Registered))
     }
 
     fn is_same_definition(&self, live: &Value) -> bool {
-        let context = Context::of([&self.desired.task_definition, live]);
-        diff(Root::TaskDefinition, &self.desired.task_definition, live, &context, self.ignored()).is_empty()
-    }
-
-    fn ignored(&self) -> &[Path] {
-        // Ignored paths take part in what is in use, not in what is looked for: a revision must be wholly as declared.
-        &[]
+        let context = Context::of([&*self.definition, live]);
+        diff(Root::TaskDefinition, &self.definition, live, &context, &[]).is_empty()
     }
 
     fn declared_tags(&self) -> Tags {

@@ -21,6 +21,8 @@ pub enum ActionKind {
     CreateService,
     /// Change a service.
     UpdateService,
+    /// Delete a service, to create it again as declared.
+    DeleteService,
     /// Set tags of a service.
     TagService,
     /// Set tags of a task definition revision.
@@ -154,6 +156,8 @@ pub enum Order {
         /// Whether to force a deployment.
         force: bool,
     },
+    /// DeleteService, with the tasks that run.
+    Delete,
     /// TagResource on the service.
     TagService {
         /// The tags to set.
@@ -194,7 +198,11 @@ impl Action {
     pub fn effect(&self) -> Effect {
         let deploys = matches!(self.kind, ActionKind::CreateService);
         let strongest = self.changes.iter().map(|change| change.effect).max().unwrap_or(Effect::InPlace);
-        if deploys { Effect::NewDeployment } else { strongest }
+        match self.kind {
+            ActionKind::DeleteService => Effect::Replace,
+            _ if deploys => Effect::NewDeployment,
+            _ => strongest,
+        }
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Text {
     NameOrArn,
     /// `cpu` is as `CPU`, `host` as `instanceId`.
     PlacementField,
+    /// JSON in a text: its layout and the order of its keys have no meaning.
+    Json,
 }
 
 /// How a member of CreateService is changed.
@@ -148,7 +150,7 @@ pub const TABLE: &[Rule] = &[
     rule("RuntimePlatform", "cpuArchitecture", OnFargate("\"X86_64\"")),
     rule("RuntimePlatform", "operatingSystemFamily", OnFargate("\"LINUX\"")),
     rule("TrustedExecutionConfiguration", "isolationMode", Is("\"SHARED\"")),
-    rule("TrustedExecutionConfiguration", "attestationPolicy", NONE),
+    text("TrustedExecutionConfiguration", "attestationPolicy", NONE, Text::Json),
     rule("Volume", "name", NONE),
     rule("Volume", "host", NONE),
     rule("Volume", "dockerVolumeConfiguration", NONE),
@@ -281,7 +283,7 @@ pub const TABLE: &[Rule] = &[
     rule("FirelensConfiguration", "type", NONE),
     rule("FirelensConfiguration", "options", NONE),
     // CreateService
-    service("cluster", ServerDecides, Replace, None),
+    Rule { structure: "Service", member: "cluster", absent: ServerDecides, text: Text::NameOrArn, change: Some(Change { effect: Replace, remove: None }) },
     service("serviceName", NONE, Replace, None),
     service("taskDefinition", ServerDecides, NewDeployment, None),
     service("availabilityZoneRebalancing", ServerDecides, InPlace, None),
@@ -365,7 +367,8 @@ pub const TABLE: &[Rule] = &[
     text("PlacementStrategy", "field", NONE, Text::PlacementField),
     rule("NetworkConfiguration", "awsvpcConfiguration", NONE),
     rule("AwsVpcConfiguration", "subnets", NONE),
-    rule("AwsVpcConfiguration", "securityGroups", NONE),
+    // Without any, the default group of the VPC is used; there is no safe way back to it.
+    rule("AwsVpcConfiguration", "securityGroups", ServerDecides),
     rule("AwsVpcConfiguration", "assignPublicIp", Is("\"DISABLED\"")),
     rule("DeploymentController", "type", Is("\"ECS\"")),
     rule("ServiceConnectConfiguration", "enabled", FALSE),
@@ -375,7 +378,7 @@ pub const TABLE: &[Rule] = &[
     rule("ServiceConnectConfiguration", "accessLogConfiguration", NONE),
     rule("ServiceConnectConfiguration", "containerConfigurations", NONE),
     rule("ServiceConnectService", "portName", NONE),
-    rule("ServiceConnectService", "discoveryName", ServerDecides),
+    rule("ServiceConnectService", "discoveryName", NONE),
     rule("ServiceConnectService", "clientAliases", NONE),
     rule("ServiceConnectService", "ingressPortOverride", ZERO),
     rule("ServiceConnectService", "timeout", NONE),

@@ -30,6 +30,7 @@ fn desired(image: &str, service: Value) -> Desired {
         after: vec![],
         ignore: vec![],
         adopt: false,
+        replace: false,
         task_definition: task_definition(image),
         task_definition_tags: Map::new(),
         service,

@@ -1,6 +1,6 @@
 //! Writes to ECS. They carry out orders; every decision was taken before.
 
-use super::{AwsError, Clients, generated, pace::Group};
+use super::{AwsError, Clients, Remedy, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::observed::Tags;
 use lockstep_manifests::ecs::types as ecs;
@@ -89,6 +89,19 @@ impl Clients {
             .await
             .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         Ok(written(answer.service()))
+    }
+
+    /// DeleteService, with the tasks that run. A service that is gone already is no error.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn delete_service(&self, cluster: &str, name: &str) -> Result<(), AwsError> {
+        self.pace.acquire(Group::ServiceModify).await;
+        let answer = self.ecs.delete_service().cluster(cluster).service(name).force(true).send().await;
+        match answer.map_err(|error| AwsError::from_sdk("ecs:DeleteService", &error)) {
+            Err(error) if error.remedy != Remedy::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// TagResource.

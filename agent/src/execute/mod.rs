@@ -107,6 +107,10 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
+        Order::Delete => {
+            place.clients.delete_service(&place.environment.cluster, place.service).await?;
+            done.wrote_service = true;
+        }
         Order::TagService { tags } => {
             let arn = place.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
             place.clients.tag(arn, tags).await?;

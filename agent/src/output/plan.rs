@@ -132,6 +132,7 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::RegisterTaskDefinition => "register a task definition revision",
         ActionKind::CreateService => "create the service",
         ActionKind::UpdateService => "update the service",
+        ActionKind::DeleteService => "delete the service, to create it again as declared",
         ActionKind::TagService => "tag the service",
         ActionKind::TagTaskDefinition => "tag the task definition revision",
     }

@@ -455,6 +455,7 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::RegisterTaskDefinition => "registered a task definition revision",
         ActionKind::CreateService => "created the service",
         ActionKind::UpdateService => "updated the service",
+        ActionKind::DeleteService => "deleted the service to create it again",
         ActionKind::TagService => "tagged the service",
         ActionKind::TagTaskDefinition => "tagged the task definition revision",
     }

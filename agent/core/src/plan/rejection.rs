@@ -45,7 +45,7 @@ impl Planner<'_> {
             let text =
                 "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
             // Not rejected before it is over: the cause is complete only then.
-            let ours = targets(self.desired, &past[0], self.ignored());
+            let ours = targets(self.desired, &past[0], &self.ignore);
             plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
             plan.withheld.push(Withheld { reason: Reason::RollingBack, text, changes: differences.all() });
             return false;
@@ -55,7 +55,7 @@ impl Planner<'_> {
         }
         let others =
             differences.tags.len() + differences.service.iter().filter(|change| !is_of_revision(change)).count();
-        let Some(failed) = find(self.desired, &past, self.ignored()) else {
+        let Some(failed) = find(self.desired, &past, &self.ignore) else {
             return true;
         };
         let tagged = live.tags.get(identity::REJECTED);
@@ -151,9 +151,8 @@ fn targets(desired: &Desired, deployment: &PastDeployment, ignore: &[Path]) -> b
     let (declared, target) = (only_revision_members(&desired.service), only_revision_members(&deployment.service));
     let mut context = Context::of([&desired.task_definition, &declared, &target]);
     context.fargate |= Context::of([&desired.service]).fargate;
-    let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
     // A revision names the platform version that LATEST stood for.
-    diff(Root::Service, &declared, &target, &context, &ignore)
+    diff(Root::Service, &declared, &target, &context, ignore)
         .iter()
         .all(|change| change.path == "service.platformVersion" && !declares_version(&declared))
 }

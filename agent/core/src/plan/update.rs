@@ -3,13 +3,15 @@
 
 use crate::{
     diff::Change,
+    ignore::keep_live,
     normalise::{Context, default_of},
     observed::LiveService,
-    rules::{Effect, rule_of},
+    rules::{Absent, Effect, rule_of},
 };
 use lockstep_manifests::{
     canonical::Root,
     ecs::{Kind, Structure},
+    lists::list_kind,
     path::Path,
     render::Desired,
 };
@@ -17,8 +19,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The members to send for these changes, and whether a deployment must be forced with them.
-pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change]) -> (Value, bool) {
-    let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
+pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change], ignore: &[Path]) -> (Value, bool) {
     let names: BTreeSet<&str> = changes.iter().filter_map(Change::service_member).collect();
     let context = Context::of([&desired.task_definition, &desired.service, &live.definition]);
     let mut result = Map::new();
@@ -44,27 +45,38 @@ pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change])
             (None, _, None) => None,
         };
         if let Some(mut value) = value {
+            if matches!(member.name, "loadBalancers" | "vpcLatticeConfigurations") {
+                orient_pairs(&mut value, live);
+            }
             let path = Path::root("service").member(member.name);
-            keep_ignored(&mut value, live, &member.kind, &path, &ignore);
+            keep_live(&mut value, live, &member.kind, list_kind("Service", member.name), &path, ignore);
             result.insert(member.name.to_owned(), value);
         }
+    }
+    // ECS takes the one only together with the other.
+    if result.get("enableECSManagedTags") == Some(&Value::Bool(true)) && !result.contains_key("propagateTags") {
+        let known = desired.service.get("propagateTags").or_else(|| live.definition.get("propagateTags"));
+        let value = known.cloned().unwrap_or_else(|| Value::String("NONE".to_owned()));
+        result.insert("propagateTags".to_owned(), value);
     }
     (Value::Object(result), force)
 }
 
-/// Puts what is live where a path is ignored: the block is sent whole, and what Git ignores must not change by it.
-fn keep_ignored(value: &mut Value, live: Option<&Value>, kind: &Kind, path: &Path, ignore: &[Path]) {
-    let (Kind::Structure(shape), Some(map)) = (kind, value.as_object_mut()) else { return };
-    for member in shape.members {
-        let path = path.member(member.name);
-        let existing = live.and_then(|live| live.get(member.name));
-        if ignore.iter().any(|ignored| ignored.covers(&path)) {
-            match existing {
-                Some(existing) => map.insert(member.name.to_owned(), existing.clone()),
-                None => map.shift_remove(member.name),
-            };
-        } else if let Some(inner) = map.get_mut(member.name) {
-            keep_ignored(inner, existing, &member.kind, &path, ignore);
+/// The target groups of a pair change places with every deployment. Git names the two; which of them has the traffic
+/// now is ECS's to say, and an update for another reason must not turn that round.
+fn orient_pairs(value: &mut Value, live: Option<&Value>) {
+    let pair = |item: &Value| {
+        let target = item.get("targetGroupArn")?.as_str()?.to_owned();
+        let other = item.pointer("/advancedConfiguration/alternateTargetGroupArn")?.as_str()?.to_owned();
+        Some((target, other))
+    };
+    let live: Vec<_> = live.and_then(Value::as_array).into_iter().flatten().filter_map(pair).collect();
+    for item in value.as_array_mut().into_iter().flatten() {
+        if let Some((target, other)) = pair(item)
+            && live.contains(&(other.clone(), target.clone()))
+        {
+            item["targetGroupArn"] = Value::String(other);
+            item["advancedConfiguration"]["alternateTargetGroupArn"] = Value::String(target);
         }
     }
 }
@@ -88,12 +100,17 @@ fn complete(declared: &Value, live: Option<&Value>, shape: &'static Structure, c
         let value = match (written, existing, &member.kind) {
             (Some(written), existing, Kind::Structure(inner)) => Some(complete(written, existing, inner, context)),
             (Some(written), _, _) => Some(written.clone()),
+            // What ECS decided stays as it is: leaving it out of a block that is sent whole would take it away.
+            (None, Some(existing), _) if rule_of(shape.name, member.name).absent == Absent::ServerDecides => {
+                Some(existing.clone())
+            }
+            (None, Some(_), _) if is_of_another_strategy(shape, member.name, declared) => None,
             (None, Some(existing), Kind::Structure(inner)) => {
                 let empty = complete(&Value::Null, Some(existing), inner, context);
                 (!is_empty(&empty)).then_some(empty)
             }
             (None, Some(_), Kind::List(_)) => Some(Value::Array(Vec::new())),
-            (None, Some(_), _) => default_of(rule_of(shape.name, member.name).absent, context),
+            (None, Some(_), _) => default_of(shape.name, member.name, context),
             (None, None, _) => None,
         };
         if let Some(value) = value {
@@ -101,4 +118,14 @@ fn complete(declared: &Value, live: Option<&Value>, shape: &'static Structure, c
         }
     }
     Value::Object(result)
+}
+
+/// ECS refuses the block of a strategy beside another one.
+fn is_of_another_strategy(shape: &Structure, member: &str, declared: &Value) -> bool {
+    let strategy = declared.get("strategy").and_then(Value::as_str).unwrap_or("ROLLING");
+    match (shape.name, member) {
+        ("DeploymentConfiguration", "linearConfiguration") => strategy != "LINEAR",
+        ("DeploymentConfiguration", "canaryConfiguration") => strategy != "CANARY",
+        _ => false,
+    }
 }

@@ -1,0 +1,93 @@
+//! Properties of the normaliser and the differ over the whole model: random definitions, what ECS makes of them, and
+//! every change of one leaf.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answer;
+mod definition;
+mod leaves;
+
+use answer::{Chance, answer, shuffle};
+use definition::{service, task_definition};
+use lockstep_core::{
+    diff::diff,
+    identity::content_hash,
+    normalise::{Context, normalise},
+};
+use lockstep_manifests::canonical::Root;
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// The paths that differ.
+fn differences(root: Root, declared: &Value, live: &Value) -> Vec<String> {
+    let context = Context::of([declared, live]);
+    diff(root, declared, live, &context, &[]).into_iter().map(|change| change.path).collect()
+}
+
+fn either() -> impl Strategy<Value = (Root, Value)> {
+    prop_oneof![
+        task_definition().prop_map(|value| (Root::TaskDefinition, value)),
+        service().prop_map(|value| (Root::Service, value)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
+
+    /// The normal form in the API's shape is its own normal form. (Keyed lists have become maps in it, so it is the
+    /// set of differences that must stay empty.)
+    #[test]
+    fn the_normal_form_is_settled((root, value) in either()) {
+        let context = Context::of([&value]);
+        let once = normalise(root, &value, &context);
+        prop_assert_eq!(&normalise(root, &value, &context), &once);
+        let spelled = leaves::in_api_shape(root, &once);
+        prop_assert_eq!(normalise(root, &spelled, &context), once);
+    }
+
+    /// What ECS answers to a definition is no difference: defaults filled, sets in another order, empty lists added
+    /// and dropped.
+    #[test]
+    fn what_ecs_makes_of_it_is_no_difference((root, value) in either(), seed in any::<u64>()) {
+        let live = answer(root, &value, &mut Chance::new(seed));
+        prop_assert_eq!(differences(root, &value, &live), Vec::<String>::new(), "{:#}\nanswered as\n{:#}", value, live);
+        if root == Root::TaskDefinition {
+            prop_assert_eq!(content_hash(&value), content_hash(&live));
+        }
+    }
+
+    /// Where order has no meaning, another order is no difference.
+    #[test]
+    fn order_without_meaning_is_no_difference((root, value) in either(), seed in any::<u64>()) {
+        let shuffled = shuffle(root, &value, &mut Chance::new(seed));
+        prop_assert_eq!(differences(root, &value, &shuffled), Vec::<String>::new(), "{:#}\nas\n{:#}", value, shuffled);
+    }
+
+    /// Where order has a meaning, another order is a difference.
+    #[test]
+    fn order_with_meaning_is_a_difference((root, value) in either(), pick in any::<prop::sample::Index>()) {
+        let turned = leaves::turn_round(root, &value, pick);
+        if let Some((path, turned)) = turned {
+            prop_assert!(!differences(root, &value, &turned).is_empty(), "{path} of {value:#}");
+        }
+    }
+
+    /// Each change of one leaf is seen, in both directions.
+    #[test]
+    fn each_change_of_a_leaf_is_seen((root, value) in either(), pick in any::<prop::sample::Index>(), seed in any::<u64>()) {
+        if let Some((path, changed)) = leaves::change_one(root, &value, pick) {
+            prop_assert!(!differences(root, &value, &changed).is_empty(), "{path} of {value:#}");
+            prop_assert!(!differences(root, &changed, &value).is_empty(), "{path} of {value:#}");
+            let live = answer(root, &value, &mut Chance::new(seed));
+            prop_assert!(!differences(root, &changed, &live).is_empty(), "{path} of {value:#} against {live:#}");
+        }
+    }
+
+    /// What is declared and absent on the other side is seen, unless it only spells out a default.
+    #[test]
+    fn a_definition_against_nothing_shows_all_of_it((root, value) in either()) {
+        let context = Context::of([&value]);
+        let normal = normalise(root, &value, &context);
+        let found = differences(root, &value, &Value::Null);
+        prop_assert_eq!(found.is_empty(), normal.as_object().unwrap().is_empty(), "{:#}", value);
+    }
+}
