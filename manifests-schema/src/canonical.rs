@@ -62,6 +62,49 @@ pub fn canonical(node: Node, root: Root, origin: Origin, problems: &mut Vec<Diag
     reader.structure(node, root.shape(), true)
 }
 
+/// The services of an answer of DescribeServices.
+fn wrapped_services(node: &Node, root: Root) -> Option<&[Node]> {
+    match node.get("services").map(|list| &list.value) {
+        Some(Value::List(services)) if root == Root::Service => Some(services),
+        _ => None,
+    }
+}
+
+/// The definition itself, out of what `describe-*`, `create-service` and `register-task-definition` print.
+pub(crate) fn unwrapped(node: Node, root: Root) -> Node {
+    if let Some([only]) = wrapped_services(&node, root) {
+        return only.clone();
+    }
+    let Some(inner) = node.get(root.name()).filter(|inner| inner.as_map().is_some()) else {
+        return node;
+    };
+    let mut inner = inner.clone();
+    // Tags of a task definition stand beside it.
+    if let (Some(tags), Some(map)) = (node.get("tags"), inner.as_map_mut()) {
+        map.entry("tags".to_owned()).or_insert(Entry { key: tags.span.clone(), node: tags.clone() });
+    }
+    inner
+}
+
+/// Some members of a service stand in the PRIMARY deployment alone. Leaving them out would declare that they go.
+fn take_from_primary(node: &mut Node) {
+    const IN_DEPLOYMENT: &[&str] = &["serviceConnectConfiguration", "volumeConfigurations", "vpcLatticeConfigurations"];
+    let Some(Value::List(deployments)) = node.get("deployments").map(|list| &list.value) else { return };
+    let Some(primary) = deployments.iter().find(|one| one.get("status").and_then(Node::as_str) == Some("PRIMARY"))
+    else {
+        return;
+    };
+    let found: Vec<(String, Entry)> = IN_DEPLOYMENT
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), primary.as_map()?.get(*name)?.clone())))
+        .collect();
+    if let Some(map) = node.as_map_mut() {
+        for (name, entry) in found {
+            map.entry(name).or_insert(entry);
+        }
+    }
+}
+
 struct Reader<'a> {
     origin: Origin,
     root: Root,
@@ -71,29 +114,18 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Takes the definition out of what `describe-*` prints.
     fn unwrap_answer(&mut self, node: Node) -> Node {
-        let wrapper = match self.root {
-            Root::TaskDefinition => "taskDefinition",
-            Root::Service => "service",
-        };
-        let is_answer = |name: &str| node.get(name).is_some_and(|inner| inner.as_map().is_some());
-        if is_answer(wrapper) {
-            let mut inner = node.get(wrapper).cloned().unwrap_or_else(|| node.clone());
-            if let (Some(tags), Some(map)) = (node.get("tags"), inner.as_map_mut()) {
-                let span = tags.span.clone();
-                map.entry("tags".to_owned()).or_insert(Entry { key: span, node: tags.clone() });
-            }
-            return inner;
-        }
-        if self.root == Root::Service
-            && let Some(Value::List(services)) = node.get("services").map(|list| &list.value)
+        if let Some(services) = wrapped_services(&node, self.root)
+            && services.len() != 1
         {
-            if services.len() == 1 {
-                return services[0].clone();
-            }
             let message = format!("the file holds {} services; a file declares one", services.len());
             self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+            return Node::empty_map(&node.span);
         }
-        node
+        let mut inner = unwrapped(node, self.root);
+        if self.root == Root::Service {
+            take_from_primary(&mut inner);
+        }
+        inner
     }
 
     fn structure(&mut self, node: Node, shape: &'static Structure, top: bool) -> Node {
@@ -113,9 +145,16 @@ impl Reader<'_> {
             }
         };
         let mut result = Map::with_capacity(map.len());
+        let mut read_only: Vec<(String, Span)> = Vec::new();
         for (name, entry) in map {
             let Some(member) = shape.member(&name) else {
-                self.unknown(&name, &entry, shape, top);
+                if top && self.root.read_only().contains(&name.as_str()) {
+                    read_only.push((name, entry.key));
+                } else if top && self.is_update_input(&name, &entry) {
+                    result.entry("serviceName".to_owned()).or_insert(entry);
+                } else {
+                    self.unknown(&name, &entry, shape, top);
+                }
                 continue;
             };
             if !member.in_sdk {
@@ -140,15 +179,30 @@ impl Reader<'_> {
             let node = self.value(entry.node, &member.kind, shape, member.name);
             result.insert(name, Entry { key: entry.key, node });
         }
+        if let Some((_, first)) = read_only.first() {
+            let names: Vec<String> = read_only.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let (verb, was) = if names.len() == 1 { ("is", "it was") } else { ("are", "they were") };
+            let message =
+                format!("{} {verb} part of what AWS answers, not of what is declared; {was} dropped", names.join(", "));
+            self.problems.push(Diagnostic::error(codes::READ_ONLY, first, message).as_note());
+        }
         Node { value: Value::Map(result), span }
     }
 
-    fn unknown(&mut self, name: &str, entry: &Entry, shape: &'static Structure, top: bool) {
-        if top && self.root.read_only().contains(&name) {
-            let message = format!("`{name}` is part of what AWS answers, not of what is declared; it was dropped");
-            self.problems.push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
-            return;
+    /// UpdateService calls the service's name `service`; people have files of that shape too.
+    fn is_update_input(&mut self, name: &str, entry: &Entry) -> bool {
+        let is_name = self.root == Root::Service
+            && self.origin == Origin::Aws
+            && name == "service"
+            && entry.node.as_str().is_some_and(|text| !text.is_empty());
+        if is_name {
+            let message = "`service` is UpdateService's name for `serviceName`, and is read as that".to_owned();
+            self.problems.push(Diagnostic::error(codes::OURS, &entry.key, message).as_note());
         }
+        is_name
+    }
+
+    fn unknown(&mut self, name: &str, entry: &Entry, shape: &'static Structure, top: bool) {
         if top && name == "forceNewDeployment" {
             let message = "`forceNewDeployment` is an order to ECS, not a state".to_owned();
             self.problems.push(Diagnostic::error(codes::NOT_STATE, &entry.key, message));
@@ -165,12 +219,36 @@ impl Reader<'_> {
         match kind {
             Kind::Structure(inner) => self.structure(node, inner, false),
             Kind::List(element) => self.list(node, element, owner, name),
+            Kind::Document => {
+                self.refuse_keys(&node);
+                node
+            }
             Kind::Map(_) => match &node.value {
-                Value::Map(_) => node,
+                Value::Map(_) => {
+                    self.refuse_keys(&node);
+                    node
+                }
                 Value::String(text) if has_substitution(text) => node,
                 _ => self.wrong(&node, name, "a map"),
             },
             _ => node,
+        }
+    }
+
+    /// Keys decide what merges with what, before anything is substituted.
+    fn refuse_keys(&mut self, node: &Node) {
+        match &node.value {
+            Value::Map(map) => {
+                for (name, entry) in map {
+                    if has_substitution(name) {
+                        let message = "a key cannot be substituted; substitutions stand in values only".to_owned();
+                        self.problems.push(Diagnostic::error(codes::SUBSTITUTION, &entry.key, message));
+                    }
+                    self.refuse_keys(&entry.node);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| self.refuse_keys(item)),
+            _ => {}
         }
     }
 

@@ -80,6 +80,46 @@ codes! {
     READ_ONLY = "LS0401", "read-only member dropped", "The member is part of what AWS answers, not of what can be declared. It was dropped.";
     /// A member that Lockstep sets itself was dropped.
     OURS = "LS0402", "member set by Lockstep", "The task definition revision and the client token are chosen by Lockstep at each write. What the file says was dropped.";
+    /// A task size that Fargate does not have.
+    FARGATE_SIZE = "LS0501", "task size", "On Fargate a task needs cpu and memory, and they must be one of Fargate's sizes: 256 CPU units with 512, 1024 or 2048 MiB; 512 with 1024 to 4096; 1024 with 2048 to 8192; 2048 with 4096 to 16384; 4096 with 8192 to 30720, in steps of 1024; 8192 with 16384 to 61440 in steps of 4096; 16384 with 32768 to 122880 in steps of 8192. AWS adds sizes, so a pair that Lockstep does not know is a warning. Ephemeral storage is 21 to 200 GiB; without it a task has 20.";
+    /// Something that Fargate refuses.
+    FARGATE_FEATURE = "LS0502", "not on Fargate", "Fargate has no instances to reach into: no links, privileged containers, devices, tmpfs, swap, GPUs, host paths, Docker volumes, extra hosts, own DNS servers, security options or placement, only the capability SYS_PTRACE, only the network mode awsvpc, and only the log drivers awslogs, splunk and awsfirelens.";
+    /// Ports.
+    PORTS = "LS0503", "ports", "In the network modes awsvpc and host a container's port is the host's port, so hostPort is left out or the same, and no two containers share a port. Port names are unique within a task definition.";
+    /// Dependencies between containers.
+    DEPENDS_ON = "LS0504", "container dependencies", "A container waits for others by dependsOn. They must exist, must not lead back in a circle, need a health check to become HEALTHY, and must not be essential where they are to end (COMPLETE, SUCCESS).";
+    /// A name inside a task definition.
+    INSIDE_REFERENCE = "LS0505", "name inside the task definition", "Mount points name volumes, volumesFrom and links name containers, a proxy configuration names its container, and the log driver awsfirelens needs a container with firelensConfiguration. What they name must be in the same task definition.";
+    /// Containers as a whole.
+    CONTAINERS = "LS0506", "containers", "A task definition has 1 to 10 containers, at least one of them essential, each with an image. Without memory of the task each container needs memory or memoryReservation; what containers ask for must fit into the task.";
+    /// Volumes.
+    VOLUMES = "LS0507", "volumes", "A volume with configuredAtLaunch is configured by the service's volumeConfigurations, and these name only such volumes. EFS needs transit encryption for IAM authorization or an access point, and with an access point no root directory but `/`.";
+    /// Network configuration.
+    NETWORK = "LS0508", "network", "The network mode awsvpc needs a networkConfiguration with 1 to 16 subnets and at most 5 security groups; other modes take none. Tasks on EC2 instances get no public address.";
+    /// Load balancers and registries.
+    LOAD_BALANCERS = "LS0509", "load balancers", "A load balancer or service registry of a service names a container and a port of the task definition, and a load balancer a target group.";
+    /// Percentages of a deployment.
+    PERCENTAGES = "LS0510", "deployment percentages", "minimumHealthyPercent and maximumPercent are rounded to whole tasks (up and down). Where both come out at the desired count no task can be stopped or started, and a deployment never progresses.";
+    /// The strategy of deployments.
+    STRATEGY = "LS0511", "deployment strategy", "BLUE_GREEN, LINEAR and CANARY need a load balancer with advancedConfiguration (alternate target group, production listener rule, role) or Service Connect. linearConfiguration and canaryConfiguration go with their strategy, early success with ROLLING, and BLUE_GREEN needs bakeTimeInMinutes.";
+    /// Hooks and alarms.
+    HOOKS = "LS0512", "hooks and alarms", "A lifecycle hook that calls a function needs hookTargetArn, roleArn and a stage; deployment alarms that are enabled need names.";
+    /// Names of ports.
+    PORT_NAMES = "LS0513", "port names", "Service Connect, VPC Lattice and gateway connectors name a port by the `name` of a port mapping in the task definition.";
+    /// Scheduling.
+    SCHEDULING = "LS0514", "scheduling", "A launch type and a capacity provider strategy exclude each other; Fargate's providers go with no others; the task definition must be for where the tasks run; Fargate has no placement and no DAEMON services, and a DAEMON service has no desiredCount.";
+    /// Options of awslogs.
+    LOGS = "LS0515", "awslogs", "The log driver awslogs needs the option awslogs-group, and on Fargate awslogs-region and awslogs-stream-prefix as well.";
+    /// Health checks.
+    HEALTH_CHECK = "LS0516", "health check", "A container's health check has an interval of 5 to 300 seconds, a timeout of 2 to 60, 1 to 10 retries and a startPeriod of 0 to 300. Its command begins with CMD or CMD-SHELL.";
+    /// Roles.
+    ROLES = "LS0517", "roles", "To fetch secrets, and on Fargate to pull from ECR and to write logs, ECS uses the task's executionRoleArn. It must trust ecs-tasks.amazonaws.com, as the task role must. ECS Exec needs a taskRoleArn.";
+    /// An image that is not there.
+    IMAGE = "LS0518", "image", "The image's tag or digest must exist in its repository, with the platform that the task definition asks for (linux/amd64 on Fargate where it asks for none).";
+    /// A secret or parameter that is not there.
+    SECRET = "LS0519", "secret", "What `secrets`, `secretOptions` and repositoryCredentials name must exist: a parameter of Parameter Store, or a secret of Secrets Manager. Lockstep asks for their existence, never for their values.";
+    /// Something else in AWS that is named and not there.
+    EXISTS = "LS0520", "existence in AWS", "What the definition names in AWS must exist: the cluster and its capacity providers, target groups (of type `ip` with awsvpc), log groups, subnets and security groups of one VPC.";
 }
 
 /// The code of this id.

@@ -5,6 +5,7 @@ use crate::{
     diagnostic::Diagnostic,
     node::{Entry, Map, Node, Value},
     source::Span,
+    substitute::has_substitution,
 };
 
 /// The members of a map that are still to be read.
@@ -48,6 +49,10 @@ impl<'a> Fields<'a> {
     pub fn text(&mut self, name: &'static str) -> Option<(String, Span)> {
         let entry = self.take(name)?;
         match entry.node.scalar_text() {
+            Some(text) if has_substitution(&text) => {
+                self.refuse_substitution(name, &entry.node.span);
+                None
+            }
             Some(text) => Some((text, entry.node.span)),
             None => {
                 self.wrong(name, &entry.node, "a text");
@@ -80,6 +85,7 @@ impl<'a> Fields<'a> {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match item.scalar_text() {
+                Some(text) if has_substitution(&text) => self.refuse_substitution(name, &item.span),
                 Some(text) => texts.push((text, item.span)),
                 None => self.wrong(name, &item, "a text"),
             }
@@ -106,6 +112,12 @@ impl<'a> Fields<'a> {
                 Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message).suggest(name, self.known.iter().copied()),
             );
         }
+    }
+
+    /// Our own settings decide what a substitution means, so they cannot hold one.
+    fn refuse_substitution(&mut self, name: &str, span: &Span) {
+        let message = format!("`{name}` cannot be substituted; substitutions stand in taskDefinition and service only");
+        self.problems.push(Diagnostic::error(codes::SUBSTITUTION, span, message));
     }
 
     fn wrong(&mut self, name: &str, node: &Node, expected: &str) {

@@ -37,6 +37,17 @@ pub enum Ownership {
     TaskDefinition,
 }
 
+/// An entry of `ignore`.
+#[derive(Clone, Debug)]
+pub struct Ignored {
+    /// The path.
+    pub path: Path,
+    /// Where it is written.
+    pub span: Span,
+    /// Whether it must match something.
+    pub own: bool,
+}
+
 /// A layer that was read.
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
@@ -52,8 +63,9 @@ pub struct Layer {
     pub service: Option<Node>,
     /// RFC 6902 patches, for after the merge.
     pub patches: Option<Node>,
-    /// Paths that are neither compared nor sent in an update.
-    pub ignore: Vec<(Path, Span)>,
+    /// Paths that are neither compared nor sent in an update. One of the service's own files must match something; one
+    /// that many services share need not match in each.
+    pub ignore: Vec<Ignored>,
     /// What we own.
     pub scope: Option<(Ownership, Span)>,
     /// Whether an existing service may be taken over by the agent.
@@ -125,7 +137,10 @@ impl Layer {
         for (text, span) in fields.texts("ignore") {
             match text.parse::<Path>() {
                 Ok(path) => match check_path(&path) {
-                    Ok(()) => layer.ignore.push((path, span)),
+                    Ok(()) => {
+                        let own = matches!(kind, LayerKind::Service | LayerKind::Overlay);
+                        layer.ignore.push(Ignored { path, span, own });
+                    }
                     Err(problem) => {
                         fields.problems.push(Diagnostic { span: Some(span), ..*problem });
                     }
@@ -143,12 +158,10 @@ impl Layer {
                 ),
             }
         }
-        if matches!(kind, LayerKind::Service | LayerKind::Overlay) {
-            let names = fields.take("after").map(|entry| entry.node);
-            layer.after = names.map(|node| after(node, fields));
-            layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
-            layer.replace = fields.boolean("replace").map(|(value, _)| value);
-        }
+        let names = fields.take("after").map(|entry| entry.node);
+        layer.after = names.map(|node| after(node, fields));
+        layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
+        layer.replace = fields.boolean("replace").map(|(value, _)| value);
         fields.not_yet(crate::repository::NOT_YET);
         layer
     }

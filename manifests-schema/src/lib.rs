@@ -4,11 +4,13 @@
 pub mod canonical;
 pub mod check;
 pub mod codes;
+pub mod definition;
 pub mod diagnostic;
 pub mod ecs;
 pub mod fields;
 pub mod layer;
 pub mod lists;
+pub mod locate;
 pub mod merge;
 pub mod node;
 pub mod parse;
@@ -20,6 +22,7 @@ pub mod repository;
 pub mod service;
 pub mod source;
 pub mod substitute;
+pub mod trace;
 pub mod tree;
 
 pub use diagnostic::{Diagnostic, Severity};

@@ -157,7 +157,11 @@ impl Key {
                     _ => false,
                 };
                 let parts = self.members.iter().filter_map(|name| part(name).map(|text| (*name, text)));
-                parts.filter(|(name, text)| !says_nothing(name, text)).map(|(_, text)| text).collect::<Vec<_>>().join(",")
+                parts
+                    .filter(|(name, text)| !says_nothing(name, text))
+                    .map(|(_, text)| text)
+                    .collect::<Vec<_>>()
+                    .join(",")
             }
         }
     }

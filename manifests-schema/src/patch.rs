@@ -9,36 +9,56 @@ use crate::{
 };
 use serde_json::Value as Json;
 
-/// Applies one list of operations to `{taskDefinition, service}`: all of them, or none.
+/// Most operations in one list.
+pub const MAX_OPERATIONS: usize = 500;
+
+/// Applies one list of operations to `{taskDefinition, service}`: all of them, or none. Every operation that is wrong
+/// is reported, except those that only fail because an earlier one at their place did.
 pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
     let Value::List(written) = &patch.value else {
         problems.push(Diagnostic::error(codes::PATCH, &patch.span, "`patches` is a list of RFC 6902 operations"));
         return;
     };
+    if written.len() > MAX_OPERATIONS {
+        let message = format!("{} operations are more than the limit of {MAX_OPERATIONS}", written.len());
+        problems.push(Diagnostic::error(codes::TOO_COMPLEX, &patch.span, message));
+        return;
+    }
     let mut document = target.to_json();
+    let mut failed: Vec<&str> = Vec::new();
+    let mut is_wrong = false;
     for operation in written {
+        let path = operation.get("path").and_then(Node::as_str).unwrap_or_default();
         let parsed: Result<json_patch::PatchOperation, _> = serde_json::from_value(operation.to_json());
         let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
+                is_wrong = true;
+                failed.push(path);
                 let message = format!("not an RFC 6902 operation: {error}");
                 let hint = "an operation is a map of op, path and, for add, replace and test, value";
                 problems.push(Diagnostic::error(codes::PATCH, &operation.span, message).hint(hint));
-                return;
+                continue;
             }
         };
         if let Err(error) = json_patch::patch(&mut document, std::slice::from_ref(&parsed)) {
-            let path = operation.get("path").unwrap_or(operation);
-            let message = format!("the operation cannot be applied: {}", error.kind);
-            let mut problem = Diagnostic::error(codes::PATCH, &path.span, message);
-            if let Some(near) = path.as_str().and_then(|written| nearest_pointer(&document, written)) {
-                problem = problem.hint(format!("did you mean `{near}`?"));
+            is_wrong = true;
+            let follows = |earlier: &&str| path == *earlier || path.starts_with(&format!("{earlier}/"));
+            if !failed.iter().any(follows) {
+                let place = operation.get("path").unwrap_or(operation);
+                let message = format!("the operation cannot be applied: {}", error.kind);
+                let mut problem = Diagnostic::error(codes::PATCH, &place.span, message);
+                if let Some(near) = nearest_pointer(&document, path) {
+                    problem = problem.hint(format!("did you mean `{near}`?"));
+                }
+                problems.push(problem);
             }
-            problems.push(problem);
-            return;
+            failed.push(path);
         }
     }
-    *target = graft(target, &document, &patch.span);
+    if !is_wrong {
+        *target = graft(target, &document, &patch.span);
+    }
 }
 
 /// The tree for `document`, with the nodes of `old` where the values are equal and the patch's place elsewhere.

@@ -6,16 +6,19 @@ use crate::{
     check::{Unresolved, check},
     codes,
     diagnostic::{Diagnostic, has_errors},
-    layer::{Layer, Ownership},
+    ecs::{Kind, Structure},
+    layer::{Ignored, Layer, Ownership},
+    lists::{ListKind, list_kind},
+    locate::locate,
     merge::merge,
     node::{Entry, Map, Node},
     patch,
-    path::Path,
+    path::{Path, Step},
     pins,
     repository::{Environment, Repository, is_name},
     service::Service,
     source::Span,
-    substitute::{Parameters, Reference, Scope, references, substitute},
+    substitute::{Parameters, Reference, Scope, has_substitution, references, substitute},
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -31,7 +34,7 @@ pub struct Rendered {
     /// Services that go first.
     pub after: Vec<(String, Span)>,
     /// Paths that are neither compared nor sent in an update.
-    pub ignore: Vec<Path>,
+    pub ignore: Vec<Ignored>,
     /// Whether the agent may take over an existing service.
     pub adopt: bool,
     /// Whether the service may be deleted and created again for what cannot be changed otherwise.
@@ -41,6 +44,8 @@ pub struct Rendered {
     scope: Scope,
     /// Parameters and secrets that the definition names, with the first place of each.
     pub references: Vec<(Reference, Span)>,
+    /// Where the ECS service gets its name: its `serviceName`, or the service as a whole.
+    pub place: Span,
     span: Span,
 }
 
@@ -97,13 +102,14 @@ pub fn render(
         definition: Node::empty_map(&span),
         scope: Scope::default(),
         references: Vec::new(),
+        place: span.clone(),
         span: span.clone(),
     };
     let mut declares_service = false;
     for layer in &layers {
         match layer {
             Stacked::Variables(map) => vars.extend((*map).clone()),
-            Stacked::Layer(layer) => {
+            Stacked::Layer(_, layer) => {
                 vars.extend(layer.vars.clone());
                 if let Some(node) = &layer.task_definition {
                     merge(&mut task_definition, node.clone(), problems);
@@ -115,7 +121,7 @@ pub fn render(
                 if let Some(after) = &layer.after {
                     rendered.after = after.clone();
                 }
-                rendered.ignore.extend(layer.ignore.iter().map(|(path, _)| path.clone()));
+                rendered.ignore.extend(layer.ignore.iter().cloned());
                 if let Some((scope, _)) = &layer.scope {
                     rendered.ownership = *scope;
                 }
@@ -138,7 +144,7 @@ pub fn render(
         map.insert("service".into(), Entry { key: span.clone(), node: service_definition });
     }
     for layer in &layers {
-        if let Stacked::Layer(layer) = layer
+        if let Stacked::Layer(_, layer) = layer
             && let Some(patches) = &layer.patches
         {
             patch::apply(&mut definition, patches, problems);
@@ -161,10 +167,29 @@ pub fn render(
             rendered.references.push((reference, span));
         }
     }
+    if let Some(name) = definition.get("service").and_then(|service| service.get("serviceName")) {
+        rendered.place = name.span.clone();
+    }
     rendered.definition = definition;
     // Everything that can be known without parameters is checked now.
     bind_with(&rendered, environment, None, problems);
     (!has_errors(&problems[before..])).then_some(rendered)
+}
+
+impl Rendered {
+    /// The place in the files of a path: its own, or that of the nearest thing above it that is written.
+    pub fn span_of(&self, path: &Path) -> Span {
+        let Some((Step::Member(first), steps)) = path.0.split_first() else { return self.place.clone() };
+        let root = if first == Root::Service.name() { Root::Service } else { Root::TaskDefinition };
+        let found = self.definition.get(first).map(|node| locate(node, root, steps));
+        // What no file declares stands for the service as a whole.
+        found.filter(|span| !span.file.text.is_empty()).unwrap_or_else(|| self.place.clone())
+    }
+}
+
+/// The definition in canonical form with its substitutions replaced, for looking at where each value came from.
+pub(crate) fn canonical_of(rendered: &Rendered, parameters: Option<&Parameters>) -> Node {
+    substitute(&rendered.definition, &rendered.scope, parameters, &mut Vec::new())
 }
 
 /// Replaces the substitutions with the values that were read, and checks the types.
@@ -186,25 +211,75 @@ pub fn bind_offline(rendered: &Rendered, environment: &Environment) -> Desired {
     bind_with(rendered, environment, None, &mut Vec::new())
 }
 
-enum Stacked<'a> {
+/// What a layer is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerName {
+    /// `defaults` of lockstep.yaml.
+    Defaults,
+    /// `defaults` of an environment.
+    EnvironmentDefaults(String),
+    /// A component.
+    Component(String),
+    /// The service's own files.
+    Service,
+    /// The overlay of an environment.
+    Overlay(String),
+    /// The pins of an environment.
+    Pins(String),
+    /// A patch.
+    Patch,
+    /// Neither is written: the directory's name stands for it.
+    Directory,
+}
+
+impl std::fmt::Display for LayerName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LayerName::Defaults => formatter.write_str("defaults"),
+            LayerName::EnvironmentDefaults(name) => write!(formatter, "defaults of {name}"),
+            LayerName::Component(name) => write!(formatter, "component {name}"),
+            LayerName::Service => formatter.write_str("service"),
+            LayerName::Overlay(name) => write!(formatter, "overlay of {name}"),
+            LayerName::Pins(name) => write!(formatter, "pins of {name}"),
+            LayerName::Patch => formatter.write_str("patch"),
+            LayerName::Directory => formatter.write_str("the directory's name"),
+        }
+    }
+}
+
+/// One thing in the order in which layers merge.
+pub(crate) enum Stacked<'a> {
+    /// Variables of the environment.
     Variables(&'a Map),
-    Layer(&'a Layer),
+    /// A layer.
+    Layer(LayerName, &'a Layer),
 }
 
 /// The layers in the order in which they merge.
-fn layers_of<'a>(
+pub(crate) fn layers_of<'a>(
     repository: &'a Repository,
     environment: &'a Environment,
     service: &'a Service,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Stacked<'a>> {
-    let mut defaults = vec![&repository.defaults];
-    defaults.extend(&environment.defaults);
-    let overlays: Vec<&Layer> =
-        environment.chain.iter().filter_map(|link| service.overlays.get(link).and_then(Option::as_ref)).collect();
-    let mut components: Vec<&Layer> = Vec::new();
+    let mut defaults = vec![(LayerName::Defaults, &repository.defaults)];
+    defaults
+        .extend(environment.defaults.iter().map(|(name, layer)| (LayerName::EnvironmentDefaults(name.clone()), layer)));
+    let overlays: Vec<(LayerName, &Layer)> = environment
+        .chain
+        .iter()
+        .filter_map(|link| {
+            Some((LayerName::Overlay(link.clone()), service.overlays.get(link).and_then(Option::as_ref)?))
+        })
+        .collect();
+    let mut components: Vec<(LayerName, &Layer)> = Vec::new();
     let mut named: Vec<&str> = Vec::new();
-    for layer in defaults.iter().copied().chain([&service.layer]).chain(overlays.iter().copied()) {
+    let naming = defaults
+        .iter()
+        .map(|(_, layer)| *layer)
+        .chain([&service.layer])
+        .chain(overlays.iter().map(|(_, layer)| *layer));
+    for layer in naming {
         for (name, span) in &layer.components {
             if named.contains(&name.as_str()) {
                 continue;
@@ -212,7 +287,7 @@ fn layers_of<'a>(
             match repository.components.get(name) {
                 Some(component) => {
                     named.push(name);
-                    components.push(component);
+                    components.push((LayerName::Component(name.clone()), component));
                 }
                 None => {
                     let message = format!("there is no component `{name}` (components/{name}.yaml)");
@@ -224,12 +299,24 @@ fn layers_of<'a>(
             }
         }
     }
-    let mut stack: Vec<Stacked<'a>> = defaults.into_iter().map(Stacked::Layer).collect();
+    let stacked = |(name, layer)| Stacked::Layer(name, layer);
+    let mut stack: Vec<Stacked<'a>> = defaults.into_iter().map(stacked).collect();
     stack.push(Stacked::Variables(&environment.vars));
-    stack.extend(components.into_iter().map(Stacked::Layer));
-    stack.push(Stacked::Layer(&service.layer));
-    stack.extend(overlays.into_iter().map(Stacked::Layer));
+    stack.extend(components.into_iter().map(stacked));
+    stack.push(Stacked::Layer(LayerName::Service, &service.layer));
+    stack.extend(overlays.into_iter().map(stacked));
     stack
+}
+
+/// The pins that an environment reads with the environment that each stands in, outermost first: later ones win.
+pub(crate) fn pins_of<'a>(
+    environment: &'a Environment,
+    service: &'a Service,
+) -> impl Iterator<Item = (&'a str, &'a pins::Pin)> {
+    environment
+        .chain
+        .iter()
+        .flat_map(|link| service.pins.get(link).into_iter().flatten().map(|pin| (link.as_str(), pin)))
 }
 
 fn apply_pins(
@@ -238,14 +325,12 @@ fn apply_pins(
     service: &Service,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let mut pins: Vec<&pins::Pin> = Vec::new();
-    for link in &environment.chain {
-        for pin in service.pins.get(link).into_iter().flatten() {
-            pins.retain(|other| other.container != pin.container);
-            pins.push(pin);
-        }
+    let mut in_effect: Vec<&pins::Pin> = Vec::new();
+    for (_, pin) in pins_of(environment, service) {
+        in_effect.retain(|other| other.container != pin.container);
+        in_effect.push(pin);
     }
-    for pin in pins {
+    for pin in in_effect {
         let containers = task_definition
             .as_map_mut()
             .and_then(|map| map.get_mut("containerDefinitions"))
@@ -296,6 +381,9 @@ fn bind_with(
             }
         }
         let result = check(&node, root.shape(), unresolved, problems);
+        if parameters.is_none() {
+            check_ignored(root, &result, &rendered.ignore, problems);
+        }
         for name in ["family", "serviceName"] {
             if let (Some(text), Some(place)) = (result.get(name).and_then(Json::as_str), node.get(name))
                 && !is_name(text)
@@ -321,7 +409,7 @@ fn bind_with(
         service_name,
         ownership: rendered.ownership,
         after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
-        ignore: rendered.ignore.iter().map(ToString::to_string).collect(),
+        ignore: rendered.ignore.iter().map(|ignored| ignored.path.to_string()).collect(),
         adopt: rendered.adopt,
         replace: rendered.replace,
         task_definition: Json::Object(task_definition),
@@ -329,6 +417,65 @@ fn bind_with(
         service: if ours { Json::Object(service) } else { Json::Null },
         service_tags: if ours { service_tags } else { JsonMap::new() },
     }
+}
+
+/// An entry of a service's own `ignore` must name elements that are declared. (Members need not be: what is ignored of
+/// them is what somebody else sets.)
+fn check_ignored(root: Root, result: &JsonMap<String, Json>, ignore: &[Ignored], problems: &mut Vec<Diagnostic>) {
+    for ignored in ignore.iter().filter(|ignored| ignored.own) {
+        let Some((Step::Member(first), steps)) = ignored.path.0.split_first() else { continue };
+        if first != root.name() {
+            continue;
+        }
+        if let Err((key, near)) = find_elements(result, root.shape(), steps) {
+            let message = format!("`{}` matches nothing: no `{key}` is declared", ignored.path);
+            let problem = Diagnostic::error(codes::NOTHING_MATCHED, &ignored.span, message);
+            problems.push(problem.suggest(&key, near.iter().map(String::as_str)));
+        }
+    }
+}
+
+/// Follows a path in the API's shape. An element that is not there is answered with the keys that are.
+fn find_elements(
+    result: &JsonMap<String, Json>,
+    shape: &'static Structure,
+    steps: &[Step],
+) -> Result<(), (String, Vec<String>)> {
+    let mut value: Option<&Json> = None;
+    let mut kind = &Kind::Structure(shape);
+    let mut list = ListKind::Ordered;
+    for (at, step) in steps.iter().enumerate() {
+        if value.and_then(Json::as_str).is_some_and(has_substitution) {
+            return Ok(());
+        }
+        match (step, kind) {
+            (Step::Member(name), Kind::Structure(shape)) => {
+                let Some(member) = shape.member(name) else { return Ok(()) };
+                value = if at == 0 { result.get(name) } else { value.and_then(|value| value.get(name)) };
+                kind = &member.kind;
+                list = list_kind(shape.name, member.name);
+            }
+            (Step::Element(key), Kind::Map(element)) => {
+                let map = value.and_then(Json::as_object);
+                let names = || map.into_iter().flat_map(JsonMap::keys).cloned().collect();
+                value = Some(map.and_then(|map| map.get(key)).ok_or_else(|| (key.clone(), names()))?);
+                kind = element;
+            }
+            (Step::Element(key), Kind::List(element)) => {
+                let ListKind::Keyed(form) = list else { return Ok(()) };
+                let items = value.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+                let names: Vec<String> = items.iter().map(|item| form.text_of(item)).collect();
+                if names.iter().any(|name| has_substitution(name)) {
+                    return Ok(());
+                }
+                let found = names.iter().position(|name| name == key).ok_or_else(|| (key.clone(), names.clone()))?;
+                value = Some(&items[found]);
+                kind = element;
+            }
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// `cluster` is the environment's; a file may repeat it.

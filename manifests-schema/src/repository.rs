@@ -10,8 +10,10 @@ use crate::{
     tree::Tree,
 };
 use indexmap::IndexMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+/// Most files below `services/` and `components/`.
+pub const MAX_FILES: usize = 50_000;
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
 /// Keys of the format that this version does not implement.
@@ -44,8 +46,8 @@ pub struct Environment {
     pub cluster: String,
     /// Variables, with those of the environments that it inherits from.
     pub vars: Map,
-    /// Defaults of the chain, outermost first.
-    pub defaults: Vec<Layer>,
+    /// Defaults of the chain with the environment that each stands in, outermost first.
+    pub defaults: Vec<(String, Layer)>,
     /// How to sync.
     pub mode: Mode,
     /// Environments whose services go first.
@@ -96,6 +98,14 @@ impl Repository {
     /// may be written on its ground.
     pub fn load(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Self {
         let mut files = Files { tree, read: Vec::new() };
+        let count = tree.below("services").len() + tree.below("components").len();
+        if count > MAX_FILES {
+            let message = format!(
+                "the repository has {count} files below services/ and components/, more than the limit of {MAX_FILES}"
+            );
+            problems.push(Diagnostic::general(codes::TOO_COMPLEX, message));
+            return Self::default();
+        }
         let mut repository = Self { services: discover(tree, problems), ..Self::default() };
         if tree.find(CONFIG).is_none() {
             let message = format!("the repository has no {CONFIG} at its root");
@@ -318,7 +328,7 @@ fn build(
         region: region?,
         cluster: cluster?,
         vars,
-        defaults: chain.iter().filter_map(|link| written[link].defaults.clone()).collect(),
+        defaults: chain.iter().filter_map(|link| Some((link.clone(), written[link].defaults.clone()?))).collect(),
         mode: chain.iter().rev().find_map(|link| written[link].mode).unwrap_or_default(),
         after: own.after.clone(),
         chain: chain.to_vec(),
@@ -332,9 +342,9 @@ pub fn find_cycle<'a>(graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>) -> Op
         at: &'a str,
         graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
         stack: &mut Vec<&'a str>,
-        done: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
     ) -> Option<(Vec<&'a str>, &'a Span)> {
-        if done.contains(&at) {
+        if done.contains(at) {
             return None;
         }
         stack.push(at);
@@ -349,10 +359,10 @@ pub fn find_cycle<'a>(graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>) -> Op
             }
         }
         stack.pop();
-        done.push(at);
+        done.insert(at);
         None
     }
-    let mut done = Vec::new();
+    let mut done = BTreeSet::new();
     graph.keys().find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
 }
 

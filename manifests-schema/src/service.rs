@@ -189,7 +189,12 @@ impl Service {
             return;
         };
         if is_pins {
-            self.pins.insert(environment.to_owned(), pins::read(&node, problems));
+            let span = Span::of_file(&node.span.file);
+            let pins = pins::read(&node, problems);
+            if self.pins.insert(environment.to_owned(), pins).is_some() {
+                let message = format!("`{environment}` has a second pins file");
+                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
+            }
             return;
         }
         let span = Span::of_file(&node.span.file);

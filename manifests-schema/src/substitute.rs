@@ -113,6 +113,16 @@ pub fn substitution_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
     )
 }
 
+/// The variables that a text names.
+pub fn variables_of(text: &str) -> Vec<String> {
+    let parts = parts(text).unwrap_or_default();
+    let name = |part: &Part<'_>| match part {
+        Part::Name(name, ..) => name.strip_prefix("vars.").map(str::to_owned),
+        Part::Text(_) => None,
+    };
+    parts.iter().filter_map(name).collect()
+}
+
 /// Collects the references of a tree.
 pub fn references(node: &Node, found: &mut Vec<(Reference, Span)>) {
     match &node.value {

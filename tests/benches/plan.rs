@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use lockstep::reconcile::{Loader, Snapshot};
 use lockstep_core::{
     identity,
-    observed::{LiveDeployment, LiveService, Observation, Reading, Revision, Tags},
+    observed::{History, LiveDeployment, LiveService, Observation, Reading, Revision, Tags},
     plan::{Outcome, Surroundings, plan_service},
 };
 use lockstep_manifests::{
@@ -76,18 +76,28 @@ fn observed(desired: &Desired) -> Observation {
     };
     let revision =
         Revision { arn: "arn".into(), definition: desired.task_definition.clone(), tags: Tags::new(), active: true };
-    Observation { service: Reading::Found(live), revision: Reading::Found(revision), ..Observation::default() }
+    Observation {
+        service: Reading::Found(live),
+        revision: Reading::Found(revision),
+        newest: Reading::Missing,
+        history: Reading::Found(History::Known(Vec::new())),
+        ..Observation::default()
+    }
+}
+
+fn around() -> Surroundings<'static> {
+    Surroundings { source: "acme", commit: "c", may_adopt: false, adopt_now: false, waiting_for: None, retry: false }
+}
+
+/// One service as it would be sent.
+fn one_of(snapshot: &Snapshot, number: usize) -> Desired {
+    let environment = &snapshot.repository.environments["prod"];
+    let rendered = snapshot.services[number].environments["prod"].as_ref().expect("it renders");
+    bind(rendered, environment, &Parameters::new()).expect("it binds")
 }
 
 fn plan_all(desired: &[Desired], observed: &[Observation]) {
-    let around = Surroundings {
-        source: "acme",
-        commit: "c",
-        may_adopt: false,
-        adopt_now: false,
-        waiting_for: None,
-        retry: false,
-    };
+    let around = around();
     for (desired, observed) in desired.iter().zip(observed) {
         let Outcome::Planned(plan) = plan_service(desired, observed, &around) else { panic!("it asks") };
         assert!(!black_box(plan).has_differences());
@@ -124,10 +134,13 @@ fn benches(criterion: &mut Criterion) {
     let mut loader = Loader::default();
     loader.load(&first, "c", "");
     let mut flip = false;
-    criterion.bench_function("load, one changed file of 1000 services", |bench| {
+    criterion.bench_function("load + render + bind + plan, one changed file of 1000 services", |bench| {
         bench.iter(|| {
             flip = !flip;
-            black_box(loader.load(if flip { &second } else { &first }, "c", ""));
+            let snapshot = loader.load(if flip { &second } else { &first }, "c", "");
+            let changed = one_of(&snapshot, 500);
+            let Outcome::Planned(plan) = plan_service(&changed, &answers[500], &around()) else { panic!("it asks") };
+            black_box(plan);
         });
     });
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
+/// How the path of one of our own tags looks.
+pub const OWN_TAGS: &str = ".tags[lockstep:";
 /// The source that owns an object.
 pub const SOURCE: &str = "lockstep:source";
 /// The ECS service's name.

@@ -68,9 +68,7 @@ fn map(value: &mut Value, live: Option<&Value>, element: &Kind, path: &Path, ign
             map.insert(key.clone(), existing.clone());
         }
     }
-    map.retain(|key, _| {
-        live.is_none_or(|live| live.get(key).is_some()) || !is_ignored(&path.element(key), ignore)
-    });
+    map.retain(|key, _| live.is_none_or(|live| live.get(key).is_some()) || !is_ignored(&path.element(key), ignore));
     for (key, inner) in map {
         let existing = live.and_then(|live| live.get(key));
         keep_live(inner, existing, element, ListKind::Ordered, &path.element(key), ignore);
@@ -128,7 +126,9 @@ fn reaches(live: Option<&Value>, path: &Path, ignore: &[Path]) -> bool {
                 (Step::Member(name), Some(value)) => value.get(name),
                 (Step::Element(key), Some(Value::Object(map))) => map.get(key),
                 // An element of a list that Git does not declare at all is rare enough to be looked at by its list.
-                (Step::Element(_), Some(list @ Value::Array(_))) => return list.as_array().is_some_and(|l| !l.is_empty()),
+                (Step::Element(_), Some(list @ Value::Array(_))) => {
+                    return list.as_array().is_some_and(|l| !l.is_empty());
+                }
                 _ => None,
             };
         }

@@ -11,3 +11,4 @@ pub mod observed;
 pub mod plan;
 pub mod report;
 pub mod rules;
+pub mod verify;

@@ -197,7 +197,13 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-fn list(items: &[Value], element: &'static Kind, owner: &'static Structure, kind: ListKind, context: &Context) -> Value {
+fn list(
+    items: &[Value],
+    element: &'static Kind,
+    owner: &'static Structure,
+    kind: ListKind,
+    context: &Context,
+) -> Value {
     let normal = |item: &Value| match element {
         Kind::Structure(shape) => structure(item, shape, context),
         _ => item.clone(),
@@ -271,7 +277,9 @@ fn normal_text(written: &str, text: Text) -> String {
             }
             _ => written.to_owned(),
         },
-        Text::Json => serde_json::from_str(written).map_or_else(|_| written.to_owned(), |json| sorted(&json).to_string()),
+        Text::Json => {
+            serde_json::from_str(written).map_or_else(|_| written.to_owned(), |json| sorted(&json).to_string())
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::{
     observed::{LiveService, Need, Observation, Reading, Revision, Tags},
     report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::Effect,
+    verify,
 };
+use difference::Differences;
 use lockstep_manifests::{
     canonical::Root,
     layer::Ownership,
@@ -22,7 +24,6 @@ use lockstep_manifests::{
     render::Desired,
 };
 use serde_json::Value;
-use difference::Differences;
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// What the planner must know beside the service.
@@ -66,10 +67,31 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         Reading::Found(live) => planner.existing(live),
     };
     if planner.needs.is_empty() {
-        Outcome::Planned(ServicePlan { desired: planner.hash, ..plan })
+        Outcome::Planned(ServicePlan { desired: planner.hash, ..withhold_failing(desired, plan) })
     } else {
         Outcome::Needs(planner.needs)
     }
+}
+
+/// What ECS would refuse is not tried. (What only records a verdict or an owner is.)
+fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
+    let acts = |action: &Action| {
+        !matches!(action.kind, ActionKind::AdoptService | ActionKind::TagService | ActionKind::TagTaskDefinition)
+    };
+    if !plan.actions.iter().any(acts) {
+        return plan;
+    }
+    let Some(text) = verify::failure(&verify::offline(desired)) else { return plan };
+    let (held, kept): (Vec<Action>, Vec<Action>) = plan.actions.into_iter().partition(acts);
+    let mut changes: Vec<Change> = Vec::new();
+    for change in held.into_iter().flat_map(|action| action.changes) {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    plan.actions = kept;
+    plan.withheld.push(Withheld { reason: Reason::Verify, text, changes });
+    plan
 }
 
 fn unread(desired: &Desired, text: &str) -> ServicePlan {

@@ -61,6 +61,8 @@ pub enum Reason {
     Unread,
     /// The manifest is not usable.
     Invalid,
+    /// A check says that ECS would refuse it, or never finish.
+    Verify,
     /// The desired count is left to Application Auto Scaling.
     Autoscaled,
     /// The endpoint has no deployment history, so that a rejected state cannot be recognised.
@@ -281,12 +283,34 @@ pub struct Problem {
     /// The line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The column, from 1.
+    /// The column, from 1, in characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// The line of the end.
+    #[serde(default, rename = "endLine", skip_serializing_if = "Option::is_none")]
+    pub end_line: Option<usize>,
+    /// The column one past the end.
+    #[serde(default, rename = "endColumn", skip_serializing_if = "Option::is_none")]
+    pub end_column: Option<usize>,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Other places that matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<RelatedPlace>,
+}
+
+/// Another place that matters for a problem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RelatedPlace {
+    /// What is there ("first defined here").
+    pub message: String,
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
 }
 
 /// The plan of a repository.

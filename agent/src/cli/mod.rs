@@ -2,7 +2,9 @@
 
 mod adopt;
 mod agent;
+mod diff;
 mod explain;
+mod file;
 mod plan;
 mod render;
 mod sandbox;
@@ -45,6 +47,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Show what differs, what would be done, and what not and why.
     Plan(plan::PlanArgs),
+    /// Show the typed difference of two files, or of what is declared and what runs.
+    Diff(diff::DiffArgs),
     /// Make what runs equal to what is declared, now and by hand.
     Sync(sync::SyncArgs),
     /// Show services, their sync status and health.
@@ -71,6 +75,10 @@ pub(crate) struct Selection {
 impl Selection {
     fn environments(&self) -> BTreeSet<String> {
         self.environments.iter().cloned().collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.environments.is_empty() && self.services.is_empty()
     }
 
     fn services(&self) -> BTreeSet<String> {
@@ -176,6 +184,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Validate(args) => validate::run(args, format).await,
         Command::Render(args) => render::run(args, format).await,
         Command::Plan(args) => plan::run(args, format).await,
+        Command::Diff(args) => diff::run(args, format).await,
         Command::Sync(args) => sync::run(args, format).await,
         Command::Status(args) => status::run(args, format).await,
         Command::Adopt(args) => adopt::run(args, format).await,

@@ -1,6 +1,10 @@
 //! `lockstep plan`.
 
-use super::{Failure, Selection, status::AgentUrl, target::Target};
+use super::{
+    Failure, Selection,
+    status::AgentUrl,
+    target::{Opened, Target},
+};
 use crate::{
     exit::Exit,
     output::{self, Format},
@@ -8,6 +12,11 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::report::{Plan, Reason};
+use notify::{RecursiveMode, Watcher};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
@@ -23,6 +32,9 @@ pub(super) struct PlanArgs {
     /// Show services without differences too.
     #[arg(long, short)]
     verbose: bool,
+    /// Plan again whenever a file of the checkout is saved, until Ctrl-C.
+    #[arg(long, conflicts_with = "exit_code")]
+    watch: bool,
 }
 
 pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure> {
@@ -40,21 +52,102 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
     } else {
         let mut opened = args.target.open().await?;
         opened.check_names(&args.selection)?;
+        if args.watch {
+            return watch(&args, opened, format).await;
+        }
         exit = opened.show_problems();
-        let orders = Orders {
-            everything: true,
-            environments: args.selection.environments(),
-            services: args.selection.services(),
-            ..Orders::default()
-        };
-        opened.runner.round(&opened.context, &orders).await;
-        opened.context.board.update(0, |source| source.plan())
+        look(&args, &mut opened).await
     };
-    match format {
-        Format::Json => output::data(&output::json(&plan)),
-        Format::Text => output::data(&output::plan::render(&plan, args.verbose)),
-    }
+    tell(&plan, &args, format);
     Ok(exit.or(end_of(&plan, args.exit_code)))
+}
+
+async fn look(args: &PlanArgs, opened: &mut Opened) -> Plan {
+    let orders = Orders {
+        everything: true,
+        environments: args.selection.environments(),
+        services: args.selection.services(),
+        ..Orders::default()
+    };
+    opened.runner.round(&opened.context, &orders).await;
+    opened.context.board.update(0, |source| source.plan())
+}
+
+fn tell(plan: &Plan, args: &PlanArgs, format: Format) {
+    match format {
+        Format::Json => output::data(&output::json(plan)),
+        Format::Text => output::data(&output::plan::render(plan, args.verbose)),
+    }
+}
+
+/// Plans, and plans again after each change of a file, until a signal.
+async fn watch(args: &PlanArgs, mut opened: Opened, format: Format) -> Result<Exit, Failure> {
+    let Some(checkout) = opened.checkout.clone() else {
+        return Err(
+            Failure::new(Exit::Usage, "only a checkout can be watched").hint("name one with -C PATH, without --branch")
+        );
+    };
+    let fail = |reason: String| Failure::new(Exit::Failed, reason);
+    let mut changes = Saved::watch(&checkout).map_err(|error| fail(format!("failed to watch the files: {error}")))?;
+    let ended = crate::agent::signal();
+    tokio::pin!(ended);
+    loop {
+        opened.show_problems();
+        let plan = look(args, &mut opened).await;
+        tell(&plan, args, format);
+        output::say("watching; Ctrl-C ends it");
+        loop {
+            tokio::select! {
+                () = &mut ended => return Ok(Exit::Done),
+                () = changes.next() => {}
+            }
+            match opened.runner.refresh(&opened.context).await {
+                Ok(()) => break,
+                Err(error) => output::say(&format!("error: {error}")),
+            }
+        }
+        if let Some(snapshot) = opened.runner.snapshot() {
+            opened.snapshot = snapshot.clone();
+        }
+    }
+}
+
+/// Waits for files to be saved.
+struct Saved {
+    events: tokio::sync::mpsc::Receiver<()>,
+    _watcher: notify::RecommendedWatcher,
+}
+
+impl Saved {
+    /// Editors write a file in several steps; a pause of this length ends them.
+    const QUIET: Duration = Duration::from_millis(100);
+
+    fn watch(checkout: &Path) -> notify::Result<Self> {
+        let (sender, events) = tokio::sync::mpsc::channel(1);
+        let root = checkout.to_owned();
+        let matters = move |path: &PathBuf| {
+            let inside = path.strip_prefix(&root).unwrap_or(path);
+            !inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+        };
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event
+                && !matches!(event.kind, notify::EventKind::Access(_))
+                && event.paths.iter().any(&matters)
+            {
+                // One waiting event is as good as many.
+                let _ = sender.try_send(());
+            }
+        })?;
+        watcher.watch(checkout, RecursiveMode::Recursive)?;
+        Ok(Self { events, _watcher: watcher })
+    }
+
+    async fn next(&mut self) {
+        if self.events.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        while tokio::time::timeout(Self::QUIET, self.events.recv()).await.is_ok_and(|event| event.is_some()) {}
+    }
 }
 
 fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failure> {
@@ -73,11 +166,12 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failure> {
 fn end_of(plan: &Plan, exit_code: bool) -> Exit {
     let services = || plan.environments.iter().flat_map(|environment| &environment.services);
     let unread = [Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
+    let invalid = [Reason::Invalid, Reason::Verify];
     let mut exit = Exit::Done;
     if services().any(|service| unread.iter().any(|reason| service.is_withheld_for(*reason))) {
         exit = exit.or(Exit::Failed);
     }
-    if services().any(|service| service.is_withheld_for(Reason::Invalid)) {
+    if services().any(|service| invalid.iter().any(|reason| service.is_withheld_for(*reason))) {
         exit = exit.or(Exit::Invalid);
     }
     if exit_code && plan.has_differences() {

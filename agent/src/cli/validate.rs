@@ -1,45 +1,82 @@
 //! `lockstep validate`.
 
-use super::{Failure, target::Target};
+use super::{Failure, file, target::Target};
 use crate::{
     exit::Exit,
     output::{self, Format, diagnostics},
     reconcile::board::problem,
 };
 use clap::Args;
-use lockstep_manifests::diagnostic::has_errors;
+use lockstep_manifests::{Diagnostic, definition::Side, diagnostic::has_errors};
+use serde_json::json;
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     target: Target,
+    /// Files that hold one task definition or service each, in any form that AWS takes or prints; no repository is read.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
+/// The name of the format as data.
+const FORMAT: &str = "lockstep.validate/1";
+
 pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Failure> {
+    if !args.files.is_empty() {
+        if args.target.is_named() {
+            return Err(Failure::new(Exit::Usage, "files are validated by themselves, without a repository"));
+        }
+        return of_files(&args.files, format);
+    }
     let opened = args.target.open().await?;
     let problems = &opened.snapshot.problems;
     let repository = &opened.snapshot.repository;
+    let summary = format!(
+        "{} in {}",
+        output::count(repository.services.len(), "service"),
+        output::count(repository.environments.len(), "environment")
+    );
+    let data = json!({
+        "format": FORMAT,
+        "environments": repository.environments.keys().collect::<Vec<_>>(),
+        "services": repository.services.iter().map(|service| &service.name).collect::<Vec<_>>(),
+        "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+    });
+    Ok(tell(problems, &summary, &data, format))
+}
+
+fn of_files(files: &[PathBuf], format: Format) -> Result<Exit, Failure> {
+    let mut problems = Vec::new();
+    let mut kinds = Vec::new();
+    for path in files {
+        let (found, said) = file::look_at(path, Side::Declared)?;
+        problems.extend(said);
+        kinds.push((path.display().to_string(), found.map(|found| file::name(found.root))));
+    }
+    let summary: Vec<String> = kinds
+        .iter()
+        .map(|(path, kind)| format!("{path}: {}", kind.map_or("not usable".to_owned(), |kind| format!("a {kind}"))))
+        .collect();
+    let data = json!({
+        "format": FORMAT,
+        "files": kinds.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect::<Vec<_>>(),
+        "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+    });
+    Ok(tell(&problems, &summary.join("\n"), &data, format))
+}
+
+fn tell(problems: &[Diagnostic], summary: &str, data: &serde_json::Value, format: Format) -> Exit {
     match format {
-        Format::Json => {
-            let problems: Vec<_> = problems.iter().map(problem).collect();
-            output::data(&output::json(&serde_json::json!({
-                "format": "lockstep.validate/1",
-                "environments": repository.environments.keys().collect::<Vec<_>>(),
-                "services": repository.services.iter().map(|service| &service.name).collect::<Vec<_>>(),
-                "problems": problems,
-            })));
-        }
+        Format::Json => output::data(&output::json(data)),
         Format::Text => {
             for problem in problems {
                 output::say(&format!("{}\n", diagnostics::render(problem)));
             }
             let found = diagnostics::summary(problems).map_or(String::new(), |summary| format!(": {summary}"));
-            output::data(&format!(
-                "{} in {}{found}",
-                output::count(repository.services.len(), "service"),
-                output::count(repository.environments.len(), "environment")
-            ));
+            output::data(&format!("{summary}{found}"));
         }
     }
-    Ok(if has_errors(problems) { Exit::Invalid } else { Exit::Done })
+    if has_errors(problems) { Exit::Invalid } else { Exit::Done }
 }

@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Most files that a checkout may have, as for commits.
+const MAX_FILES: usize = super::objects::MAX_FILES;
+
 /// The files of a directory.
 pub struct Checkout {
     root: PathBuf,
@@ -74,6 +77,9 @@ fn matters(path: &str) -> bool {
 }
 
 fn list(directory: &Path, prefix: &str, depth: usize, files: &mut Vec<FileEntry>) -> std::io::Result<()> {
+    if files.len() > MAX_FILES {
+        return Err(std::io::Error::other(format!("it has more than {MAX_FILES} files")));
+    }
     if depth > 32 {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Most files that a repository may have.
-const MAX_FILES: usize = 200_000;
+pub(super) const MAX_FILES: usize = 200_000;
 /// Deepest directory.
 const MAX_DEPTH: usize = 64;
 

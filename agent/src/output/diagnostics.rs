@@ -10,29 +10,33 @@ pub fn render(diagnostic: &Diagnostic) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level.primary_title(&diagnostic.message).id(diagnostic.code.id);
+    let message = super::clean(&diagnostic.message);
+    let title = level.primary_title(&message).id(diagnostic.code.id);
+    let path = diagnostic.span.as_ref().map(|span| super::clean(&span.file.path)).unwrap_or_default();
+    let hint = diagnostic.hint.as_deref().map(super::clean);
     let mut group: Group<'_> = match &diagnostic.span {
         Some(span) if !span.file.text.is_empty() => {
             let range = span.start as usize..(span.end as usize).max(span.start as usize);
             let range = one_line(&span.file.text, range);
             let mut snippet =
-                Snippet::source(&span.file.text).path(&span.file.path).annotation(AnnotationKind::Primary.span(range));
+                Snippet::source(&span.file.text).path(&path).annotation(AnnotationKind::Primary.span(range));
             for (label, other) in diagnostic.related.iter().filter(|(_, other)| other.file == span.file) {
                 let range = one_line(&other.file.text, other.start as usize..other.end as usize);
                 snippet = snippet.annotation(AnnotationKind::Context.span(range).label(label));
             }
             title.element(snippet)
         }
-        Some(span) => title.element(annotate_snippets::Origin::path(&span.file.path)),
+        Some(_) => title.element(annotate_snippets::Origin::path(&path)),
         None => Group::with_title(title),
     };
     for (label, other) in &diagnostic.related {
         if diagnostic.span.as_ref().is_none_or(|span| span.file != other.file) {
             let (line, column) = other.line_column();
-            group = group.element(Level::NOTE.message(format!("{label}: {}:{line}:{column}", other.file.path)));
+            group = group
+                .element(Level::NOTE.message(super::clean(&format!("{label}: {}:{line}:{column}", other.file.path))));
         }
     }
-    if let Some(hint) = &diagnostic.hint {
+    if let Some(hint) = &hint {
         group = group.element(Level::HELP.message(hint));
     }
     Renderer::styled().render(&[group])

@@ -3,6 +3,7 @@
 pub mod diagnostics;
 pub mod plan;
 pub mod status;
+pub mod trace;
 
 use std::{
     io::{ErrorKind, Write},
@@ -49,6 +50,12 @@ pub fn hint(text: &str) {
     say(&format!("hint: {text}"));
 }
 
+/// A text from elsewhere without control characters, which a terminal would obey.
+pub fn clean(text: &str) -> String {
+    let is_harmless = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
+    text.chars().map(|letter| if is_harmless(letter) { letter } else { '\u{fffd}' }).collect()
+}
+
 /// A number with its word: `1 service`, `2 services`.
 pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
@@ -70,7 +77,7 @@ pub mod paint {
     const FAINT: Style = Style::new().dimmed();
 
     fn with(style: Style, text: &str) -> String {
-        format!("{}{text}{}", style.render(), style.render_reset())
+        format!("{}{}{}", style.render(), super::clean(text), style.render_reset())
     }
 
     /// Good.

@@ -91,7 +91,7 @@ fn is_new(kind: ActionKind) -> bool {
 fn render_addition(change: &Change) -> String {
     match &change.new {
         Some(new) if change.old.is_none() && !change.masked => {
-            format!("{}: {}", change.path, value_text(new))
+            format!("{}: {}", super::clean(&change.path), value_text(new))
         }
         _ => render_change(change),
     }
@@ -104,10 +104,10 @@ pub fn render_change(change: &Change) -> String {
         effect => format!("  {}", paint::faint(&format!("({})", effect_word(effect)))),
     };
     if change.masked {
-        return format!("{}: ••• → •••{effect}", change.path);
+        return format!("{}: ••• → •••{effect}", super::clean(&change.path));
     }
     let show = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), value_text);
-    format!("{}: {} → {}{effect}", change.path, show(&change.old), show(&change.new))
+    format!("{}: {} → {}{effect}", super::clean(&change.path), show(&change.old), show(&change.new))
 }
 
 fn value_text(value: &Value) -> String {

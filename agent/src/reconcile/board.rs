@@ -1,6 +1,6 @@
 //! What the agent knows, for whoever asks: the API, `status`, the other environments. Values only.
 
-use lockstep_core::report::{EnvironmentPlan, FORMAT, Plan, Problem, ServicePlan};
+use lockstep_core::report::{EnvironmentPlan, FORMAT, Plan, Problem, RelatedPlace, ServicePlan};
 use lockstep_manifests::{Diagnostic, Mode, Severity};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -143,6 +143,9 @@ impl SourceState {
 /// A diagnostic as data.
 pub fn problem(diagnostic: &Diagnostic) -> Problem {
     let place = diagnostic.place();
+    // A directory has no text to point into.
+    let end = diagnostic.span.as_ref().filter(|span| !span.file.text.is_empty());
+    let end = end.map(|span| span.file.line_column(span.end as usize));
     Problem {
         code: diagnostic.code.id.to_owned(),
         severity: match diagnostic.severity {
@@ -155,6 +158,16 @@ pub fn problem(diagnostic: &Diagnostic) -> Problem {
         file: place.map(|(file, _, _)| file.to_owned()),
         line: place.map(|(_, line, _)| line),
         column: place.map(|(_, _, column)| column),
+        end_line: end.map(|(line, _)| line),
+        end_column: end.map(|(_, column)| column),
         hint: diagnostic.hint.clone(),
+        related: diagnostic
+            .related
+            .iter()
+            .map(|(message, span)| {
+                let (line, column) = span.line_column();
+                RelatedPlace { message: message.clone(), file: span.file.path.clone(), line, column }
+            })
+            .collect(),
     }
 }

@@ -1,14 +1,16 @@
 //! From the files of a commit to rendered services, with everything reused whose files did not change.
 
+use lockstep_core::verify::{self, Check, Outcome};
 use lockstep_manifests::{
     Diagnostic, Rendered, Repository, Service, codes, diagnostic,
     render::{bind_offline, render},
     repository::{ServiceDirectory, find_cycle},
     source::Span,
-    tree::Tree,
+    tree::{FileEntry, Tree},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -38,13 +40,15 @@ pub struct LoadedService {
     /// The ECS service's name, by environment.
     names: BTreeMap<String, String>,
     problems: Vec<Diagnostic>,
-    read: Vec<(String, String)>,
-    files: Vec<(String, String)>,
+    /// Files elsewhere that it was read from.
+    outside: Vec<String>,
 }
 
 /// Loads commits one after the other.
 #[derive(Default)]
 pub struct Loader {
+    /// The files that were loaded last.
+    files: Vec<FileEntry>,
     repository: Option<(Arc<Repository>, Vec<Diagnostic>)>,
     services: HashMap<String, Arc<LoadedService>>,
 }
@@ -52,29 +56,29 @@ pub struct Loader {
 impl Loader {
     /// Loads the files of a commit.
     pub fn load(&mut self, tree: &dyn Tree, commit: &str, summary: &str) -> Snapshot {
-        let mut config_problems = Vec::new();
-        let repository = Repository::load(tree, &mut config_problems);
-        let repository = match &self.repository {
-            Some((known, problems))
-                if known.read == repository.read
-                    && *problems == config_problems
-                    && known.services == repository.services =>
-            {
-                known.clone()
-            }
-            _ => Arc::new(repository),
-        };
-        let mut known = std::mem::take(&mut self.services);
-        // Services depend on the files of the repository as a whole; not on which other services there are.
-        if self.repository.as_ref().is_none_or(|(known, _)| known.read != repository.read) {
-            known.clear();
+        let changes = Changes::between(&self.files, tree.files());
+        if !changes.is_empty() {
+            self.files = tree.files().to_vec();
         }
+        let before = self.repository.take();
+        let (repository, config_problems) = match &before {
+            Some((known, problems)) if !changes.touch(known, problems) => (known.clone(), problems.clone()),
+            _ => {
+                let mut problems = Vec::new();
+                let repository = Repository::load(tree, &mut problems);
+                (Arc::new(repository), problems)
+            }
+        };
         self.repository = Some((repository.clone(), config_problems.clone()));
+        // Services depend on the settings of the repository as a whole; not on which other services there are.
+        let is_same = before.is_some_and(|(known, _)| known.read == repository.read);
+        let mut known = if is_same { std::mem::take(&mut self.services) } else { HashMap::new() };
+        self.services.clear();
         let valid = !diagnostic::has_errors(&config_problems);
         let mut services = Vec::with_capacity(repository.services.len());
         for directory in &repository.services {
             let loaded = match known.remove(&directory.path) {
-                Some(loaded) if loaded.is_current(tree) => loaded,
+                Some(loaded) if !changes.touch_service(&loaded) => loaded,
                 _ => Arc::new(LoadedService::load(&repository, directory, tree)),
             };
             self.services.insert(directory.path.clone(), loaded.clone());
@@ -95,6 +99,73 @@ impl Loader {
     }
 }
 
+/// What differs between two lists of files.
+struct Changes {
+    /// Paths of files that came, went, or have other content.
+    paths: HashSet<String>,
+    /// The directories above them.
+    directories: HashSet<String>,
+    /// Whether a file below `services/` came or went: then there may be other services.
+    moved: bool,
+}
+
+impl Changes {
+    /// Both lists are in the order of their paths.
+    fn between(before: &[FileEntry], now: &[FileEntry]) -> Self {
+        let mut changes = Self { paths: HashSet::new(), directories: HashSet::new(), moved: false };
+        let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
+        loop {
+            let order = match (before.peek(), now.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.path.cmp(&new.path),
+            };
+            let old = if order.is_le() { before.next() } else { None };
+            let new = if order.is_ge() { now.next() } else { None };
+            if old == new {
+                continue;
+            }
+            let Some(file) = new.or(old) else { continue };
+            let is_same_kind = old.zip(new).is_some_and(|(old, new)| old.regular == new.regular);
+            changes.moved |= !is_same_kind;
+            changes.paths.insert(file.path.clone());
+            let mut path = file.path.as_str();
+            while let Some((directory, _)) = path.rsplit_once('/') {
+                if !changes.directories.insert(directory.to_owned()) {
+                    break;
+                }
+                path = directory;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// Whether the repository's own settings, or which services there are, may have changed.
+    fn touch(&self, repository: &Repository, problems: &[Diagnostic]) -> bool {
+        self.moved
+            || self.directories.contains("components")
+            || self.paths.contains(lockstep_manifests::repository::CONFIG)
+            || repository.read.iter().any(|(path, _)| self.paths.contains(path))
+            || may_pass(problems)
+    }
+
+    /// Whether a service must be read again.
+    fn touch_service(&self, service: &LoadedService) -> bool {
+        self.directories.contains(&service.directory.path)
+            || service.outside.iter().any(|path| self.paths.contains(path))
+            || may_pass(&service.problems)
+    }
+}
+
+/// Whether problems may be gone without a change of a file: an object that could not be read may be there next time.
+fn may_pass(problems: &[Diagnostic]) -> bool {
+    problems.iter().any(|problem| problem.code == codes::UNREADABLE)
+}
+
 impl LoadedService {
     fn load(repository: &Repository, directory: &ServiceDirectory, tree: &dyn Tree) -> Self {
         let mut problems = Vec::new();
@@ -111,7 +182,9 @@ impl LoadedService {
                 match rendered {
                     Some(rendered) => {
                         problems.extend(found);
-                        names.insert(environment.name.clone(), bind_offline(&rendered, environment).service_name);
+                        let desired = bind_offline(&rendered, environment);
+                        checked(&rendered, &verify::offline(&desired), &mut problems);
+                        names.insert(environment.name.clone(), desired.service_name);
                         Ok(Arc::new(rendered))
                     }
                     None => Err(found),
@@ -124,21 +197,8 @@ impl LoadedService {
             environments,
             names,
             problems,
-            read: service.read,
-            files: files_of(tree, directory),
+            outside: service.read.into_iter().map(|(path, _)| path).filter(|path| !is_below(path, directory)).collect(),
         }
-    }
-
-    /// Whether every file that this was read from is the same, and none came or went.
-    fn is_current(&self, tree: &dyn Tree) -> bool {
-        let outside = |path: &str| !path.starts_with(&format!("{}/", self.directory.path));
-        self.problems.is_empty()
-            && self.files == files_of(tree, &self.directory)
-            && self
-                .read
-                .iter()
-                .filter(|(path, _)| outside(path))
-                .all(|(path, id)| tree.find(path).is_some_and(|file| file.id == *id))
     }
 
     fn broken(&self, problem: &Diagnostic, only: Option<&str>) -> Self {
@@ -155,29 +215,42 @@ impl LoadedService {
             environments,
             names: self.names.clone(),
             problems: self.problems.clone(),
-            read: self.read.clone(),
-            files: self.files.clone(),
+            outside: self.outside.clone(),
         }
     }
 }
 
-fn files_of(tree: &dyn Tree, directory: &ServiceDirectory) -> Vec<(String, String)> {
-    tree.below(&directory.path).iter().map(|file| (file.path.clone(), file.id.clone())).collect()
+/// What the checks found, at its place in the files. The service stays readable: its plan says why it is not written.
+fn checked(rendered: &Rendered, checks: &[Check], problems: &mut Vec<Diagnostic>) {
+    for check in checks.iter().filter(|check| check.outcome >= Outcome::Warn) {
+        let message = format!("{}: {}", check.path, check.text);
+        let problem = Diagnostic::error(check.code, &rendered.span_of(&check.path), message);
+        let problem = if check.outcome == Outcome::Fail { problem } else { problem.as_warning() };
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+}
+
+fn is_below(path: &str, directory: &ServiceDirectory) -> bool {
+    path.strip_prefix(&directory.path).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What can only be seen of all services together: identities, and `after`.
 fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], problems: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(String, String, String, String), (usize, String)> = HashMap::new();
+    let mut seen: HashMap<(&str, &str, &str, &str), (usize, &str)> = HashMap::new();
     let mut broken: Vec<(usize, Diagnostic, Option<String>)> = Vec::new();
     for environment in repository.environments.values() {
         for (index, service) in services.iter().enumerate() {
-            if !matches!(service.environments.get(&environment.name), Some(Ok(_))) {
-                continue;
-            }
-            let Some(name) = service.names.get(&environment.name).cloned() else { continue };
-            let place =
-                (environment.account.clone(), environment.region.clone(), environment.cluster.clone(), name.clone());
-            if let Some((first, other)) = seen.insert(place, (index, environment.name.clone())) {
+            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
+            let Some(name) = service.names.get(&environment.name) else { continue };
+            let identity = (
+                environment.account.as_str(),
+                environment.region.as_str(),
+                environment.cluster.as_str(),
+                name.as_str(),
+            );
+            if let Some((first, other)) = seen.insert(identity, (index, &environment.name)) {
                 let message = format!(
                     "the ECS service {name} in cluster {} ({}, {}) is declared twice: by `{}` in `{other}` and by `{}` in `{}`",
                     environment.cluster,
@@ -187,13 +260,14 @@ fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], 
                     service.directory.path,
                     environment.name,
                 );
-                for (index, in_environment) in [(first, other), (index, environment.name.clone())] {
-                    let place = Span::of_file(&lockstep_manifests::source::SourceFile::new(
-                        format!("{}/", services[index].directory.path),
-                        "",
-                    ));
-                    let problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &place, message.clone());
-                    broken.push((index, problem, Some(in_environment)));
+                let Some(Ok(earlier)) = services[first].environments.get(other) else { continue };
+                let pairs = [(first, other, earlier, rendered), (index, environment.name.as_str(), rendered, earlier)];
+                for (index, in_environment, here, there) in pairs {
+                    let mut problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &here.place, message.clone());
+                    if here.place != there.place {
+                        problem = problem.related("and here", &there.place);
+                    }
+                    broken.push((index, problem, Some(in_environment.to_owned())));
                 }
             }
         }
@@ -211,6 +285,10 @@ fn check_after(
     broken: &mut Vec<(usize, Diagnostic, Option<String>)>,
 ) {
     for environment in repository.environments.values() {
+        let waits = |service: &Arc<LoadedService>| matches!(service.environments.get(&environment.name), Some(Ok(rendered)) if !rendered.after.is_empty());
+        if !services.iter().any(waits) {
+            continue;
+        }
         let mut graph: BTreeMap<&str, Vec<(&str, &Span)>> = BTreeMap::new();
         for (index, service) in services.iter().enumerate() {
             let Some(Ok(rendered)) = service.environments.get(&environment.name) else {

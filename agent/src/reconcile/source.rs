@@ -12,7 +12,7 @@ use crate::{
     git::{Checkout, GitError, Remote},
 };
 use futures_util::future::join_all;
-use lockstep_manifests::Severity;
+use lockstep_manifests::{Severity, tree::Tree};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Where a source's files come from.
@@ -137,6 +137,26 @@ impl SourceRunner {
         });
         self.snapshot = Some(Arc::new(snapshot));
         Ok(())
+    }
+
+    /// The files that the source reads now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn tree(&self) -> Result<Box<dyn Tree + Send>, GitError> {
+        match &self.content {
+            Content::Checkout(path) => Ok(Box::new(Checkout::read(path)?)),
+            Content::Remote(remote) => {
+                let remote = remote.clone();
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let tip = remote.tip()?;
+                    remote.tree(&tip)
+                });
+                let unreadable = |reason: String| GitError::Unreadable { repository: self.id.clone(), reason };
+                Ok(Box::new(read.await.map_err(|error| unreadable(error.to_string()))??))
+            }
+        }
     }
 
     /// One round of every environment that is meant. Answers whether something is under way.

@@ -5,13 +5,7 @@ use lockstep_manifests::ecs::{Kind, Structure};
 use serde_json::{Map, Value};
 
 /// Whether a written member only repeats what another member, or the context, says already.
-pub(super) fn is_as_absent(
-    shape: &Structure,
-    member: &str,
-    owner: &Value,
-    written: &Value,
-    context: &Context,
-) -> bool {
+pub(super) fn is_as_absent(shape: &Structure, member: &str, owner: &Value, written: &Value, context: &Context) -> bool {
     match (shape.name, member) {
         ("PortMapping", "hostPort") => is_same_port(owner, written, context),
         ("Device", "containerPath") => owner.get("hostPath") == Some(written),

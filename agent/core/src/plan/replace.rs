@@ -13,7 +13,8 @@ use lockstep_manifests::canonical::Root;
 use serde_json::{Map, Value};
 
 /// Members that are chosen when a service is created.
-const CHOSEN_ONCE: &[&str] = &["role", "schedulingStrategy", "launchType", "capacityProviderStrategy", "deploymentController"];
+const CHOSEN_ONCE: &[&str] =
+    &["role", "schedulingStrategy", "launchType", "capacityProviderStrategy", "deploymentController"];
 
 impl Planner<'_> {
     /// Takes out what cannot be changed. Answers the changes that the service is to be replaced for.
@@ -69,10 +70,8 @@ impl Planner<'_> {
     pub(super) fn created_as(&self) -> String {
         let context = Context::of([&self.desired.task_definition, &self.desired.service]);
         let normal = normalise(Root::Service, &self.desired.service, &context);
-        let mut chosen: Map<String, Value> = CHOSEN_ONCE
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), normal.get(*name)?.clone())))
-            .collect();
+        let mut chosen: Map<String, Value> =
+            CHOSEN_ONCE.iter().filter_map(|name| Some(((*name).to_owned(), normal.get(*name)?.clone()))).collect();
         for name in self.connected_ports() {
             if let Some(port) = named_port(&self.desired.task_definition, name) {
                 chosen.insert(format!("port {name}"), Value::Array(vec![port.0.into(), port.1.into()]));

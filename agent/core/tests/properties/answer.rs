@@ -219,7 +219,11 @@ fn service(map: &mut Map<String, Value>, chance: &mut Chance) {
             if chance.yes() {
                 fill(map, "launchType", json!("EC2"));
             } else {
-                fill(map, "capacityProviderStrategy", json!([{"capacityProvider": "cluster-default", "weight": 1, "base": 0}]));
+                fill(
+                    map,
+                    "capacityProviderStrategy",
+                    json!([{"capacityProvider": "cluster-default", "weight": 1, "base": 0}]),
+                );
             }
         }
     }
@@ -316,7 +320,9 @@ fn deployment_configuration(map: &mut Map<String, Value>, daemon: bool, chance: 
             fill(block, "canaryBakeTimeInMinutes", json!(10));
         }
         // The blocks of another strategy may still be there from before.
-        _ if chance.yes() => fill(map, "canaryConfiguration", json!({"canaryPercent": 20.0, "canaryBakeTimeInMinutes": 3})),
+        _ if chance.yes() => {
+            fill(map, "canaryConfiguration", json!({"canaryPercent": 20.0, "canaryBakeTimeInMinutes": 3}))
+        }
         _ => {}
     }
     if chance.yes() {

@@ -27,14 +27,18 @@ pub(crate) fn service() -> BoxedStrategy<Value> {
 
 /// Members that are set by Lockstep at each write, or compared apart.
 fn is_apart(structure: &str, member: &str) -> bool {
-    matches!((structure, member), ("Service", "cluster" | "taskDefinition" | "clientToken" | "tags") | ("TaskDefinition", "tags"))
+    matches!(
+        (structure, member),
+        ("Service", "cluster" | "taskDefinition" | "clientToken" | "tags") | ("TaskDefinition", "tags")
+    )
 }
 
 fn structure(shape: &'static Structure) -> BoxedStrategy<Value> {
     let mut members: BoxedStrategy<Map<String, Value>> = Just(Map::new()).boxed();
     for member in shape.members.iter().filter(|member| !is_apart(shape.name, member.name)) {
         let inner = value(&member.kind, shape, member.name);
-        let one = if member.required { inner.prop_map(Some).boxed() } else { prop::option::weighted(0.35, inner).boxed() };
+        let one =
+            if member.required { inner.prop_map(Some).boxed() } else { prop::option::weighted(0.35, inner).boxed() };
         members = (members, one)
             .prop_map(|(mut map, value)| {
                 map.extend(value.map(|value| (member.name.to_owned(), value)));
@@ -110,7 +114,9 @@ fn list(element: &'static Kind, owner: &'static Structure, member: &'static str)
             let mut kept: Vec<Value> = Vec::new();
             for item in items {
                 let same = |other: &Value| match kind {
-                    ListKind::Keyed(key) if key.form == KeyForm::Composite => other == &item || key.text_of(other) == key.text_of(&item),
+                    ListKind::Keyed(key) if key.form == KeyForm::Composite => {
+                        other == &item || key.text_of(other) == key.text_of(&item)
+                    }
                     ListKind::Keyed(key) => key.text_of(other) == key.text_of(&item),
                     ListKind::Set => *other == item,
                     ListKind::Ordered => false,
@@ -127,14 +133,24 @@ fn list(element: &'static Kind, owner: &'static Structure, member: &'static str)
 fn text(owner: &str, member: &str) -> BoxedStrategy<Value> {
     let word = || "[a-z][a-z0-9-]{0,5}".prop_map(|text| json!(text)).boxed();
     match (owner, member) {
-        ("TaskDefinition", "cpu") => prop::sample::select(vec!["256", "1 vCPU", ".25 vcpu", "512"]).prop_map(|text| json!(text)).boxed(),
-        ("TaskDefinition", "memory") => prop::sample::select(vec!["512", "2 GB", ".5 gb", "1024"]).prop_map(|text| json!(text)).boxed(),
-        ("TaskDefinition", "taskRoleArn" | "executionRoleArn") | ("Service", "role") => {
-            Union::new([word(), "[a-z]{1,5}".prop_map(|name| json!(format!("arn:aws:iam::111111111111:role/{name}"))).boxed()]).boxed()
+        ("TaskDefinition", "cpu") => {
+            prop::sample::select(vec!["256", "1 vCPU", ".25 vcpu", "512"]).prop_map(|text| json!(text)).boxed()
         }
-        ("PortMapping", "containerPortRange") => (1..100u16).prop_map(|port| json!(format!("{port}-{}", port + 5))).boxed(),
+        ("TaskDefinition", "memory") => {
+            prop::sample::select(vec!["512", "2 GB", ".5 gb", "1024"]).prop_map(|text| json!(text)).boxed()
+        }
+        ("TaskDefinition", "taskRoleArn" | "executionRoleArn") | ("Service", "role") => Union::new([
+            word(),
+            "[a-z]{1,5}".prop_map(|name| json!(format!("arn:aws:iam::111111111111:role/{name}"))).boxed(),
+        ])
+        .boxed(),
+        ("PortMapping", "containerPortRange") => {
+            (1..100u16).prop_map(|port| json!(format!("{port}-{}", port + 5))).boxed()
+        }
         ("PlacementStrategy", "field") => {
-            prop::sample::select(vec!["cpu", "MEMORY", "host", "instanceId", "attribute:ecs.availability-zone"]).prop_map(|text| json!(text)).boxed()
+            prop::sample::select(vec!["cpu", "MEMORY", "host", "instanceId", "attribute:ecs.availability-zone"])
+                .prop_map(|text| json!(text))
+                .boxed()
         }
         ("KeyValuePair", "value") => "[a-z0-9]{0,4}".prop_map(|text| json!(text)).boxed(),
         ("TrustedExecutionConfiguration", "attestationPolicy") => Just(json!("{\"a\": 1, \"b\": 2}")).boxed(),

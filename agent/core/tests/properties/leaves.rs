@@ -54,7 +54,9 @@ pub(crate) fn change_one(root: Root, value: &Value, pick: Index) -> Option<(Stri
     *leaf = match (kind, &*leaf) {
         (Kind::Enum(values), Value::String(text)) => json!(values.iter().find(|other| *other != text)?),
         (Kind::Document, _) => json!({"changed": true}),
-        (_, Value::String(text)) if path == "/cpu" || path == "/memory" => json!(if text == "4096" { "8192" } else { "4096" }),
+        (_, Value::String(text)) if path == "/cpu" || path == "/memory" => {
+            json!(if text == "4096" { "8192" } else { "4096" })
+        }
         (_, Value::String(text)) => json!(format!("{text}x")),
         (_, Value::Bool(flag)) => json!(!flag),
         (Kind::Double, Value::Number(number)) => json!(number.as_f64().unwrap() + 0.5),
