@@ -13,3 +13,4 @@ pub mod git;
 pub mod output;
 pub mod reconcile;
 pub mod server;
+pub mod verify;

@@ -19,6 +19,7 @@ pub mod path;
 pub mod pins;
 pub mod render;
 pub mod repository;
+pub mod schema;
 pub mod service;
 pub mod source;
 pub mod substitute;

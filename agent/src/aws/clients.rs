@@ -24,6 +24,7 @@ pub struct Accounts {
     base: SdkConfig,
     roles: BTreeMap<String, AccountRole>,
     share: f64,
+    http: reqwest::Client,
     made: Mutex<HashMap<(String, String), Arc<Clients>>>,
 }
 
@@ -38,6 +39,11 @@ pub struct Clients {
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
     sts: aws_sdk_sts::Client,
+    pub(crate) ecr: aws_sdk_ecr::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    /// For the APIs that are asked without an SDK.
+    pub(crate) http: reqwest::Client,
+    pub(crate) config: SdkConfig,
     pub(crate) pace: Pace,
     has_role: bool,
     caller: OnceLock<String>,
@@ -55,7 +61,7 @@ impl Accounts {
             .operation_timeout(Duration::from_secs(60))
             .build();
         let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
-        Self { base: loader.load().await, roles, share, made: Mutex::new(HashMap::new()) }
+        Self { base: loader.load().await, roles, share, http: http(), made: Mutex::new(HashMap::new()) }
     }
 
     /// The same against one endpoint with one pair of keys: for the sandbox.
@@ -73,7 +79,7 @@ impl Accounts {
             .credentials_provider(credentials)
             .load()
             .await;
-        Self { base, roles, share, made: Mutex::new(HashMap::new()) }
+        Self { base, roles, share, http: http(), made: Mutex::new(HashMap::new()) }
     }
 
     /// The clients for an account and region.
@@ -154,6 +160,10 @@ impl Accounts {
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            http: self.http.clone(),
+            config,
             pace: Pace::new(self.share),
             has_role: role.is_some(),
             caller: OnceLock::new(),
@@ -189,6 +199,15 @@ impl Clients {
             text: format!("the credentials are for account {caller}, not {}; {hint}", self.account),
         })
     }
+}
+
+/// A client with the system's proxies and certificates, which follows no redirect: AWS's APIs give none.
+fn http() -> reqwest::Client {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(20))
+        .redirect(reqwest::redirect::Policy::none());
+    builder.build().unwrap_or_default()
 }
 
 async fn caller(sts: &aws_sdk_sts::Client) -> Result<String, AwsError> {

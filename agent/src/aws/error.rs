@@ -91,8 +91,9 @@ fn is_json(response: &HttpResponse) -> bool {
     response.body().bytes().is_none_or(|body| matches!(body.first(), Some(b'{') | None))
 }
 
-fn by_code(code: &str, status: u16) -> Remedy {
+pub(super) fn by_code(code: &str, status: u16) -> Remedy {
     match code {
+        _ if code.ends_with(".NotFound") => Remedy::NotFound,
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => Remedy::Throttled,
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Remedy::Denied,
         "ExpiredTokenException"
@@ -109,6 +110,10 @@ fn by_code(code: &str, status: u16) -> Remedy {
         | "ServiceNotActiveException"
         | "ParameterNotFound"
         | "ResourceNotFoundException"
+        | "RepositoryNotFoundException"
+        | "ImageNotFoundException"
+        | "NoSuchEntity"
+        | "TargetGroupNotFound"
         | "NamespaceNotFoundException" => Remedy::NotFound,
         "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => Remedy::Unsupported,
         _ if status >= 500 => Remedy::Unreachable,

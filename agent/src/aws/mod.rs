@@ -5,12 +5,15 @@ mod clients;
 mod ecs_read;
 mod ecs_write;
 mod error;
+mod existence;
 pub(crate) mod generated;
 #[cfg(test)]
 mod generated_tests;
 mod pace;
 mod parameters;
+mod query;
 
 pub use clients::{AccountRole, Accounts, Clients};
 pub use error::{AwsError, Remedy};
+pub use existence::{Image, ImageId, Network, Platform};
 pub use pace::Pace;

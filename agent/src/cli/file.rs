@@ -13,6 +13,7 @@ use lockstep_manifests::{
     layer::Ownership,
     locate::locate,
     parse,
+    repository::CONFIG,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -50,7 +51,13 @@ pub(super) fn look_at(path: &Path, side: Side) -> Result<(Option<Definition>, Ve
         }
     };
     if let Some(definition) = &found {
-        problems.extend(checked(definition));
+        // In a config repository a file is one layer of several: what it lacks may stand elsewhere.
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let is_layer = absolute.ancestors().skip(1).any(|directory| directory.join(CONFIG).is_file());
+        let as_layer = |problem: Diagnostic| {
+            problem.as_warning().hint("by this file alone; `lockstep validate` of the repository looks at all layers")
+        };
+        problems.extend(checked(definition).into_iter().map(|problem| if is_layer { as_layer(problem) } else { problem }));
     }
     Ok((found, problems))
 }

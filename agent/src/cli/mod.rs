@@ -8,10 +8,12 @@ mod file;
 mod plan;
 mod render;
 mod sandbox;
+mod schema;
 mod status;
 mod sync;
 mod target;
 mod validate;
+mod verify;
 
 use crate::{
     config::ConfigError,
@@ -55,8 +57,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Take ownership of services that exist already.
     Adopt(adopt::AdoptArgs),
+    /// Check before deploying what ECS would tell only later.
+    Verify(verify::VerifyArgs),
     /// Run the ECS sandbox on loopback.
     Sandbox(sandbox::SandboxArgs),
+    /// Print or write the JSON Schemas of all files, for editors.
+    Schema(schema::SchemaArgs),
     /// Explain the code of a diagnostic.
     Explain(explain::ExplainArgs),
 }
@@ -188,7 +194,9 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Sync(args) => sync::run(args, format).await,
         Command::Status(args) => status::run(args, format).await,
         Command::Adopt(args) => adopt::run(args, format).await,
+        Command::Verify(args) => verify::run(args, format).await,
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Schema(args) => schema::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),
     }
 }

@@ -190,7 +190,7 @@ fn end_of(plan: &Plan) -> Exit {
         if failed.iter().any(|reason| service.is_withheld_for(*reason)) {
             exit = exit.or(Exit::Failed);
         }
-        if service.is_withheld_for(Reason::Invalid) {
+        if service.is_withheld_for(Reason::Invalid) || service.is_withheld_for(Reason::Verify) {
             exit = exit.or(Exit::Invalid);
         }
         match service.verdict {

@@ -11,7 +11,7 @@ use crate::{
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
 };
 use clap::Args;
-use lockstep_manifests::{Severity, diagnostic::has_errors};
+use lockstep_manifests::{Diagnostic, Severity};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -138,10 +138,16 @@ impl Target {
 impl Opened {
     /// Shows what is wrong with the files. Answers how that ends the command.
     pub(crate) fn show_problems(&self) -> Exit {
-        for problem in self.snapshot.problems.iter().filter(|problem| problem.severity != Severity::Note) {
+        self.show_problems_but(|_| false)
+    }
+
+    /// The same without some of them.
+    pub(crate) fn show_problems_but(&self, is_left_out: impl Fn(&Diagnostic) -> bool) -> Exit {
+        let shown: Vec<&Diagnostic> = self.snapshot.problems.iter().filter(|problem| !is_left_out(problem)).collect();
+        for problem in shown.iter().filter(|problem| problem.severity != Severity::Note) {
             output::say(&format!("{}\n", diagnostics::render(problem)));
         }
-        if has_errors(&self.snapshot.problems) { Exit::Invalid } else { Exit::Done }
+        if shown.iter().any(|problem| problem.severity == Severity::Error) { Exit::Invalid } else { Exit::Done }
     }
 
     /// Names that were asked for must exist.

@@ -41,6 +41,11 @@ impl Allow {
         }
     }
 
+    /// Whether the agent may contact a registry: the environment's own ECR, and those that are listed.
+    pub fn registry(&self, host: &str, account: &str) -> bool {
+        host.starts_with(&format!("{account}.dkr.ecr")) || self.registries.iter().any(|pattern| matches(pattern, host))
+    }
+
     /// Whether a parameter may be read, or a secret's ARN asked for.
     pub fn reference(&self, reference: &Reference) -> bool {
         let (patterns, name) = match reference {

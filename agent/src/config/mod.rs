@@ -2,8 +2,10 @@
 
 mod allow;
 mod file;
+mod schema;
 mod secret;
 
+pub use schema::schema;
 pub use allow::Allow;
 pub use secret::{SecretRef, resolve_secret};
 
