@@ -32,8 +32,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("service.schema.json", service),
         ("overlay.schema.json", layer_file("What an environment changes in a service (ENVIRONMENT.yaml)", overlay)),
         ("component.schema.json", layer_file("A reusable layer (components/NAME.yaml)", component)),
-        ("pins.schema.json", Definitions::new(Form::Layer).finish("Pins, one line a container (ENVIRONMENT.pins.yaml)", pins())),
-        ("taskdef.schema.json", aws("RegisterTaskDefinition's input (taskdef.json, taskdef.yaml)", Root::TaskDefinition)),
+        (
+            "pins.schema.json",
+            Definitions::new(Form::Layer).finish("Pins, one line a container (ENVIRONMENT.pins.yaml)", pins()),
+        ),
+        (
+            "taskdef.schema.json",
+            aws("RegisterTaskDefinition's input (taskdef.json, taskdef.yaml)", Root::TaskDefinition),
+        ),
         ("servicedef.schema.json", aws("CreateService's input (servicedef.json, servicedef.yaml)", Root::Service)),
     ]
 }
@@ -112,8 +118,12 @@ impl Definitions {
                 values.push("");
                 json!({"enum": values})
             }
-            Kind::Integer | Kind::Long => one_of([json!({"type": "integer"}), json!({"type": "string", "pattern": "^\\s*-?[0-9]+\\s*$"})]),
-            Kind::Double => one_of([json!({"type": "number"}), json!({"type": "string", "pattern": "^\\s*-?[0-9.]+\\s*$"})]),
+            Kind::Integer | Kind::Long => {
+                one_of([json!({"type": "integer"}), json!({"type": "string", "pattern": "^\\s*-?[0-9]+\\s*$"})])
+            }
+            Kind::Double => {
+                one_of([json!({"type": "number"}), json!({"type": "string", "pattern": "^\\s*-?[0-9.]+\\s*$"})])
+            }
             Kind::Boolean => json!({"enum": [true, false, "true", "false"]}),
             Kind::Document => json!({}),
             Kind::Structure(shape) => self.structure(shape),
@@ -207,13 +217,25 @@ fn layer(definitions: &mut Definitions) -> Map<String, Value> {
     });
     let members = [
         ("vars", json!({"type": "object", "description": "variables, for `${{ vars.NAME }}`"})),
-        ("taskDefinition", described(one_of([task_definition, file.clone()]), "RegisterTaskDefinition's input, or a file with it")),
+        (
+            "taskDefinition",
+            described(one_of([task_definition, file.clone()]), "RegisterTaskDefinition's input, or a file with it"),
+        ),
         ("service", described(one_of([service, file]), "CreateService's input, or a file with it")),
         ("ignore", texts("paths that are neither compared nor sent in an update")),
-        ("scope", json!({"enum": ["service", "taskDefinition"], "description": "what is ours: the ECS service with its task definition, or the task definition alone"})),
+        (
+            "scope",
+            json!({"enum": ["service", "taskDefinition"], "description": "what is ours: the ECS service with its task definition, or the task definition alone"}),
+        ),
         ("after", texts("services that go first")),
-        ("adopt", json!({"type": "boolean", "description": "take over an existing service, where the agent's file allows it"})),
-        ("replace", json!({"type": "boolean", "description": "delete the service and create it again for what ECS cannot change on it"})),
+        (
+            "adopt",
+            json!({"type": "boolean", "description": "take over an existing service, where the agent's file allows it"}),
+        ),
+        (
+            "replace",
+            json!({"type": "boolean", "description": "delete the service and create it again for what ECS cannot change on it"}),
+        ),
     ];
     let mut result: Map<String, Value> = members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     result.insert("patches".into(), json!({"type": "array", "description": "RFC 6902 operations on {taskDefinition, service}, keyed lists in keyed form", "items": operation}));
@@ -259,10 +281,23 @@ fn service_file(definitions: &mut Definitions) -> Value {
 
 fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     let defaults = defaults(definitions);
-    let sync = object([("mode".to_owned(), json!({"enum": ["observe", "converge"], "description": "observe (default): plan and report, never write"}))].into_iter().collect());
+    let sync = object(
+        [(
+            "mode".to_owned(),
+            json!({"enum": ["observe", "converge"], "description": "observe (default): plan and report, never write"}),
+        )]
+        .into_iter()
+        .collect(),
+    );
     let members = [
-        ("inherits", json!({"type": "string", "description": "another environment: its settings, overlays and pins, then this one's own"})),
-        ("account", json!({"type": "string", "pattern": "^[0-9]{12}$", "description": "AWS account id; compared with the credentials before the first read"})),
+        (
+            "inherits",
+            json!({"type": "string", "description": "another environment: its settings, overlays and pins, then this one's own"}),
+        ),
+        (
+            "account",
+            json!({"type": "string", "pattern": "^[0-9]{12}$", "description": "AWS account id; compared with the credentials before the first read"}),
+        ),
         ("region", json!({"type": "string"})),
         ("cluster", json!({"type": "string"})),
         ("vars", json!({"type": "object"})),
@@ -307,7 +342,11 @@ fn aws_file(definitions: &mut Definitions, root: Root) -> Value {
         }
     }
     if definitions.form == Form::Aws && root == Root::Service {
-        plain = one_of([plain, json!({"type": "object", "required": ["service"]}), json!({"type": "object", "required": ["services"]})]);
+        plain = one_of([
+            plain,
+            json!({"type": "object", "required": ["service"]}),
+            json!({"type": "object", "required": ["services"]}),
+        ]);
     } else {
         plain = one_of([plain, json!({"type": "object", "required": ["taskDefinition"]})]);
     }

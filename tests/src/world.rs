@@ -106,7 +106,7 @@ pub const ONE_ENVIRONMENT: &str = "version: 1\nenvironments:\n  prod:\n    accou
 /// A small Fargate service with this image.
 pub fn service(image: &str) -> String {
     format!(
-        "taskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  \
+        "taskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  executionRoleArn: execution\n  \
          containerDefinitions:\n    app: {{ image: \"{image}\", environment: {{ LEVEL: info }} }}\nservice:\n  desiredCount: 1\n  launchType: FARGATE\n  \
          networkConfiguration: {{ awsvpcConfiguration: {{ subnets: [subnet-1] }} }}\n  \
          deploymentConfiguration: {{ deploymentCircuitBreaker: {{ enable: true, rollback: true }} }}\n"

@@ -207,7 +207,7 @@ taskDefinition:
       firelensConfiguration: { type: fluentbit, options: { enable-ecs-log-metadata: "true" } }
 "#;
 
-/// A worker on Spot.
+/// A worker.
 const WORKER: &str = r#"
 components: [fargate]
 taskDefinition:
@@ -218,7 +218,7 @@ taskDefinition:
     worker: { image: "worker:2.11.0", command: [worker, --queue, orders], stopTimeout: 90, restartPolicy: { enabled: true, ignoredExitCodes: [0] } }
 service:
   desiredCount: 2
-  capacityProviderStrategy: { FARGATE_SPOT: { weight: 4 }, FARGATE: { weight: 1, base: 1 } }
+  launchType: FARGATE
   deploymentConfiguration: { minimumHealthyPercent: 50 }
 "#;
 
@@ -255,10 +255,10 @@ service:
 /// Two JSON files in AWS's own shape.
 const MAILER: &str = r#"{
   "family": "mailer", "cpu": "256", "memory": "512", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
-  "taskRoleArn": "arn:aws:iam::${{ account }}:role/mailer", "containerDefinitions": [{
+  "taskRoleArn": "arn:aws:iam::${{ account }}:role/mailer", "executionRoleArn": "execution", "containerDefinitions": [{
     "name": "mailer", "image": "mailer:0.9.4", "essential": true, "readonlyRootFilesystem": true,
     "environment": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}],
-    "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/shop", "awslogs-region": "${{ region }}"}}}]
+    "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/shop", "awslogs-region": "${{ region }}", "awslogs-stream-prefix": "mailer"}}}]
 }"#;
 
 const MAILER_SERVICE: &str = r#"{
@@ -345,6 +345,7 @@ const BREADTH: &str = r#"
 taskDefinition:
   networkMode: awsvpc
   requiresCompatibilities: [EC2]
+  executionRoleArn: execution
   ipcMode: task
   proxyConfiguration:
     type: APPMESH
@@ -376,7 +377,7 @@ taskDefinition:
       linuxParameters: { sharedMemorySize: 64, maxSwap: 0, swappiness: 10, tmpfs: [{ containerPath: /tmp, size: 16, mountOptions: [noexec] }] }
       credentialSpecs: ["credentialspec:arn:aws:s3:::shop/spec.json"]
 service:
-  desiredCount: 1
+  desiredCount: 2
   launchType: EC2
   networkConfiguration:
     awsvpcConfiguration: { subnets: "${{ ssm:/network/subnets }}", securityGroups: ["${{ ssm:/network/group }}"] }

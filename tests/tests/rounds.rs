@@ -328,7 +328,7 @@ async fn an_observed_environment_is_planned_and_not_written_but_by_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_scope_task_definition_the_service_stays_its_owners() {
-    let ours = "scope: taskDefinition\ntaskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  containerDefinitions:\n    app: { image: \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/app:2\" }\n";
+    let ours = "scope: taskDefinition\ntaskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  executionRoleArn: execution\n  containerDefinitions:\n    app: { image: \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/app:2\" }\n";
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", ours)]).await;
     images(&world);
     world.settle().await;

@@ -120,13 +120,21 @@ patches: [{ op: remove, path: /service/tags }]
     let aws = committed("taskdef.schema.json");
     let answer = json!({"taskDefinition": {"family": "a"}, "tags": []});
     assert_eq!(breaches(&aws, &answer), Vec::<String>::new());
-    assert_eq!(breaches(&aws, &json!({"family": "a", "revision": 3, "containerDefinitions": []})), Vec::<String>::new());
+    assert_eq!(
+        breaches(&aws, &json!({"family": "a", "revision": 3, "containerDefinitions": []})),
+        Vec::<String>::new()
+    );
     assert!(!breaches(&aws, &json!({"familly": "a"})).is_empty());
     let pins = committed("pins.schema.json");
     assert_eq!(breaches(&pins, &yaml("web: 1.10\nb: \"1.2@sha256:\"")).len(), 1, "a digest of no letters");
-    assert_eq!(breaches(&pins, &yaml(&format!("web: 1.10\nb: a.example/x:1\nc: '@sha256:{}'", "a".repeat(64)))), Vec::<String>::new());
+    assert_eq!(
+        breaches(&pins, &yaml(&format!("web: 1.10\nb: a.example/x:1\nc: '@sha256:{}'", "a".repeat(64)))),
+        Vec::<String>::new()
+    );
     let agent = committed("agent.schema.json");
-    let file = yaml("sources: [{ id: a, repository: /x, allow: { clusters: [prod] } }]\naccounts: { \"111111111111\": { role: r } }");
+    let file = yaml(
+        "sources: [{ id: a, repository: /x, allow: { clusters: [prod] } }]\naccounts: { \"111111111111\": { role: r } }",
+    );
     assert_eq!(breaches(&agent, &file), Vec::<String>::new());
     assert!(!breaches(&agent, &yaml("source: []")).is_empty());
 }

@@ -90,6 +90,8 @@ fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
         }
     }
     plan.actions = kept;
+    // Nothing is on its way: the next word is a person's.
+    plan.verdict = plan.verdict.filter(|verdict| *verdict != Verdict::Pending);
     plan.withheld.push(Withheld { reason: Reason::Verify, text, changes });
     plan
 }

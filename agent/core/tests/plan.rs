@@ -241,13 +241,13 @@ fn capacity_changes_are_forced_and_what_cannot_change_is_said() {
     let mut wanted = declared();
     wanted.as_object_mut().unwrap().remove("launchType");
     wanted["capacityProviderStrategy"] = json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]);
-    wanted["schedulingStrategy"] = json!("DAEMON");
+    wanted["role"] = json!("other");
     let plan = planned(&desired("web:1", wanted), &observed(live(answer())), &around());
     let Some(Order::Update { members, force, .. }) = &plan.actions[0].order else { panic!() };
     assert_eq!(members["capacityProviderStrategy"], json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]));
     assert!(force);
     assert_eq!(reasons(&plan), vec![Reason::Replace]);
-    assert_eq!(plan.withheld[0].changes[0].path, "service.schedulingStrategy");
+    assert_eq!(plan.withheld[0].changes[0].path, "service.role");
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl Clients {
         let no_credentials = || AwsError {
             operation,
             remedy: Remedy::Credentials,
-            text: "no usable AWS credentials in the environment, the profiles, or from a task or instance role".to_owned(),
+            text: "no usable AWS credentials in the environment, the profiles, or from a task or instance role"
+                .to_owned(),
         };
         let provider = self.config.credentials_provider().ok_or_else(no_credentials)?;
         let credentials = aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider)
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn errors_are_read_from_their_codes() {
         let of = |code: &str| {
-            let text = format!("<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>");
+            let text =
+                format!("<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>");
             refusal("iam:GetRole", 403, &text).remedy
         };
         assert_eq!(of("AccessDenied"), Remedy::Denied);

@@ -57,7 +57,8 @@ pub(super) fn look_at(path: &Path, side: Side) -> Result<(Option<Definition>, Ve
         let as_layer = |problem: Diagnostic| {
             problem.as_warning().hint("by this file alone; `lockstep validate` of the repository looks at all layers")
         };
-        problems.extend(checked(definition).into_iter().map(|problem| if is_layer { as_layer(problem) } else { problem }));
+        problems
+            .extend(checked(definition).into_iter().map(|problem| if is_layer { as_layer(problem) } else { problem }));
     }
     Ok((found, problems))
 }

@@ -1,10 +1,6 @@
 //! `lockstep verify`: what ECS would tell only later, told before.
 
-use super::{
-    Failure, Selection,
-    render::parameters,
-    target::Target,
-};
+use super::{Failure, Selection, render::parameters, target::Target};
 use crate::{
     exit::Exit,
     output::{self, Format, diagnostics, paint},

@@ -5,8 +5,8 @@ mod file;
 mod schema;
 mod secret;
 
-pub use schema::schema;
 pub use allow::Allow;
+pub use schema::schema;
 pub use secret::{SecretRef, resolve_secret};
 
 use crate::{aws::AccountRole, git::Location};

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 /// The schema. A test holds it against what the reader takes.
 pub fn schema() -> Value {
-    let texts = |description: &str| {
-        json!({"description": description, "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-    };
+    let texts = |description: &str| json!({"description": description, "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]});
     let allow = json!({
         "type": "object",
         "additionalProperties": false,

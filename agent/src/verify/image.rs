@@ -91,7 +91,9 @@ mod tests {
         assert_eq!(parse(&format!("{host}/web:1@sha256:ab")), of("eu-central-1", "web", "sha256:ab"));
         assert_eq!(parse(&format!("{host}/web")), of("eu-central-1", "web", "latest"));
         assert_eq!(parse("111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn/web:1"), of("cn-north-1", "web", "1"));
-        for other in ["nginx:1", "public.ecr.aws/x/y:1", "111111111111.dkr.ecr.evil.example/web", "1.dkr.ecr.eu.amazonaws.com/x"] {
+        for other in
+            ["nginx:1", "public.ecr.aws/x/y:1", "111111111111.dkr.ecr.evil.example/web", "1.dkr.ecr.eu.amazonaws.com/x"]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }
@@ -106,7 +108,10 @@ mod tests {
         assert_eq!(platform_of(&json!({})), None);
         let image = Image { platforms: Ok(vec![amd.clone()]) };
         assert_eq!(judge(&image, Some(&amd)).0, Outcome::Ok);
-        assert_eq!(judge(&image, Some(&arm)), (Outcome::Fail, "the image has no linux/arm64; it has linux/amd64".into()));
+        assert_eq!(
+            judge(&image, Some(&arm)),
+            (Outcome::Fail, "the image has no linux/arm64; it has linux/amd64".into())
+        );
         assert_eq!(judge(&Image { platforms: Err("x".into()) }, Some(&arm)).0, Outcome::Skip);
     }
 }

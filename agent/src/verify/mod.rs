@@ -114,7 +114,9 @@ impl<'a> Verifier<'a> {
                     None => (Outcome::Fail, format!("there is no active cluster {name}")),
                     Some(attached) => match asked.iter().find(|provider| !attached.contains(provider)) {
                         Some(other) => (Outcome::Fail, format!("the cluster {name} has no capacity provider {other}")),
-                        None => (Outcome::Ok, format!("the cluster {name} is active and has what the service asks for")),
+                        None => {
+                            (Outcome::Ok, format!("the cluster {name} is active and has what the service asks for"))
+                        }
                     },
                 })
             })
@@ -122,7 +124,14 @@ impl<'a> Verifier<'a> {
         push(checks, codes::EXISTS, Path::root("service").member("cluster"), answer);
     }
 
-    async fn role(&mut self, clients: &Arc<Clients>, path: Path, written: &str, service: &str, checks: &mut Vec<Check>) {
+    async fn role(
+        &mut self,
+        clients: &Arc<Clients>,
+        path: Path,
+        written: &str,
+        service: &str,
+        checks: &mut Vec<Check>,
+    ) {
         let name = written.rsplit('/').next().unwrap_or(written).to_owned();
         if let Some(account) = account_of(written).filter(|account| *account != clients.account) {
             let text = format!("not checked: the role is of account {account}");
@@ -157,7 +166,8 @@ impl<'a> Verifier<'a> {
             return;
         };
         if !self.allow.registry(&image.host, &environment.account) {
-            let text = format!("not checked: the agent's file does not allow the registry {} (allow.registries)", image.host);
+            let text =
+                format!("not checked: the agent's file does not allow the registry {} (allow.registries)", image.host);
             push(checks, codes::IMAGE, path, (Outcome::Skip, text));
             return;
         }
@@ -313,7 +323,10 @@ impl<'a> Verifier<'a> {
             let advanced = item.get("advancedConfiguration").unwrap_or(&Value::Null);
             let groups = [
                 (path.member("targetGroupArn"), text(item, "targetGroupArn")),
-                (path.member("advancedConfiguration").member("alternateTargetGroupArn"), text(advanced, "alternateTargetGroupArn")),
+                (
+                    path.member("advancedConfiguration").member("alternateTargetGroupArn"),
+                    text(advanced, "alternateTargetGroupArn"),
+                ),
             ];
             for (path, arn) in groups {
                 let Some(arn) = arn.map(str::to_owned) else { continue };
@@ -393,12 +406,22 @@ mod tests {
     #[test]
     fn a_trust_policy_is_read_in_all_its_forms() {
         let policy = |statement: Value| json!({"Version": "2012-10-17", "Statement": statement});
-        let allow = |action: Value, principal: Value| json!({"Effect": "Allow", "Action": action, "Principal": principal});
+        let allow =
+            |action: Value, principal: Value| json!({"Effect": "Allow", "Action": action, "Principal": principal});
         let tasks = "ecs-tasks.amazonaws.com";
         assert!(trusts(&policy(json!([allow(json!("sts:AssumeRole"), json!({"Service": tasks}))])), tasks));
-        assert!(trusts(&policy(allow(json!(["sts:TagSession", "sts:AssumeRole"]), json!({"Service": ["x", tasks]}))), tasks));
-        assert!(!trusts(&policy(json!([allow(json!("sts:AssumeRole"), json!({"Service": "ec2.amazonaws.com"}))])), tasks));
-        assert!(!trusts(&policy(json!([{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"Service": tasks}}])), tasks));
+        assert!(trusts(
+            &policy(allow(json!(["sts:TagSession", "sts:AssumeRole"]), json!({"Service": ["x", tasks]}))),
+            tasks
+        ));
+        assert!(!trusts(
+            &policy(json!([allow(json!("sts:AssumeRole"), json!({"Service": "ec2.amazonaws.com"}))])),
+            tasks
+        ));
+        assert!(!trusts(
+            &policy(json!([{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": {"Service": tasks}}])),
+            tasks
+        ));
         assert!(!trusts(&json!({}), tasks));
     }
 }

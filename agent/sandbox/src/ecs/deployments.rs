@@ -206,6 +206,12 @@ fn show_revision(world: &World, service: &Service, at: usize) -> Value {
         "vpcLatticeConfigurations",
         template.get("vpcLatticeConfigurations").cloned().unwrap_or_else(|| json!([])),
     );
+    // Shown in a service revision alone.
+    for member in ["gatewayConnectors", "monitoring"] {
+        if let Some(value) = template.get(member) {
+            put(&mut wire, member, value.clone());
+        }
+    }
     let resolved: Vec<Value> =
         service.target_groups(at).into_iter().map(|(group, _)| json!({ "targetGroupArn": group })).collect();
     put(&mut wire, "resolvedConfiguration", json!({ "loadBalancers": resolved }));

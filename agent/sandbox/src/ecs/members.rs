@@ -8,7 +8,7 @@ use crate::model::{Definition, Object, Platform};
 use crate::request::Request;
 
 /// Members that a service revision holds and whose change starts a deployment.
-pub(crate) const REVISED: [&str; 7] = [
+pub(crate) const REVISED: [&str; 9] = [
     "networkConfiguration",
     "platformVersion",
     "loadBalancers",
@@ -16,6 +16,8 @@ pub(crate) const REVISED: [&str; 7] = [
     "serviceConnectConfiguration",
     "volumeConfigurations",
     "vpcLatticeConfigurations",
+    "gatewayConnectors",
+    "monitoring",
 ];
 
 /// Members that change in place.
@@ -116,6 +118,14 @@ pub(crate) fn deployment_configuration(
     for (member, value) in defaults {
         merged.entry(member).or_insert(value);
     }
+    let of_strategy = match merged.get("strategy").and_then(Value::as_str) {
+        Some("LINEAR") => Some("linearConfiguration"),
+        Some("CANARY") => Some("canaryConfiguration"),
+        _ => None,
+    };
+    if let Some(member) = of_strategy {
+        merged.entry(member).or_insert_with(|| nested(member, &json!({})));
+    }
     check_configuration(&merged)?;
     Ok(Value::Object(merged))
 }
@@ -178,9 +188,6 @@ fn check_configuration(merged: &Object) -> Result<(), ApiError> {
         ));
     }
     let strategy = merged.get("strategy").and_then(Value::as_str).unwrap_or("ROLLING");
-    if strategy != "ROLLING" {
-        return Err(ApiError::unsupported(format!("The sandbox does not emulate the deployment strategy {strategy}.")));
-    }
     let early = merged.get("earlySuccessCriteria").is_some_and(|criteria| criteria["enable"] == json!(true));
     let hooks = merged.get("lifecycleHooks").and_then(Value::as_array).is_some_and(|hooks| !hooks.is_empty());
     if early || hooks {
@@ -188,7 +195,7 @@ fn check_configuration(merged: &Object) -> Result<(), ApiError> {
     }
     let unused = [("linearConfiguration", "LINEAR"), ("canaryConfiguration", "CANARY")];
     for (member, needed) in unused {
-        if merged.contains_key(member) {
+        if merged.contains_key(member) && strategy != needed {
             return Err(ApiError::invalid(format!("{member} is only allowed with the deployment strategy {needed}.")));
         }
     }

@@ -36,6 +36,14 @@ impl Ctx<'_> {
         };
         // Everything is checked before anything changes.
         let proposal = self.proposal(key)?;
+        let current = self.sim.world.services[&key].configuration();
+        let strategy = configuration.as_ref().unwrap_or(current)["strategy"].as_str().unwrap_or("ROLLING");
+        // The first deployment of a service has nothing to shift traffic from; every later one has.
+        if proposal.is_some() && strategy != "ROLLING" {
+            return Err(ApiError::unsupported(format!(
+                "The sandbox does not emulate deployments with the strategy {strategy}."
+            )));
+        }
         let Some(service) = self.sim.service_mut(key) else {
             return Err(ApiError::service_not_found());
         };
