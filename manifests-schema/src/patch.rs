@@ -34,7 +34,6 @@ pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
             Ok(parsed) => parsed,
             Err(error) => {
                 is_wrong = true;
-                failed.push(path);
                 let message = format!("not an RFC 6902 operation: {error}");
                 let hint = "an operation is a map of op, path and, for add, replace and test, value";
                 problems.push(Diagnostic::error(codes::PATCH, &operation.span, message).hint(hint));

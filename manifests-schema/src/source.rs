@@ -50,10 +50,12 @@ pub struct Span {
 }
 
 impl Span {
-    /// A range of `file`, cut to the file's length.
+    /// A range of `file`, cut to the file's length and widened to whole letters.
     pub fn new(file: &Arc<SourceFile>, range: Range<usize>) -> Self {
-        let cut = |offset: usize| u32::try_from(offset.min(file.text.len())).unwrap_or(u32::MAX);
-        Self { file: file.clone(), start: cut(range.start), end: cut(range.end.max(range.start)) }
+        let start = file.text.floor_char_boundary(range.start);
+        let end = file.text.ceil_char_boundary(range.end.clamp(start, file.text.len().max(start)));
+        let cut = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { file: file.clone(), start: cut(start), end: cut(end) }
     }
 
     /// The start of the file, for statements about the file as a whole.
@@ -89,5 +91,8 @@ mod tests {
         assert_eq!(file.line_column("\u{feff}é: ".len()), (1, 4));
         assert_eq!(file.line_column(file.text.find('y').unwrap()), (2, 4));
         assert_eq!(file.line_column(9999), (2, 5));
+        let inside = file.text.find('ö').unwrap() + 1;
+        assert_eq!(Span::new(&file, inside..inside).text(), "ö");
+        assert_eq!(Span::new(&file, 9999..10_000).text(), "");
     }
 }

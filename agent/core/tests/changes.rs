@@ -47,7 +47,8 @@ fn desired(task_definition: Value, service: Value) -> Desired {
 
 /// A world in which this runs.
 fn observed(task_definition: Value, service: Value) -> Observation {
-    let deployment = LiveDeployment { status: "PRIMARY".into(), rollout: "COMPLETED".into(), ..LiveDeployment::default() };
+    let deployment =
+        LiveDeployment { status: "PRIMARY".into(), rollout: "COMPLETED".into(), ..LiveDeployment::default() };
     let live = LiveService {
         arn: "arn:service".into(),
         status: "ACTIVE".into(),
@@ -213,7 +214,8 @@ fn an_ignored_path_is_not_compared_and_keeps_what_is_live_when_something_else_is
 #[test]
 fn a_revision_of_ours_that_lacks_an_empty_variable_is_as_declared() {
     let mut wanted = task_definition();
-    wanted["containerDefinitions"][0]["environment"] = json!([{"name": "LEVEL", "value": "info"}, {"name": "EMPTY", "value": ""}]);
+    wanted["containerDefinitions"][0]["environment"] =
+        json!([{"name": "LEVEL", "value": "info"}, {"name": "EMPTY", "value": ""}]);
     let wanted = desired(wanted, declared());
     let mut world = observed(task_definition(), declared());
     let found = plan(&wanted, &world);
@@ -232,7 +234,8 @@ fn target_groups_that_changed_places_are_no_difference_and_stay_where_they_are()
     };
     let configuration = json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0});
     let service = with(declared(), "/deploymentConfiguration", configuration);
-    let wanted = desired(task_definition(), with(service.clone(), "/loadBalancers", balancers("blue", "green", "role")));
+    let wanted =
+        desired(task_definition(), with(service.clone(), "/loadBalancers", balancers("blue", "green", "role")));
     let swapped = with(service.clone(), "/loadBalancers", balancers("green", "blue", "role"));
     assert_eq!(plan(&wanted, &observed(task_definition(), swapped)).sync, SyncStatus::Synced);
     let other_role = with(service, "/loadBalancers", balancers("green", "blue", "old-role"));
@@ -247,7 +250,14 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
     let wanted = desired(task_definition(), with(declared(), "/monitoring", metrics.clone()));
     let mut world = observed(task_definition(), declared());
     world.history = Reading::Unread;
-    let around = Surroundings { source: "acme", commit: "", may_adopt: false, adopt_now: false, waiting_for: None, retry: false };
+    let around = Surroundings {
+        source: "acme",
+        commit: "",
+        may_adopt: false,
+        adopt_now: false,
+        waiting_for: None,
+        retry: false,
+    };
     assert_eq!(plan_service(&wanted, &world, &around), Outcome::Needs(BTreeSet::from([Need::History])));
     let past = |status: &str, monitoring: &Value| PastDeployment {
         arn: "arn".into(),
@@ -256,7 +266,8 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
         service: json!({ "monitoring": monitoring }),
         revision: Revision::default(),
     };
-    world.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", &json!({})), past("SUCCESSFUL", &metrics)]));
+    world.history =
+        Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", &json!({})), past("SUCCESSFUL", &metrics)]));
     assert_eq!(plan(&wanted, &world).sync, SyncStatus::Synced);
     world.history = Reading::Found(History::Known(vec![past("SUCCESSFUL", &Value::Null)]));
     assert_eq!(kinds(&plan(&wanted, &world)), vec![ActionKind::UpdateService]);
@@ -292,7 +303,11 @@ fn updates_carry_what_ecs_asks_for_with_them() {
         json!({"earlySuccessCriteria": {"enable": false, "healthyPercent": 100, "sourceServiceRevisionCleanup": "BLOCKING"}})
     );
     // Security groups that ECS chose are neither compared nor taken away with the block.
-    let live = with(declared(), "/networkConfiguration/awsvpcConfiguration", json!({"subnets": ["b"], "securityGroups": ["sg-default"]}));
+    let live = with(
+        declared(),
+        "/networkConfiguration/awsvpcConfiguration",
+        json!({"subnets": ["b"], "securityGroups": ["sg-default"]}),
+    );
     assert_eq!(
         members(declared(), live)["networkConfiguration"]["awsvpcConfiguration"],
         json!({"subnets": ["a"], "securityGroups": ["sg-default"]})

@@ -20,6 +20,10 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
     let value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| {
         let start = error.location().map_or(0, |location| location.index() + file.text.len() - text.len());
         let message = error.to_string();
+        if message.starts_with("repetition limit") {
+            let message = format!("the document's aliases expand to more than {MAX_NODES} values");
+            return vec![Diagnostic::error(codes::TOO_COMPLEX, &Span::of_file(file), message)];
+        }
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         vec![Diagnostic::error(codes::SYNTAX, &Span::new(file, start..start), message)]
     })?;
