@@ -96,6 +96,8 @@ impl Moto {
             "ecs" => "AmazonEC2ContainerServiceV20141113",
             "ssm" => "AmazonSSM",
             "secretsmanager" => "secretsmanager",
+            "ecr" => "AmazonEC2ContainerRegistry_V20150921",
+            "logs" => "Logs_20140328",
             _ => panic!("no target is known for {service}"),
         };
         let request = self
@@ -104,17 +106,23 @@ impl Moto {
             .header("X-Amz-Target", format!("{prefix}.{operation}"))
             .header("Content-Type", "application/x-amz-json-1.1")
             .body(input.to_string());
-        serde_json::from_str(&self.send(service, operation, request)).expect("moto answers JSON")
+        let answer = self.send(service, operation, request);
+        if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).expect("moto answers JSON") }
     }
 
     /// A call to EC2, and the texts of this element in its answer.
     pub fn ec2(&self, action: &str, element: &str) -> Vec<String> {
+        self.query("ec2", &format!("Action={action}&Version=2016-11-15"), element)
+    }
+
+    /// A call of the Query protocol, with this form, and the texts of this element in its answer.
+    pub fn query(&self, service: &str, form: &str, element: &str) -> Vec<String> {
         let request = self
             .client
             .post(&self.endpoint)
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(format!("Action={action}&Version=2016-11-15"));
-        let answer = self.send("ec2", action, request);
+            .body(form.to_owned());
+        let answer = self.send(service, form, request);
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
         answer.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap_or_default().to_owned()).collect()
     }
@@ -129,6 +137,12 @@ impl Moto {
         let text = answer.text().expect("moto answers with text");
         assert!(status.is_success(), "{service}:{operation}: {status} {text}");
         text
+    }
+
+    /// From now on signatures are verified and permissions are needed, as IAM's policies say.
+    pub fn require_permissions(&self) {
+        let answer = self.client.post(format!("{}/moto-api/reset-auth", self.endpoint)).body("0").send();
+        assert!(answer.expect("moto answers").status().is_success());
     }
 
     /// The operations that were called since the start or since [`Moto::forget`], in order: `ecs:CreateService`.

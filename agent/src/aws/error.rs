@@ -61,7 +61,11 @@ impl AwsError {
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
-                let remedy = if is_json(response.raw()) { Remedy::Unreachable } else { Remedy::Unsupported };
+                let remedy = match status {
+                    403 => Remedy::Denied,
+                    _ if is_json(response.raw()) => Remedy::Unreachable,
+                    _ => Remedy::Unsupported,
+                };
                 (remedy, format!("HTTP {status} with an answer that is not AWS's"))
             }
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => (Remedy::Unreachable, causes(error)),
@@ -116,6 +120,8 @@ pub(super) fn by_code(code: &str, status: u16) -> Remedy {
         | "TargetGroupNotFound"
         | "NamespaceNotFoundException" => Remedy::NotFound,
         "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => Remedy::Unsupported,
+        // A refusal without a code comes from something before the service: a proxy, an endpoint's policy.
+        "" if status == 403 => Remedy::Denied,
         _ if status >= 500 => Remedy::Unreachable,
         _ => Remedy::Refused,
     }

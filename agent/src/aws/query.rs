@@ -128,7 +128,7 @@ fn refusal(operation: &'static str, status: u16, text: &str) -> AwsError {
     let document = roxmltree::Document::parse(text).ok();
     let find = |name: &str| {
         let mut nodes = document.as_ref()?.descendants();
-        nodes.find(|node| node.has_tag_name(name)).and_then(|node| node.text()).map(str::to_owned)
+        nodes.find(|node| node.tag_name().name() == name).and_then(|node| node.text()).map(str::to_owned)
     };
     match find("Code") {
         Some(code) => {

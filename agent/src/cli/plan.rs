@@ -124,7 +124,9 @@ impl Saved {
 
     fn watch(checkout: &Path) -> notify::Result<Self> {
         let (sender, events) = tokio::sync::mpsc::channel(1);
-        let root = checkout.to_owned();
+        // Events name files by their real paths; only what is hidden below the checkout does not matter.
+        let root = checkout.canonicalize().unwrap_or_else(|_| checkout.to_owned());
+        let watched = root.clone();
         let matters = move |path: &PathBuf| {
             let inside = path.strip_prefix(&root).unwrap_or(path);
             !inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
@@ -138,7 +140,7 @@ impl Saved {
                 let _ = sender.try_send(());
             }
         })?;
-        watcher.watch(checkout, RecursiveMode::Recursive)?;
+        watcher.watch(&watched, RecursiveMode::Recursive)?;
         Ok(Self { events, _watcher: watcher })
     }
 

@@ -113,6 +113,11 @@ fn list(element: &'static Kind, owner: &'static Structure, member: &'static str)
         .prop_map(move |items| {
             let mut kept: Vec<Value> = Vec::new();
             for item in items {
+                // An element without its key says nothing that could be told apart.
+                if matches!(kind, ListKind::Keyed(key) if key.form == KeyForm::Single && key.text_of(&item).is_empty())
+                {
+                    continue;
+                }
                 let same = |other: &Value| match kind {
                     ListKind::Keyed(key) if key.form == KeyForm::Composite => {
                         other == &item || key.text_of(other) == key.text_of(&item)

@@ -147,3 +147,38 @@ fn list(normal: &Value, element: &'static Kind, kind: ListKind) -> Value {
         _ => unreachable!("a list is an array or a map"),
     }
 }
+
+/// A definition with every list that has a map form written as a map.
+pub(crate) fn keyed_form(root: Root, value: &Value) -> Value {
+    keyed(value, root.shape())
+}
+
+fn keyed(value: &Value, shape: &'static Structure) -> Value {
+    let mut result = Map::new();
+    for (name, inner) in value.as_object().unwrap() {
+        let member = shape.member(name).unwrap();
+        let written = match (&member.kind, list_kind(shape.name, member.name)) {
+            (Kind::Structure(shape), _) => keyed(inner, shape),
+            (Kind::List(Kind::Structure(shape)), ListKind::Keyed(key)) if key.has_map_form() => {
+                let elements = inner.as_array().unwrap().iter().map(|item| {
+                    let text = key.text_of(item);
+                    let mut element = keyed(item, shape);
+                    let map = element.as_object_mut().unwrap();
+                    for (member, _) in key_members(&text, key) {
+                        map.shift_remove(member);
+                    }
+                    // The scalar that stands for the element, where that is all there is.
+                    let scalar = key.scalar.filter(|scalar| map.keys().eq([scalar])).map(|scalar| map[scalar].clone());
+                    (text, scalar.unwrap_or(element))
+                });
+                Value::Object(elements.collect())
+            }
+            (Kind::List(Kind::Structure(shape)), _) => {
+                inner.as_array().unwrap().iter().map(|item| keyed(item, shape)).collect()
+            }
+            _ => inner.clone(),
+        };
+        result.insert(name.clone(), written);
+    }
+    Value::Object(result)
+}

@@ -13,7 +13,12 @@ use lockstep_core::{
     identity::content_hash,
     normalise::{Context, normalise},
 };
-use lockstep_manifests::canonical::Root;
+use lockstep_manifests::{
+    canonical::{Origin, Root, canonical},
+    check::{Unresolved, check},
+    parse::parse,
+    source::SourceFile,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -80,6 +85,23 @@ proptest! {
             let live = answer(root, &value, &mut Chance::new(seed));
             prop_assert!(!differences(root, &changed, &live).is_empty(), "{path} of {value:#} against {live:#}");
         }
+    }
+
+    /// A list written as a map from its key says the same, for every list of the model that has a key.
+    #[test]
+    fn keyed_and_list_form_are_equal((root, value) in either()) {
+        let read = |value: &Value| {
+            let mut problems = Vec::new();
+            let node = parse(&SourceFile::new("a.json", value.to_string())).unwrap();
+            let canonical = canonical(node, root, Origin::Layer, &mut problems);
+            let result = check(&canonical, root.shape(), Unresolved::None, &mut problems);
+            let said: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+            (Value::Object(result), said)
+        };
+        let (list, keyed) = (read(&value), read(&leaves::keyed_form(root, &value)));
+        prop_assert_eq!(&list.1, &keyed.1);
+        prop_assert_eq!(differences(root, &list.0, &keyed.0), Vec::<String>::new());
+        prop_assert_eq!(differences(root, &keyed.0, &list.0), Vec::<String>::new());
     }
 
     /// What is declared and absent on the other side is seen, unless it only spells out a default.

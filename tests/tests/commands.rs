@@ -1,0 +1,486 @@
+//! The commands that look and do not write, with the built program: diff, validate of files, render with its trace, plan
+//! as files are saved, and verify against moto.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use lockstep_tests::{
+    eventually, lockstep,
+    moto::{ACCOUNT, Moto, REGION},
+    outcome,
+    world::ONE_ENVIRONMENT,
+};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+    sync::mpsc,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for (path, text) in files {
+        write(directory.path(), path, text);
+    }
+    directory
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Exit code, stdout, stderr of the program in a directory.
+fn run(directory: &TempDir, arguments: &[&str]) -> (i32, String, String) {
+    outcome(lockstep(arguments).current_dir(directory.path()))
+}
+
+const DECLARED: &str = r#"{
+  "family": "web", "cpu": ".25 vCPU", "memory": "512", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+  "containerDefinitions": [{"name": "web", "image": "nginx:1", "environment": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}], "portMappings": [{"containerPort": 80}]}]
+}"#;
+const LIVE: &str = r#"{"taskDefinition": {
+  "taskDefinitionArn": "arn:aws:ecs:eu-central-1:1:task-definition/web:7", "revision": 7, "status": "ACTIVE", "family": "web", "cpu": "256", "memory": "512",
+  "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "compatibilities": ["EC2", "FARGATE"], "volumes": [], "placementConstraints": [],
+  "containerDefinitions": [{"name": "web", "image": "nginx:1", "cpu": 0, "essential": true, "mountPoints": [], "volumesFrom": [], "systemControls": [],
+    "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], "portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]}]
+}, "tags": []}"#;
+
+#[test]
+fn two_files_are_compared_by_what_they_mean() {
+    let changed = LIVE
+        .replace("nginx:1", "nginx:2")
+        .replace(r#"{"name": "B", "value": "2"}"#, r#"{"name": "TOKEN", "value": "hush"}"#);
+    let files = directory(&[("declared.json", DECLARED), ("live.json", LIVE), ("changed.json", &changed)]);
+    let diff = |live: &str, more: &[&str]| {
+        let mut arguments = vec!["diff", "--declared", "declared.json", "--live", live];
+        arguments.extend(more);
+        run(&files, &arguments)
+    };
+    assert_eq!(diff("live.json", &[]), (0, String::new(), "no difference\n".into()));
+    let (exit, stdout, stderr) = diff("changed.json", &[]);
+    let expected = "taskDefinition.containerDefinitions[web].image: \"nginx:2\" → \"nginx:1\"  (new deployment)\n\
+                    taskDefinition.containerDefinitions[web].environment[B]: nothing → \"2\"  (new deployment)\n\
+                    taskDefinition.containerDefinitions[web].environment[TOKEN]: ••• → •••  (new deployment)\n";
+    assert_eq!((exit, stdout.as_str(), stderr.as_str()), (4, expected, ""));
+    let (exit, stdout, _) =
+        diff("changed.json", &["--output", "json", "--ignore", "taskDefinition.containerDefinitions[web].environment"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (exit, data["format"].as_str(), data["changes"].as_array().unwrap().len()),
+        (4, Some("lockstep.diff/1"), 1)
+    );
+    assert_eq!(
+        data["changes"][0],
+        json!({"path": "taskDefinition.containerDefinitions[web].image", "old": "nginx:2", "new": "nginx:1", "effect": "newDeployment", "masked": false})
+    );
+    assert!(!stdout.contains("hush"));
+}
+
+#[test]
+fn a_service_is_compared_with_what_describe_services_prints() {
+    let declared = "serviceName: web\ncluster: prod\ndesiredCount: 2\nlaunchType: FARGATE\nnetworkConfiguration: { awsvpcConfiguration: { subnets: [b, a] } }\nserviceConnectConfiguration: { enabled: true, namespace: shop }\n";
+    let live = json!({"services": [{"serviceName": "web", "serviceArn": "arn", "clusterArn": "arn:aws:ecs:x:1:cluster/prod", "status": "ACTIVE", "desiredCount": 2, "runningCount": 2,
+        "launchType": "FARGATE", "platformVersion": "LATEST", "taskDefinition": "web:7", "loadBalancers": [], "schedulingStrategy": "REPLICA", "propagateTags": "NONE",
+        "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100, "strategy": "ROLLING", "bakeTimeInMinutes": 0},
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["a", "b"], "securityGroups": [], "assignPublicIp": "DISABLED"}},
+        "deployments": [{"status": "PRIMARY", "serviceConnectConfiguration": {"enabled": true, "namespace": "shop"}}]}], "failures": []});
+    let mut launch = live.clone();
+    launch["services"][0]["launchType"] = json!("EC2");
+    let files = directory(&[
+        ("s.yaml", declared),
+        ("live.json", &live.to_string()),
+        ("other.json", &launch.to_string()),
+        ("t.json", DECLARED),
+    ]);
+    assert_eq!(run(&files, &["diff", "--declared", "s.yaml", "--live", "live.json"]).0, 0);
+    let (exit, stdout, _) = run(&files, &["diff", "--declared", "s.yaml", "--live", "other.json"]);
+    assert_eq!((exit, stdout.as_str()), (4, "service.launchType: \"EC2\" → \"FARGATE\"  (needs a new service)\n"));
+    let (exit, stdout, stderr) = run(&files, &["diff", "--declared", "s.yaml", "--live", "t.json"]);
+    assert_eq!(
+        (exit, stdout.as_str(), stderr.as_str()),
+        (2, "", "error: s.yaml is a service, and t.json is a task definition\n")
+    );
+    let (exit, _, stderr) = run(&files, &["diff", "--declared", "s.yaml"]);
+    assert_eq!(exit, 2, "{stderr}");
+    let (exit, _, stderr) = run(&files, &["diff", "--declared", "no.yaml", "--live", "t.json"]);
+    assert!(exit == 1 && stderr.starts_with("error: failed to read no.yaml: "), "{stderr}");
+}
+
+#[test]
+fn any_file_that_people_have_is_validated_alone() {
+    let files = directory(&[
+        ("good.json", LIVE),
+        ("bad.json", "{\n  \"family\": \"web\", // why\n  \"containerDefinitions\": []\n}"),
+        ("typo.yaml", "family: wéb\ncontainerDefinitions:\n  - { name: web, image: x, memroy: 64 }\n"),
+        (
+            "size.yaml",
+            "family: web\nnetworkMode: awsvpc\nrequiresCompatibilities: [FARGATE]\ncpu: 256\nmemory: 512\nephemeralStorage: { sizeInGiB: 10 }\ncontainerDefinitions: [{ name: web, image: x }]\n",
+        ),
+        ("two.yaml", "serviceName: a\n---\nserviceName: b\n"),
+        ("twice.yaml", "serviceName: a\ndesiredCount: 1\ndesiredCount: 2\n"),
+    ]);
+    let (exit, stdout, stderr) = run(&files, &["validate", "good.json"]);
+    assert_eq!((exit, stdout.as_str()), (0, "good.json: a task definition: 1 note\n"));
+    assert!(
+        stderr.contains(
+            "note[LS0401]: `taskDefinitionArn`, `revision`, `status`, `compatibilities` are part of what AWS answers"
+        ),
+        "{stderr}"
+    );
+    for (name, code, place, words) in [
+        ("bad.json", "LS0002", "bad.json:2:20", "JSON has no comments"),
+        ("typo.yaml", "LS0101", "typo.yaml:3:28", "did you mean `memory`?"),
+        ("size.yaml", "LS0501", "size.yaml:6:32", "10 GiB is not between 21 and 200"),
+        ("two.yaml", "LS0004", "two.yaml:2:1", "put it into a file of its own"),
+        ("twice.yaml", "LS0003", "twice.yaml:3:1", "first defined here"),
+    ] {
+        let (exit, _, stderr) = run(&files, &["validate", name]);
+        assert_eq!(exit, 3, "{name}: {stderr}");
+        assert!(
+            stderr.contains(&format!("error[{code}]")) && stderr.contains(place) && stderr.contains(words),
+            "{name}: {stderr}"
+        );
+    }
+    let (exit, stdout, _) = run(&files, &["validate", "twice.yaml", "good.json", "--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(exit, 3);
+    assert_eq!(
+        data["files"],
+        json!([{"path": "twice.yaml", "kind": null}, {"path": "good.json", "kind": "task definition"}])
+    );
+    assert_eq!(
+        data["problems"][0],
+        json!({"code": "LS0003", "severity": "error", "message": "the key `desiredCount` stands twice", "file": "twice.yaml", "line": 3, "column": 1, "endLine": 3, "endColumn": 13,
+            "related": [{"message": "first defined here", "file": "twice.yaml", "line": 2, "column": 1}]})
+    );
+}
+
+#[test]
+fn links_in_a_checkout_and_in_a_commit_are_named_and_never_followed() {
+    let files = directory(&[
+        ("lockstep.yaml", ONE_ENVIRONMENT),
+        ("services/web/service.yaml", "taskDefinition: /services/web/absolute.yaml\nservice: {}\n"),
+        ("elsewhere/secret.yaml", "hush: hush\n"),
+    ]);
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, files.path().join("services/web").join(name)).unwrap();
+    };
+    let absolute = files.path().join("elsewhere/secret.yaml");
+    link(absolute.to_str().unwrap(), "absolute.yaml");
+    link("../../elsewhere/secret.yaml", "relative.yaml");
+    link("relative.yaml", "chained.yaml");
+    link("nothing.yaml", "dangling.yaml");
+    link("/etc", "directory");
+    for arguments in
+        [&["init", "--quiet", "--initial-branch=main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "links"]]
+    {
+        lockstep_tests::git_http::git(files.path(), arguments);
+    }
+    for more in [&[][..], &["--branch", "main"]] {
+        let mut arguments = vec!["validate", "-C", "."];
+        arguments.extend(more);
+        let (exit, stdout, stderr) = run(&files, &arguments);
+        assert_eq!(exit, 3, "{stdout}{stderr}");
+        for name in ["absolute.yaml", "relative.yaml", "chained.yaml", "dangling.yaml", "directory"] {
+            let said = format!("`services/web/{name}` is a symbolic link or a submodule; it is not followed");
+            assert!(stderr.contains(&said), "{name} {more:?}: {stderr}");
+        }
+        assert!(!stderr.contains("hush") && !stdout.contains("hush"), "{stdout}{stderr}");
+    }
+}
+
+#[test]
+fn a_trace_is_data_too() {
+    let files = directory(&[
+        ("lockstep.yaml", ONE_ENVIRONMENT),
+        (
+            "services/web/service.yaml",
+            "taskDefinition: { containerDefinitions: { web: { image: nginx, memory: 64 } } }\nservice: { desiredCount: 1 }\n",
+        ),
+        ("services/web/prod.pins.yaml", "web: 1.27\n"),
+    ]);
+    let (exit, stdout, stderr) =
+        run(&files, &["render", "--offline", "-e", "prod", "web", "--trace", "--output", "json"]);
+    assert_eq!(exit, 0, "{stderr}");
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let values = data["services"][0]["values"].as_array().unwrap();
+    let image = values.iter().find(|value| value["path"] == "taskDefinition.containerDefinitions[web].image").unwrap();
+    assert_eq!(
+        *image,
+        json!({"path": "taskDefinition.containerDefinitions[web].image", "value": "nginx:1.27",
+            "from": {"layer": "pins of prod", "file": "services/web/prod.pins.yaml", "line": 1, "column": 6, "written": "1.27"}, "variables": [],
+            "overrode": [{"layer": "service", "file": "services/web/service.yaml", "line": 1, "column": 57, "written": "nginx"}]})
+    );
+}
+
+#[test]
+fn what_is_rendered_is_what_is_sent_in_the_models_order() {
+    let files = directory(&[
+        ("lockstep.yaml", ONE_ENVIRONMENT),
+        (
+            "services/web/service.yaml",
+            "service: { tags: { team: shop }, desiredCount: 1, enableExecuteCommand: true }\ntaskDefinition: { tags: { a: b }, pidMode: task, cpu: 256, containerDefinitions: { web: { memory: 64, image: nginx } } }\n",
+        ),
+    ]);
+    let (exit, stdout, stderr) = run(&files, &["render", "--offline", "-e", "prod", "web"]);
+    assert_eq!(exit, 0, "{stderr}");
+    let expected = json!({
+        "taskDefinition": {"family": "web", "containerDefinitions": [{"name": "web", "image": "nginx", "memory": 64}], "cpu": "256", "tags": [{"key": "a", "value": "b"}], "pidMode": "task"},
+        "service": {"cluster": "prod", "serviceName": "web", "desiredCount": 1, "tags": [{"key": "team", "value": "shop"}], "enableExecuteCommand": true},
+    });
+    assert_eq!(
+        stdout,
+        format!("{}\n", serde_json::to_string_pretty(&expected).unwrap()),
+        "members in the model's order"
+    );
+    let (_, stdout, _) = run(&files, &["render", "--offline", "-e", "prod", "web", "--source", "acme"]);
+    let own: Value = serde_json::from_str(&stdout).unwrap();
+    let tags = own["service"]["tags"].as_array().unwrap();
+    assert!(tags.contains(&json!({"key": "lockstep:source", "value": "acme"})), "{own:#}");
+}
+
+#[test]
+fn a_plan_is_made_again_when_a_file_is_saved() {
+    let service = |cpu: &str| {
+        format!(
+            "taskDefinition: {{ cpu: {cpu}, containerDefinitions: {{ web: {{ image: nginx, memory: 64 }} }} }}\nservice: {{ desiredCount: 1 }}\n"
+        )
+    };
+    let files = directory(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &service("256"))]);
+    let mut child = lockstep(["plan", "--watch", "--output", "json", "-C", "."])
+        .current_dir(files.path())
+        // Nobody answers there: the plan is Unknown, and is made again all the same.
+        .envs([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("AWS_REGION", REGION),
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = |stream: Box<dyn std::io::Read + Send>| {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        receiver
+    };
+    let (stdout, stderr) =
+        (lines(Box::new(child.stdout.take().unwrap())), lines(Box::new(child.stderr.take().unwrap())));
+    let watching = |what: &str| {
+        eventually(what, Duration::from_secs(120), || {
+            stderr.try_iter().any(|line| line.starts_with("watching")).then_some(())
+        });
+    };
+    let plans = || stdout.try_iter().filter(|line| line.contains("lockstep.plan/1")).count();
+    watching("the first plan");
+    assert_eq!(plans(), 1);
+    write(files.path(), "services/web/service.yaml", "taskDefinition: {\n");
+    watching("a plan of a broken file");
+    write(files.path(), "services/web/service.yaml", &service("512"));
+    watching("a plan of the mended file");
+    assert!(plans() >= 2);
+    // What nobody saves is not planned, and what is hidden does not matter.
+    write(files.path(), ".git/index", "x");
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+const VERIFIED: &str = r#"
+taskDefinition:
+  networkMode: awsvpc
+  requiresCompatibilities: [FARGATE]
+  cpu: "256"
+  memory: "512"
+  executionRoleArn: "arn:aws:iam::${{ account }}:role/execution"
+  taskRoleArn: "arn:aws:iam::${{ account }}:role/task"
+  containerDefinitions:
+    web:
+      image: "${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/web:1"
+      portMappings: { 80: {} }
+      secrets: { KEY: /shop/key, STRIPE: "${{ secret:shop/stripe }}" }
+      logConfiguration: { logDriver: awslogs, options: { awslogs-group: /shop/web, awslogs-region: "${{ region }}", awslogs-stream-prefix: web } }
+    side: { image: "nginx:1.27" }
+service:
+  desiredCount: 1
+  launchType: FARGATE
+  loadBalancers: [{ targetGroupArn: "${{ vars.target }}", containerName: web, containerPort: 80 }]
+  networkConfiguration: { awsvpcConfiguration: { subnets: "${{ vars.subnets }}", securityGroups: ["${{ vars.group }}"] } }
+"#;
+
+#[test]
+fn what_a_definition_names_is_looked_up_in_aws() {
+    let moto = Moto::start();
+    let subnets = moto.ec2("DescribeSubnets", "subnetId");
+    let vpc = moto.ec2("DescribeVpcs", "vpcId")[0].clone();
+    let groups = moto.ec2("DescribeSecurityGroups", "groupId");
+    moto.call("ecs:CreateCluster", &json!({"clusterName": "prod"}));
+    moto.call("ssm:PutParameter", &json!({"Name": "/shop/key", "Type": "SecureString", "Value": "hush"}));
+    moto.call("secretsmanager:CreateSecret", &json!({"Name": "shop/stripe", "SecretString": "hush"}));
+    moto.call("logs:CreateLogGroup", &json!({"logGroupName": "/shop/web"}));
+    moto.call("ecr:CreateRepository", &json!({"repositoryName": "web"}));
+    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, "digest": format!("sha256:{}", "a".repeat(64)), "platform": {"os": "linux", "architecture": "amd64"}},
+        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, "digest": format!("sha256:{}", "b".repeat(64)), "platform": {"os": "unknown", "architecture": "unknown"}}]});
+    moto.call("ecr:PutImage", &json!({"repositoryName": "web", "imageTag": "1", "imageManifest": index.to_string(), "imageManifestMediaType": "application/vnd.oci.image.index.v1+json", "imageDigest": format!("sha256:{}", "c".repeat(64))}));
+    let role = |name: &str, service: &str| {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":"sts:AssumeRole"}}]}}"#
+        );
+        let encoded: String = policy.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        moto.query(
+            "iam",
+            &format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument={encoded}"),
+            "RoleName",
+        );
+    };
+    role("execution", "ecs-tasks.amazonaws.com");
+    role("task", "ec2.amazonaws.com");
+    let target = moto.query(
+        "elasticloadbalancing",
+        &format!(
+            "Action=CreateTargetGroup&Version=2015-12-01&Name=web&Protocol=HTTP&Port=80&TargetType=instance&VpcId={vpc}"
+        ),
+        "TargetGroupArn",
+    )[0]
+    .clone();
+    let config = format!(
+        "version: 1\nenvironments:\n  prod:\n    account: \"{ACCOUNT}\"\n    region: {REGION}\n    cluster: prod\n    vars: {{ subnets: [{}, {}], group: {}, target: \"{target}\" }}\n",
+        subnets[0], subnets[1], groups[0]
+    );
+    let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", VERIFIED)]);
+    let verify = |more: &[&str]| {
+        let mut arguments = vec!["verify"];
+        arguments.extend(more);
+        outcome(lockstep(arguments).current_dir(files.path()).envs(moto.environment()))
+    };
+    let (exit, stdout, stderr) = verify(&["--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+    let checks = |data: &Value| -> Vec<String> {
+        let all = data["services"][0]["checks"].as_array().unwrap();
+        let asked = all.iter().filter(|check| {
+            check["code"].as_str().unwrap() >= "LS0518"
+                || check["path"].as_str().unwrap().ends_with("RoleArn")
+                    && check["text"].as_str().unwrap().contains("the role")
+        });
+        asked
+            .map(|check| {
+                format!(
+                    "{} {} {}",
+                    check["outcome"].as_str().unwrap(),
+                    check["path"].as_str().unwrap(),
+                    check["text"].as_str().unwrap()
+                )
+            })
+            .collect()
+    };
+    let web = "taskDefinition.containerDefinitions[web]";
+    assert_eq!(
+        checks(&data),
+        [
+            "OK service.cluster the cluster prod is active and has what the service asks for".to_owned(),
+            "OK taskDefinition.executionRoleArn the role execution trusts ecs-tasks.amazonaws.com".to_owned(),
+            "FAIL taskDefinition.taskRoleArn the role task does not trust ecs-tasks.amazonaws.com".to_owned(),
+            format!("OK {web}.image the image is there, with linux/amd64"),
+            format!("OK {web}.secrets[KEY] the parameter /shop/key is there"),
+            format!("OK {web}.secrets[STRIPE] the secret shop/stripe is there"),
+            format!("OK {web}.logConfiguration.options[awslogs-group] the log group /shop/web is there"),
+            "SKIP taskDefinition.containerDefinitions[side].image not checked: only images in ECR are looked up"
+                .to_owned(),
+            format!("OK service.networkConfiguration.awsvpcConfiguration.subnets they are there, in {vpc}"),
+            format!("OK service.networkConfiguration.awsvpcConfiguration.securityGroups they are there, in {vpc}"),
+            format!(
+                "FAIL service.loadBalancers[web,80,{target}].targetGroupArn with networkMode awsvpc its type must be ip, not instance"
+            ),
+        ],
+        "{stderr}"
+    );
+    assert_eq!(exit, 3, "{stderr}");
+    assert!(!stdout.contains("hush") && !stderr.contains("hush"));
+    // What is not there, one by one.
+    let missing = VERIFIED
+        .replace("role/execution", "role/nobody")
+        .replace("web:1\"", "web:2\"")
+        .replace("/shop/key", "/shop/no")
+        .replace("/shop/web", "/shop/we")
+        .replace(
+            "requiresCompatibilities: [FARGATE]",
+            "requiresCompatibilities: [FARGATE]\n  runtimePlatform: { cpuArchitecture: ARM64 }",
+        );
+    write(files.path(), "services/web/service.yaml", &missing);
+    write(
+        files.path(),
+        "lockstep.yaml",
+        &config.replace(&subnets[1], "subnet-0000aaaa").replace("cluster: prod", "cluster: nope"),
+    );
+    let (exit, stdout, stderr) = verify(&["--output", "json"]);
+    assert_eq!(exit, 3, "{stderr}");
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let failed: Vec<String> = checks(&data).into_iter().filter(|line| line.starts_with("FAIL")).collect();
+    for words in [
+        "there is no active cluster nope",
+        "there is no role nobody",
+        "web has no image 2",
+        "there is no parameter /shop/no",
+        "there is no log group /shop/we in eu-central-1",
+        "subnet-0000aaaa",
+    ] {
+        assert!(failed.iter().any(|line| line.contains(words)), "{words}: {failed:#?}");
+    }
+    let arm = missing.replace("web:2\"", "web:1\"");
+    write(files.path(), "services/web/service.yaml", &arm);
+    let (_, stdout, _) = verify(&["--output", "json"]);
+    assert!(stdout.contains("the image has no linux/arm64; it has linux/amd64"), "{stdout}");
+    // Offline nothing is asked.
+    moto.forget();
+    let (exit, stdout, stderr) = verify(&["--offline"]);
+    assert_eq!((exit, moto.calls()), (0, vec![]), "{stdout}{stderr}");
+    assert!(stdout.starts_with("prod/web\n") && stdout.contains(" OK, 0 WARN, 0 FAIL, 0 SKIP"), "{stdout}");
+}
+
+#[test]
+fn what_may_not_be_asked_is_skipped_with_the_permission_that_is_missing() {
+    let moto = Moto::start();
+    moto.call("ecs:CreateCluster", &json!({"clusterName": "prod"}));
+    // A user who may do nothing but say who he is.
+    moto.query("iam", "Action=CreateUser&Version=2010-05-08&UserName=nobody", "UserName");
+    let secret = moto.query("iam", "Action=CreateAccessKey&Version=2010-05-08&UserName=nobody", "SecretAccessKey");
+    let key = moto.query("iam", "Action=ListAccessKeys&Version=2010-05-08&UserName=nobody", "AccessKeyId");
+    moto.require_permissions();
+    let config = format!(
+        "version: 1\nenvironments:\n  prod:\n    account: \"{ACCOUNT}\"\n    region: {REGION}\n    cluster: prod\n    vars: {{ subnets: [subnet-1], group: sg-1, target: \"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/web/1\" }}\n"
+    );
+    let plain = VERIFIED.replace("\"${{ secret:shop/stripe }}\"", "/shop/stripe");
+    let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", &plain)]);
+    let (exit, stdout, stderr) = outcome(
+        lockstep(["verify"])
+            .current_dir(files.path())
+            .envs(moto.environment())
+            .env("AWS_ACCESS_KEY_ID", &key[0])
+            .env("AWS_SECRET_ACCESS_KEY", &secret[0]),
+    );
+    for permission in [
+        "iam:GetRole",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeSecurityGroups",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "ssm:GetParameters",
+        "logs:DescribeLogGroups",
+        "ecr:BatchGetImage",
+        "ecs:DescribeClusters",
+    ] {
+        assert!(
+            stdout.contains(&format!("not checked: {permission} is not allowed to us")),
+            "{permission}: {stdout}{stderr}"
+        );
+    }
+    assert_eq!(exit, 0, "a missing permission is no failure: {stdout}{stderr}");
+}
