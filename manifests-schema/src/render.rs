@@ -18,9 +18,10 @@ use crate::{
     repository::{Environment, Repository, is_name},
     service::Service,
     source::Span,
-    substitute::{Parameters, Reference, Scope, has_substitution, references, substitute},
+    substitute::{Parameters, Reference, Resolved, Scope, has_substitution, references, substitute},
 };
 use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::BTreeMap;
 
 /// A service in one environment, all layers merged, substitutions still open.
 #[derive(Clone, Debug)]
@@ -76,6 +77,9 @@ pub struct Desired {
     pub service: Json,
     /// Tags declared for the service.
     pub service_tags: JsonMap<String, Json>,
+    /// The versions of the parameters that were bound, where the manifest names none: they change without a commit.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, u64>,
 }
 
 /// Merges the layers of a service for one environment. Every problem that does not depend on parameters is found here.
@@ -416,7 +420,20 @@ fn bind_with(
         task_definition_tags,
         service: if ours { Json::Object(service) } else { Json::Null },
         service_tags: if ours { service_tags } else { JsonMap::new() },
+        parameters: parameters.map(|values| versions(rendered, values)).unwrap_or_default(),
     }
+}
+
+/// The versions of the parameters that follow the newest one.
+fn versions(rendered: &Rendered, values: &Parameters) -> BTreeMap<String, u64> {
+    let version = |(reference, _): &(Reference, Span)| match (reference, values.get(reference)?) {
+        (
+            Reference::Ssm { name, version: None },
+            Resolved::Text(_, Some(version)) | Resolved::List(_, Some(version)),
+        ) => Some((name.clone(), *version)),
+        _ => None,
+    };
+    rendered.references.iter().filter_map(version).collect()
 }
 
 /// An entry of a service's own `ignore` must name elements that are declared. (Members need not be: what is ignored of

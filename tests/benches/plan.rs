@@ -86,7 +86,15 @@ fn observed(desired: &Desired) -> Observation {
 }
 
 fn around() -> Surroundings<'static> {
-    Surroundings { source: "acme", commit: "c", may_adopt: false, adopt_now: false, waiting_for: None, retry: false }
+    Surroundings {
+        source: "acme",
+        commit: "c",
+        may_adopt: false,
+        adopt_now: false,
+        waiting_for: None,
+        retry: false,
+        ..Surroundings::default()
+    }
 }
 
 /// One service as it would be sent.

@@ -588,3 +588,64 @@ async fn an_unreadable_repository_keeps_the_last_good_state() {
     world.settle().await;
     assert_eq!(world.context.board.update(0, |source| source.error.clone()), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_replaced_where_the_manifest_says_so_and_once() {
+    let web = |extra: &str, launch: &str| service(&format!("{IMAGE}:1")).replace("launchType: FARGATE", launch) + extra;
+    let fargate = web("", "launchType: FARGATE");
+    let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &fargate)]).await;
+    images(&world);
+    world.settle().await;
+    let first = world.described("web").await["createdAt"].clone();
+    // From the launch type to instances: ECS has no way, and nothing is tried.
+    let moved = web("", "capacityProviderStrategy: { shop-asg: { weight: 1 } }")
+        .replace("requiresCompatibilities: [FARGATE]", "requiresCompatibilities: [EC2]");
+    world.repository.commit("move", &[("services/web/service.yaml", &moved)]);
+    world.control.reset_calls();
+    world.round().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Replace]);
+    assert!(!world.writes().contains_key("ecs:DeleteService"), "{:?}", world.writes());
+    // With the word for it the service goes, and comes again when it is gone.
+    world.repository.commit("replace", &[("services/web/service.yaml", &format!("{moved}replace: true\n"))]);
+    world.control.reset_calls();
+    world.round().await;
+    assert_eq!(world.writes(), calls(&[("ecs:DeleteService", 1)]));
+    world.round().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::RollingBack], "it drains");
+    for _ in 0..60 {
+        world.control.advance(Duration::from_secs(10));
+        world.round().await;
+        if world.writes().contains_key("ecs:CreateService") {
+            break;
+        }
+    }
+    let live = world.described("web").await;
+    assert_ne!(live["createdAt"], first);
+    assert_eq!(live["capacityProviderStrategy"][0]["capacityProvider"], "shop-asg");
+    assert!(tags(&live).contains_key("lockstep:created"), "{live:#}");
+    for _ in 0..3 {
+        world.control.advance(Duration::from_secs(60));
+        world.round().await;
+    }
+    assert_eq!(world.writes()["ecs:DeleteService"], 1, "once");
+    assert_eq!(world.writes()["ecs:CreateService"], 1, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_parameter_is_named_as_the_cause() {
+    let web = service(&format!("{IMAGE}:1")).replace("subnets: [subnet-1]", "subnets: \"${{ ssm:/network/subnets }}\"");
+    let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &web)]).await;
+    images(&world);
+    world.control.put_parameter(ACCOUNT, REGION, "/network/subnets", "StringList", "subnet-1,subnet-2");
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.causes, Vec::<String>::new());
+    world.control.put_parameter(ACCOUNT, REGION, "/network/subnets", "StringList", "subnet-1,subnet-3");
+    // The versions are known after a restart, and there are values to read anew.
+    world.restart(true).await;
+    world.round_with(&Orders { everything: true, ..Orders::default() }).await;
+    let plan = world.reported("web").plan;
+    assert_eq!(plan.causes, ["/network/subnets v1 → v2, not in this commit"]);
+    assert!(!plan.actions.is_empty());
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.causes, Vec::<String>::new(), "it is as declared again");
+}

@@ -24,10 +24,13 @@ use lockstep_manifests::{
     render::Desired,
 };
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// What the planner must know beside the service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Surroundings<'a> {
     /// The id of the source.
     pub source: &'a str,
@@ -41,6 +44,8 @@ pub struct Surroundings<'a> {
     pub waiting_for: Option<String>,
     /// Whether a state that ECS rejected is to be tried once more.
     pub retry: bool,
+    /// The versions of the parameters that were bound when the service was last as declared.
+    pub parameters_before: BTreeMap<String, u64>,
 }
 
 /// The planner's answer.
@@ -67,10 +72,21 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         Reading::Found(live) => planner.existing(live),
     };
     if planner.needs.is_empty() {
-        Outcome::Planned(ServicePlan { desired: planner.hash, ..withhold_failing(desired, plan) })
+        let plan = withhold_failing(desired, plan);
+        let causes = if plan.has_differences() { causes(desired, around) } else { Vec::new() };
+        Outcome::Planned(ServicePlan { desired: planner.hash, causes, ..plan })
     } else {
         Outcome::Needs(planner.needs)
     }
+}
+
+/// Parameters that have another version than when the service was last as declared: no commit shows that.
+fn causes(desired: &Desired, around: &Surroundings<'_>) -> Vec<String> {
+    let changed = desired.parameters.iter().filter_map(|(name, version)| {
+        let before = around.parameters_before.get(name).filter(|before| *before != version)?;
+        Some(format!("{name} v{before} → v{version}, not in this commit"))
+    });
+    changed.collect()
 }
 
 /// What ECS would refuse is not tried. (What only records a verdict or an owner is.)
@@ -426,6 +442,7 @@ impl Planner<'_> {
             actions: Vec::new(),
             withheld: Vec::new(),
             desired: String::new(),
+            causes: Vec::new(),
         }
     }
 

@@ -227,6 +227,9 @@ pub struct ServicePlan {
     /// The hash of the desired state.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub desired: String,
+    /// What is behind the differences, where it is not a commit: parameters with another version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
 }
 
 impl ServicePlan {
@@ -240,6 +243,7 @@ impl ServicePlan {
             actions: Vec::new(),
             withheld: vec![Withheld { reason, text: text.into(), changes: Vec::new() }],
             desired: String::new(),
+            causes: Vec::new(),
         }
     }
 

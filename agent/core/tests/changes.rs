@@ -42,6 +42,7 @@ fn desired(task_definition: Value, service: Value) -> Desired {
         task_definition_tags: Map::new(),
         service,
         service_tags: Map::new(),
+        parameters: Default::default(),
     }
 }
 
@@ -80,6 +81,7 @@ fn plan(desired: &Desired, observed: &Observation) -> ServicePlan {
         adopt_now: false,
         waiting_for: None,
         retry: false,
+        ..Surroundings::default()
     };
     match plan_service(desired, observed, &around) {
         Outcome::Planned(plan) => {
@@ -257,6 +259,7 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
         adopt_now: false,
         waiting_for: None,
         retry: false,
+        ..Surroundings::default()
     };
     assert_eq!(plan_service(&wanted, &world, &around), Outcome::Needs(BTreeSet::from([Need::History])));
     let past = |status: &str, monitoring: &Value| PastDeployment {

@@ -35,6 +35,7 @@ fn desired(image: &str, service: Value) -> Desired {
         task_definition_tags: Map::new(),
         service,
         service_tags: Map::new(),
+        parameters: Default::default(),
     }
 }
 
@@ -109,6 +110,7 @@ fn around() -> Surroundings<'static> {
         adopt_now: false,
         waiting_for: None,
         retry: false,
+        ..Surroundings::default()
     }
 }
 

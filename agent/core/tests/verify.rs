@@ -20,6 +20,7 @@ fn desired(task_definition: Value, service: Value) -> Desired {
         task_definition_tags: Map::new(),
         service,
         service_tags: Map::new(),
+        parameters: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use lockstep_core::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -116,6 +117,16 @@ impl Cache {
     /// Remembers a verdict.
     pub fn keep_verdict(&self, key: &str, verdict: Verdict) {
         self.put("verdict", key, &verdict);
+    }
+
+    /// The versions of the parameters that were bound when a service was last as declared, by its identity.
+    pub fn parameters(&self, identity: &str) -> Option<BTreeMap<String, u64>> {
+        self.get("parameters", identity)
+    }
+
+    /// Remembers versions of parameters. Their values are not kept.
+    pub fn keep_parameters(&self, identity: &str, versions: &BTreeMap<String, u64>) {
+        self.put("parameters", identity, versions);
     }
 
     /// Writes out what is buffered; once a round is enough.

@@ -16,7 +16,7 @@ use lockstep_manifests::{
     repository::CONFIG,
 };
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Reads a file, and says what is wrong with it. None where it is not usable.
 pub(super) fn read(path: &Path, side: Side) -> Result<Option<Definition>, Failure> {
@@ -81,6 +81,7 @@ fn checked(definition: &Definition) -> Vec<Diagnostic> {
         task_definition_tags: Map::new(),
         service: Value::Null,
         service_tags: Map::new(),
+        parameters: BTreeMap::new(),
     };
     verify::offline(&desired).iter().filter_map(|check| as_problem(check, definition)).collect()
 }

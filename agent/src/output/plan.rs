@@ -54,6 +54,9 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 /// One service.
 pub fn render_service(service: &ServicePlan) -> String {
     let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
+    for cause in &service.causes {
+        text.push_str(&format!("    {}\n", paint::faint(&format!("because of {cause}"))));
+    }
     for action in &service.actions {
         let effect = match action.kind {
             ActionKind::RegisterTaskDefinition => String::new(),

@@ -19,7 +19,7 @@ use lockstep_core::{
     report::{ActionKind, Health, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::{Desired, Environment};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 /// How long reads may lag behind a write of ours before what they say is believed.
@@ -46,6 +46,8 @@ pub(super) struct Track {
     progress: Option<(String, Instant)>,
     failures: u32,
     not_before: Option<Instant>,
+    /// The versions of the parameters that were bound when it was last as declared.
+    parameters: Option<BTreeMap<String, u64>>,
 }
 
 /// A write of ours that starts a deployment.
@@ -129,7 +131,13 @@ impl Round<'_> {
         track.observed_at = Some(Instant::now());
         let mut plan = match self.not_shown_yet(desired, &live, track) {
             Some(plan) => plan,
-            None => self.plan(desired, hash, &live, waiting).await,
+            None => {
+                let identity = self.identity(desired);
+                let cache = &self.context.cache;
+                let before = track.parameters.get_or_insert_with(|| cache.parameters(&identity).unwrap_or_default());
+                let before = before.clone();
+                self.plan(desired, hash, &live, waiting, before).await
+            }
         };
         let mut note = String::new();
         if plan.verdict == Some(Verdict::Deployed) && track.started.is_some() {
@@ -159,6 +167,10 @@ impl Round<'_> {
             note.clone_from(&state.note);
             let text = format!("{note}; tried again later");
             plan.withheld.push(Withheld { reason: Reason::Failed, text, changes: Vec::new() });
+        }
+        if plan.sync == SyncStatus::Synced && track.parameters.as_ref() != Some(&desired.parameters) {
+            self.context.cache.keep_parameters(&self.identity(desired), &desired.parameters);
+            track.parameters = Some(desired.parameters.clone());
         }
         self.follow(&mut plan, live.found(), track);
         self.report_verdict(desired, hash, &plan, live.found(), track);
@@ -225,6 +237,7 @@ impl Round<'_> {
         hash: &str,
         live: &Reading<LiveService>,
         waiting_for: Option<String>,
+        parameters_before: BTreeMap<String, u64>,
     ) -> ServicePlan {
         let cache = &self.context.cache;
         let mut observed = Observation { service: live.clone(), ..Observation::default() };
@@ -236,6 +249,7 @@ impl Round<'_> {
             adopt_now: self.orders.adopt,
             waiting_for,
             retry: self.orders.retry,
+            parameters_before,
         };
         for _ in 0..8 {
             match plan_service(desired, &observed, &around) {
@@ -423,6 +437,11 @@ impl Round<'_> {
 
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.environment.account, self.environment.region)
+    }
+
+    /// What a service is, whatever its state.
+    fn identity(&self, desired: &Desired) -> String {
+        format!("{}/{}/{}", self.place(), self.environment.cluster, desired.service_name)
     }
 
     pub(super) fn key(&self, live: &LiveService, hash: &str) -> String {
