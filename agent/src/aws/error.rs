@@ -119,7 +119,9 @@ pub(super) fn by_code(code: &str, status: u16) -> Remedy {
         | "NoSuchEntity"
         | "TargetGroupNotFound"
         | "NamespaceNotFoundException" => Remedy::NotFound,
-        "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" => Remedy::Unsupported,
+        "UnknownOperationException" | "UnsupportedFeatureException" | "UnsupportedOperation" | "InvalidAction" => {
+            Remedy::Unsupported
+        }
         // A refusal without a code comes from something before the service: a proxy, an endpoint's policy.
         "" if status == 403 => Remedy::Denied,
         _ if status >= 500 => Remedy::Unreachable,

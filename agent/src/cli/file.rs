@@ -31,7 +31,14 @@ pub(super) fn read(path: &Path, side: Side) -> Result<Option<Definition>, Failur
 pub(super) fn look_at(path: &Path, side: Side) -> Result<(Option<Definition>, Vec<Diagnostic>), Failure> {
     let fail =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("failed to read {}: {error}", path.display()));
-    let size = std::fs::metadata(path).map_err(fail)?.len();
+    let metadata = std::fs::metadata(path).map_err(fail)?;
+    if metadata.is_dir() {
+        let message = format!("{} is a directory", path.display());
+        return Err(
+            Failure::new(Exit::Usage, message).hint(format!("a repository is named with -C {}", path.display()))
+        );
+    }
+    let size = metadata.len();
     // What is larger is refused by its size; only as much is read as that takes.
     let mut bytes = Vec::new();
     let mut open = std::io::Read::take(std::fs::File::open(path).map_err(fail)?, parse::MAX_FILE as u64 + 1);
