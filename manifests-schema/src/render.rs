@@ -6,9 +6,8 @@ use crate::{
     check::{Unresolved, check},
     codes,
     diagnostic::{Diagnostic, has_errors},
-    ecs::{Kind, Structure},
-    layer::{Ignored, Layer, Ownership},
-    lists::{ListKind, list_kind},
+    ignored::check_ignored,
+    layer::{Ignored, Ownership},
     locate::locate,
     merge::merge,
     node::{Entry, Map, Node},
@@ -18,7 +17,8 @@ use crate::{
     repository::{Environment, Repository, is_name},
     service::Service,
     source::Span,
-    substitute::{Parameters, Reference, Resolved, Scope, has_substitution, references, substitute},
+    stack::{Stacked, layers_of, pins_of},
+    substitute::{Parameters, Reference, Resolved, Scope, references, substitute},
 };
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
@@ -89,6 +89,16 @@ pub fn render(
     service: &Service,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Rendered> {
+    render_offline(repository, environment, service, problems).map(|(rendered, _)| rendered)
+}
+
+/// The same with what [`bind_offline`] makes of it, which is found on the way.
+pub fn render_offline(
+    repository: &Repository,
+    environment: &Environment,
+    service: &Service,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<(Rendered, Desired)> {
     let before = problems.len();
     let layers = layers_of(repository, environment, service, problems);
     let span = service.span.clone();
@@ -176,8 +186,8 @@ pub fn render(
     }
     rendered.definition = definition;
     // Everything that can be known without parameters is checked now.
-    bind_with(&rendered, environment, None, problems);
-    (!has_errors(&problems[before..])).then_some(rendered)
+    let offline = bind_with(&rendered, environment, None, problems);
+    (!has_errors(&problems[before..])).then_some((rendered, offline))
 }
 
 impl Rendered {
@@ -213,114 +223,6 @@ pub fn bind(
 /// The same with references left as they are written, for looking at without AWS.
 pub fn bind_offline(rendered: &Rendered, environment: &Environment) -> Desired {
     bind_with(rendered, environment, None, &mut Vec::new())
-}
-
-/// What a layer is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LayerName {
-    /// `defaults` of lockstep.yaml.
-    Defaults,
-    /// `defaults` of an environment.
-    EnvironmentDefaults(String),
-    /// A component.
-    Component(String),
-    /// The service's own files.
-    Service,
-    /// The overlay of an environment.
-    Overlay(String),
-    /// The pins of an environment.
-    Pins(String),
-    /// A patch.
-    Patch,
-    /// Neither is written: the directory's name stands for it.
-    Directory,
-}
-
-impl std::fmt::Display for LayerName {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            LayerName::Defaults => formatter.write_str("defaults"),
-            LayerName::EnvironmentDefaults(name) => write!(formatter, "defaults of {name}"),
-            LayerName::Component(name) => write!(formatter, "component {name}"),
-            LayerName::Service => formatter.write_str("service"),
-            LayerName::Overlay(name) => write!(formatter, "overlay of {name}"),
-            LayerName::Pins(name) => write!(formatter, "pins of {name}"),
-            LayerName::Patch => formatter.write_str("patch"),
-            LayerName::Directory => formatter.write_str("the directory's name"),
-        }
-    }
-}
-
-/// One thing in the order in which layers merge.
-pub(crate) enum Stacked<'a> {
-    /// Variables of the environment.
-    Variables(&'a Map),
-    /// A layer.
-    Layer(LayerName, &'a Layer),
-}
-
-/// The layers in the order in which they merge.
-pub(crate) fn layers_of<'a>(
-    repository: &'a Repository,
-    environment: &'a Environment,
-    service: &'a Service,
-    problems: &mut Vec<Diagnostic>,
-) -> Vec<Stacked<'a>> {
-    let mut defaults = vec![(LayerName::Defaults, &repository.defaults)];
-    defaults
-        .extend(environment.defaults.iter().map(|(name, layer)| (LayerName::EnvironmentDefaults(name.clone()), layer)));
-    let overlays: Vec<(LayerName, &Layer)> = environment
-        .chain
-        .iter()
-        .filter_map(|link| {
-            Some((LayerName::Overlay(link.clone()), service.overlays.get(link).and_then(Option::as_ref)?))
-        })
-        .collect();
-    let mut components: Vec<(LayerName, &Layer)> = Vec::new();
-    let mut named: Vec<&str> = Vec::new();
-    let naming = defaults
-        .iter()
-        .map(|(_, layer)| *layer)
-        .chain([&service.layer])
-        .chain(overlays.iter().map(|(_, layer)| *layer));
-    for layer in naming {
-        for (name, span) in &layer.components {
-            if named.contains(&name.as_str()) {
-                continue;
-            }
-            match repository.components.get(name) {
-                Some(component) => {
-                    named.push(name);
-                    components.push((LayerName::Component(name.clone()), component));
-                }
-                None => {
-                    let message = format!("there is no component `{name}` (components/{name}.yaml)");
-                    problems.push(
-                        Diagnostic::error(codes::UNKNOWN_NAME, span, message)
-                            .suggest(name, repository.components.keys().map(String::as_str)),
-                    );
-                }
-            }
-        }
-    }
-    let stacked = |(name, layer)| Stacked::Layer(name, layer);
-    let mut stack: Vec<Stacked<'a>> = defaults.into_iter().map(stacked).collect();
-    stack.push(Stacked::Variables(&environment.vars));
-    stack.extend(components.into_iter().map(stacked));
-    stack.push(Stacked::Layer(LayerName::Service, &service.layer));
-    stack.extend(overlays.into_iter().map(stacked));
-    stack
-}
-
-/// The pins that an environment reads with the environment that each stands in, outermost first: later ones win.
-pub(crate) fn pins_of<'a>(
-    environment: &'a Environment,
-    service: &'a Service,
-) -> impl Iterator<Item = (&'a str, &'a pins::Pin)> {
-    environment
-        .chain
-        .iter()
-        .flat_map(|link| service.pins.get(link).into_iter().flatten().map(|pin| (link.as_str(), pin)))
 }
 
 fn apply_pins(
@@ -434,65 +336,6 @@ fn versions(rendered: &Rendered, values: &Parameters) -> BTreeMap<String, u64> {
         _ => None,
     };
     rendered.references.iter().filter_map(version).collect()
-}
-
-/// An entry of a service's own `ignore` must name elements that are declared. (Members need not be: what is ignored of
-/// them is what somebody else sets.)
-fn check_ignored(root: Root, result: &JsonMap<String, Json>, ignore: &[Ignored], problems: &mut Vec<Diagnostic>) {
-    for ignored in ignore.iter().filter(|ignored| ignored.own) {
-        let Some((Step::Member(first), steps)) = ignored.path.0.split_first() else { continue };
-        if first != root.name() {
-            continue;
-        }
-        if let Err((key, near)) = find_elements(result, root.shape(), steps) {
-            let message = format!("`{}` matches nothing: no `{key}` is declared", ignored.path);
-            let problem = Diagnostic::error(codes::NOTHING_MATCHED, &ignored.span, message);
-            problems.push(problem.suggest(&key, near.iter().map(String::as_str)));
-        }
-    }
-}
-
-/// Follows a path in the API's shape. An element that is not there is answered with the keys that are.
-fn find_elements(
-    result: &JsonMap<String, Json>,
-    shape: &'static Structure,
-    steps: &[Step],
-) -> Result<(), (String, Vec<String>)> {
-    let mut value: Option<&Json> = None;
-    let mut kind = &Kind::Structure(shape);
-    let mut list = ListKind::Ordered;
-    for (at, step) in steps.iter().enumerate() {
-        if value.and_then(Json::as_str).is_some_and(has_substitution) {
-            return Ok(());
-        }
-        match (step, kind) {
-            (Step::Member(name), Kind::Structure(shape)) => {
-                let Some(member) = shape.member(name) else { return Ok(()) };
-                value = if at == 0 { result.get(name) } else { value.and_then(|value| value.get(name)) };
-                kind = &member.kind;
-                list = list_kind(shape.name, member.name);
-            }
-            (Step::Element(key), Kind::Map(element)) => {
-                let map = value.and_then(Json::as_object);
-                let names = || map.into_iter().flat_map(JsonMap::keys).cloned().collect();
-                value = Some(map.and_then(|map| map.get(key)).ok_or_else(|| (key.clone(), names()))?);
-                kind = element;
-            }
-            (Step::Element(key), Kind::List(element)) => {
-                let ListKind::Keyed(form) = list else { return Ok(()) };
-                let items = value.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-                let names: Vec<String> = items.iter().map(|item| form.text_of(item)).collect();
-                if names.iter().any(|name| has_substitution(name)) {
-                    return Ok(());
-                }
-                let found = names.iter().position(|name| name == key).ok_or_else(|| (key.clone(), names.clone()))?;
-                value = Some(&items[found]);
-                kind = element;
-            }
-            _ => return Ok(()),
-        }
-    }
-    Ok(())
 }
 
 /// `cluster` is the environment's; a file may repeat it.

@@ -336,23 +336,24 @@ fn build(
     })
 }
 
-/// Finds a circle in a graph of names; the place is that of the edge that closes it.
-pub fn find_cycle<'a>(graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>) -> Option<(Vec<&'a str>, &'a Span)> {
-    fn visit<'a>(
+/// Finds a circle in a graph of names: the names on it, from where it closes to there again, with what the edge that
+/// closes it carries.
+pub fn find_cycle<'a, T: Copy>(graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>) -> Option<(Vec<&'a str>, T)> {
+    fn visit<'a, T: Copy>(
         at: &'a str,
-        graph: &BTreeMap<&'a str, Vec<(&'a str, &'a Span)>>,
+        graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>,
         stack: &mut Vec<&'a str>,
         done: &mut BTreeSet<&'a str>,
-    ) -> Option<(Vec<&'a str>, &'a Span)> {
+    ) -> Option<(Vec<&'a str>, T)> {
         if done.contains(at) {
             return None;
         }
         stack.push(at);
-        for (next, span) in graph.get(at).into_iter().flatten() {
+        for (next, edge) in graph.get(at).into_iter().flatten() {
             if let Some(from) = stack.iter().position(|name| name == next) {
                 let mut cycle = stack[from..].to_vec();
                 cycle.push(next);
-                return Some((cycle, span));
+                return Some((cycle, *edge));
             }
             if let Some(found) = visit(next, graph, stack, done) {
                 return Some(found);

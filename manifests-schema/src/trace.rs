@@ -6,10 +6,11 @@ use crate::{
     lists::{ListKind, list_kind},
     node::{Node, Value},
     path::Path,
-    render::{LayerName, Rendered, Stacked, canonical_of, layers_of, pins_of},
+    render::{Rendered, canonical_of},
     repository::{Environment, Repository},
     service::Service,
     source::Span,
+    stack::{LayerName, Stacked, layers_of, pins_of},
     substitute::{Parameters, variables_of},
 };
 use serde_json::Value as Json;

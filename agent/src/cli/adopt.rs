@@ -39,14 +39,7 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
     require_source(&opened, "adopt")?;
     refuse_dirty(&opened, args.allow_dirty)?;
     let invalid = opened.show_problems();
-    let looking = Orders {
-        everything: true,
-        by_hand: true,
-        adopt: true,
-        environments: args.selection.environments(),
-        services: args.selection.services(),
-        ..Orders::default()
-    };
+    let looking = Orders { by_hand: true, adopt: true, ..args.selection.looking() };
     opened.runner.round(&opened.context, &looking).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     let services = || plan.environments.iter().flat_map(|environment| &environment.services);

@@ -4,7 +4,6 @@ use super::{Failure, Selection, file, target::Target};
 use crate::{
     exit::Exit,
     output::{self, Format},
-    reconcile::Orders,
 };
 use clap::Args;
 use lockstep_core::{
@@ -90,13 +89,7 @@ async fn of_what_runs(args: DiffArgs, format: Format) -> Result<Exit, Failure> {
     let mut opened = args.target.open().await?;
     opened.check_names(&args.selection)?;
     let invalid = opened.show_problems();
-    let orders = Orders {
-        everything: true,
-        environments: args.selection.environments(),
-        services: args.selection.services(),
-        ..Orders::default()
-    };
-    opened.runner.round(&opened.context, &orders).await;
+    opened.runner.round(&opened.context, &args.selection.looking()).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     match format {
         Format::Json => output::data(&output::json(&as_data(&plan))),

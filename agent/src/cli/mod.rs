@@ -19,6 +19,7 @@ use crate::{
     config::ConfigError,
     exit::Exit,
     output::{self, Format, diagnostics},
+    reconcile::Orders,
 };
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeSet;
@@ -81,6 +82,11 @@ pub(crate) struct Selection {
 impl Selection {
     fn environments(&self) -> BTreeSet<String> {
         self.environments.iter().cloned().collect()
+    }
+
+    /// Orders to look at all that is meant, and write nothing.
+    fn looking(&self) -> Orders {
+        Orders { everything: true, environments: self.environments(), services: self.services(), ..Orders::default() }
     }
 
     fn is_empty(&self) -> bool {

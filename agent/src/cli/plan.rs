@@ -8,7 +8,6 @@ use super::{
 use crate::{
     exit::Exit,
     output::{self, Format},
-    reconcile::Orders,
 };
 use clap::Args;
 use lockstep_core::report::{Plan, Reason};
@@ -63,13 +62,7 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
 }
 
 async fn look(args: &PlanArgs, opened: &mut Opened) -> Plan {
-    let orders = Orders {
-        everything: true,
-        environments: args.selection.environments(),
-        services: args.selection.services(),
-        ..Orders::default()
-    };
-    opened.runner.round(&opened.context, &orders).await;
+    opened.runner.round(&opened.context, &args.selection.looking()).await;
     opened.context.board.update(0, |source| source.plan())
 }
 

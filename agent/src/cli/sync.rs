@@ -48,14 +48,7 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     require_source(&opened, "sync")?;
     refuse_dirty(&opened, args.allow_dirty)?;
     let invalid = opened.show_problems();
-    let looking = Orders {
-        everything: true,
-        by_hand: true,
-        retry: args.retry,
-        environments: args.selection.environments(),
-        services: args.selection.services(),
-        ..Orders::default()
-    };
+    let looking = Orders { by_hand: true, retry: args.retry, ..args.selection.looking() };
     opened.runner.round(&opened.context, &looking).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     if format == Format::Text {

@@ -3,7 +3,7 @@
 use lockstep_core::verify::{self, Check, Outcome};
 use lockstep_manifests::{
     Diagnostic, Rendered, Repository, Service, codes, diagnostic,
-    render::{bind_offline, render},
+    render::render_offline,
     repository::{ServiceDirectory, find_cycle},
     source::Span,
     tree::{FileEntry, Tree},
@@ -178,11 +178,9 @@ impl LoadedService {
                 Err(Vec::new())
             } else {
                 let mut found = Vec::new();
-                let rendered = render(repository, environment, &service, &mut found);
-                match rendered {
-                    Some(rendered) => {
+                match render_offline(repository, environment, &service, &mut found) {
+                    Some((rendered, desired)) => {
                         problems.extend(found);
-                        let desired = bind_offline(&rendered, environment);
                         checked(&rendered, &verify::offline(&desired), &mut problems);
                         names.insert(environment.name.clone(), desired.service_name);
                         Ok(Arc::new(rendered))

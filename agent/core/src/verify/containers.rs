@@ -1,7 +1,7 @@
 //! What containers need of each other and of their task.
 
 use super::{Findings, Subject, is_on, is_set, list, number, of_container, task_definition, text};
-use lockstep_manifests::codes;
+use lockstep_manifests::{codes, repository::find_cycle};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub(super) fn definitions(subject: &Subject<'_>, findings: &mut Findings) {
 
 pub(super) fn dependencies(subject: &Subject<'_>, findings: &mut Findings) {
     let code = codes::DEPENDS_ON;
-    let mut graph: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut graph: BTreeMap<&str, Vec<(&str, ())>> = BTreeMap::new();
     for (name, container) in subject.containers() {
         for dependency in list(container, "dependsOn") {
             let Some(other) = text(dependency, "containerName") else { continue };
@@ -82,7 +82,7 @@ pub(super) fn dependencies(subject: &Subject<'_>, findings: &mut Findings) {
                 findings.fail(code, path, format!("there is no container `{other}`"));
                 continue;
             };
-            graph.entry(name).or_default().push(other);
+            graph.entry(name).or_default().push((other, ()));
             let is_essential = target.get("essential") != Some(&Value::Bool(false));
             match text(dependency, "condition") {
                 Some("HEALTHY") if !is_set(target, "healthCheck") => {
@@ -98,37 +98,10 @@ pub(super) fn dependencies(subject: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-    if let Some(cycle) = cycle(&graph) {
+    if let Some((cycle, ())) = find_cycle(&graph) {
         let path = of_container(cycle[0]).member("dependsOn");
         findings.fail(code, path, format!("the dependencies lead back to where they began: {}", cycle.join(" → ")));
     }
-}
-
-fn cycle<'a>(graph: &BTreeMap<&'a str, Vec<&'a str>>) -> Option<Vec<&'a str>> {
-    fn visit<'a>(
-        at: &'a str,
-        graph: &BTreeMap<&'a str, Vec<&'a str>>,
-        stack: &mut Vec<&'a str>,
-        done: &mut Vec<&'a str>,
-    ) -> Option<Vec<&'a str>> {
-        if done.contains(&at) {
-            return None;
-        }
-        stack.push(at);
-        for next in graph.get(at).into_iter().flatten() {
-            if let Some(from) = stack.iter().position(|name| name == next) {
-                return Some(stack[from..].iter().copied().chain([*next]).collect());
-            }
-            if let Some(found) = visit(next, graph, stack, done) {
-                return Some(found);
-            }
-        }
-        stack.pop();
-        done.push(at);
-        None
-    }
-    let mut done = Vec::new();
-    graph.keys().find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
 }
 
 pub(super) fn references(subject: &Subject<'_>, findings: &mut Findings) {
