@@ -115,6 +115,12 @@ impl Moto {
         self.query("ec2", &format!("Action={action}&Version=2016-11-15"), element)
     }
 
+    /// Puts a body at a path, as S3 takes buckets and objects.
+    pub fn put(&self, service: &str, path: &str, body: &str) {
+        let request = self.client.put(format!("{}/{path}", self.endpoint)).body(body.to_owned());
+        self.send(service, path, request);
+    }
+
     /// A call of the Query protocol, with this form, and the texts of this element in its answer.
     pub fn query(&self, service: &str, form: &str, element: &str) -> Vec<String> {
         let request = self

@@ -447,6 +447,37 @@ fn what_a_definition_names_is_looked_up_in_aws() {
 }
 
 #[test]
+fn files_functions_and_alarms_are_looked_up_too() {
+    let moto = Moto::start();
+    moto.call("ecs:CreateCluster", &json!({"clusterName": "prod"}));
+    let place = format!(
+        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+    );
+    moto.put("s3", "shop", &place);
+    moto.put("s3", "shop/there%20it%20is.env", "A=1");
+    moto.query(
+        "monitoring",
+        "Action=PutMetricAlarm&Version=2010-08-01&AlarmName=there&ComparisonOperator=GreaterThanThreshold&EvaluationPeriods=1&MetricName=m&Namespace=n&Period=60&Threshold=1&Statistic=Sum",
+        "RequestId",
+    );
+    let config =
+        format!("version: 1\nenvironments:\n  prod: {{ account: \"{ACCOUNT}\", region: {REGION}, cluster: prod }}\n");
+    let web = "taskDefinition:\n  executionRoleArn: nobody\n  containerDefinitions:\n    web: { image: nginx, memory: 64, environmentFiles: [{ type: s3, value: \"arn:aws:s3:::shop/there it is.env\" }, { type: s3, value: \"arn:aws:s3:::shop/not.env\" }] }\nservice:\n  desiredCount: 2\n  deploymentConfiguration:\n    alarms: { enable: true, rollback: true, alarmNames: [there, gone] }\n    lifecycleHooks: [{ hookTargetArn: \"arn:aws:lambda:eu-central-1:123456789012:function:gone\", roleArn: nobody, lifecycleStages: [POST_SCALE_UP] }]\n";
+    let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", web)]);
+    let (exit, stdout, stderr) = outcome(lockstep(["verify", "-v"]).current_dir(files.path()).envs(moto.environment()));
+    assert_eq!(exit, 3, "{stdout}{stderr}");
+    for line in [
+        "OK    taskDefinition.containerDefinitions[web].environmentFiles[0].value: there it is.env is there",
+        "FAIL  taskDefinition.containerDefinitions[web].environmentFiles[1].value: there is no not.env in the bucket shop",
+        "FAIL  service.deploymentConfiguration.lifecycleHooks[0].hookTargetArn: there is no such function",
+        "FAIL  service.deploymentConfiguration.lifecycleHooks[0].roleArn: there is no role nobody",
+        "FAIL  service.deploymentConfiguration.alarms.alarmNames: there is no alarm gone",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}{stderr}");
+    }
+}
+
+#[test]
 fn what_may_not_be_asked_is_skipped_with_the_permission_that_is_missing() {
     let moto = Moto::start();
     moto.call("ecs:CreateCluster", &json!({"clusterName": "prod"}));

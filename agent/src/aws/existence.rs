@@ -1,6 +1,6 @@
 //! Reads that ask whether something is there: for `verify`. Values of secrets and parameters are never looked at.
 
-use super::{AwsError, Clients, error::Remedy, pace::Group, query};
+use super::{AwsError, Clients, error::Remedy, pace::Group, signed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -151,9 +151,9 @@ impl Clients {
     pub async fn trust_policy(&self, role: &str) -> Result<Option<Value>, AwsError> {
         const OPERATION: &str = "iam:GetRole";
         let parameters = [("RoleName".to_owned(), role.to_owned())];
-        match self.query(query::IAM, OPERATION, &parameters).await {
+        match self.query(signed::IAM, OPERATION, &parameters).await {
             Ok(answer) => {
-                let text = query::texts(&answer, "AssumeRolePolicyDocument").pop().unwrap_or_default();
+                let text = signed::texts(&answer, "AssumeRolePolicyDocument").pop().unwrap_or_default();
                 // The document is JSON, percent-encoded.
                 let encoded = format!("d={}", text.replace('+', "%2B"));
                 let decoded = form_urlencoded::parse(encoded.as_bytes()).next().map(|(_, text)| text.into_owned());
@@ -171,9 +171,9 @@ impl Clients {
     /// As the call fails.
     pub async fn target_type(&self, arn: &str) -> Result<Option<String>, AwsError> {
         let parameters = [("TargetGroupArns.member.1".to_owned(), arn.to_owned())];
-        match self.query(query::BALANCING, "elasticloadbalancing:DescribeTargetGroups", &parameters).await {
-            Ok(answer) if query::texts(&answer, "TargetGroupArn").is_empty() => Ok(None),
-            Ok(answer) => Ok(Some(query::texts(&answer, "TargetType").pop().unwrap_or_default())),
+        match self.query(signed::BALANCING, "elasticloadbalancing:DescribeTargetGroups", &parameters).await {
+            Ok(answer) if signed::texts(&answer, "TargetGroupArn").is_empty() => Ok(None),
+            Ok(answer) => Ok(Some(signed::texts(&answer, "TargetType").pop().unwrap_or_default())),
             Err(error) if error.remedy == Remedy::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -190,11 +190,26 @@ impl Clients {
         };
         let parameters: Vec<(String, String)> =
             ids.iter().enumerate().map(|(at, id)| (format!("{parameter}.{}", at + 1), id.clone())).collect();
-        match self.query(query::EC2, operation, &parameters).await {
-            Ok(answer) => Ok(Ok(query::texts(&answer, "vpcId"))),
+        match self.query(signed::EC2, operation, &parameters).await {
+            Ok(answer) => Ok(Ok(signed::texts(&answer, "vpcId"))),
             Err(error) if error.remedy == Remedy::NotFound => Ok(Err(error.text)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Which of these alarms are not there.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn alarms_missing(&self, names: &[String]) -> Result<Vec<String>, AwsError> {
+        let parameters: Vec<(String, String)> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (format!("AlarmNames.member.{}", at + 1), name.clone()))
+            .collect();
+        let answer = self.query(signed::MONITORING, "cloudwatch:DescribeAlarms", &parameters).await?;
+        let there = signed::texts(&answer, "AlarmName");
+        Ok(names.iter().filter(|name| !there.contains(name)).cloned().collect())
     }
 
     /// Whether a log group is there.

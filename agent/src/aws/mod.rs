@@ -11,7 +11,7 @@ pub(crate) mod generated;
 mod generated_tests;
 mod pace;
 mod parameters;
-mod query;
+mod signed;
 
 pub use clients::{AccountRole, Accounts, Clients};
 pub use error::{AwsError, Remedy};

@@ -13,6 +13,7 @@ use lockstep_manifests::{
     Desired, Environment,
     codes::{self, Code},
     layer::Ownership,
+    lists::{ListKind, list_kind},
     path::Path,
     substitute::Reference,
 };
@@ -60,10 +61,13 @@ impl<'a> Verifier<'a> {
             }
             self.secrets(environment, &path, container, &mut checks).await;
             self.log_group(environment, &path, container, &mut checks).await;
+            self.environment_files(&clients, &path, container, &mut checks).await;
         }
         if ours {
             self.network(&clients, desired, &mut checks).await;
             self.balancers(&clients, desired, &mut checks).await;
+            self.infrastructure_roles(&clients, &desired.service, &mut checks).await;
+            self.hooks(&clients, &desired.service, &mut checks).await;
         }
         checks
     }
@@ -276,6 +280,89 @@ impl<'a> Verifier<'a> {
         push(checks, codes::EXISTS, path, answer);
     }
 
+    async fn environment_files(
+        &mut self,
+        clients: &Arc<Clients>,
+        path: &Path,
+        container: &Value,
+        checks: &mut Vec<Check>,
+    ) {
+        for (at, file) in list(container, "environmentFiles").iter().enumerate() {
+            let path = path.member("environmentFiles").element(at).member("value");
+            let place = text(file, "value").and_then(|arn| arn.split_once(":s3:::")?.1.split_once('/'));
+            let Some((bucket, key)) = place else { continue };
+            let answer = self
+                .ask(format!("object {} {bucket}/{key}", clients.account), async {
+                    Ok(if clients.object_there(bucket, key).await? {
+                        (Outcome::Ok, format!("{key} is there"))
+                    } else {
+                        (Outcome::Fail, format!("there is no {key} in the bucket {bucket}"))
+                    })
+                })
+                .await;
+            push(checks, codes::EXISTS, path, answer);
+        }
+    }
+
+    /// Roles with which ECS itself attaches volumes and targets.
+    async fn infrastructure_roles(&mut self, clients: &Arc<Clients>, service: &Value, checks: &mut Vec<Check>) {
+        let base = Path::root("service");
+        for volume in list(service, "volumeConfigurations") {
+            let name = text(volume, "name").unwrap_or_default();
+            if let Some(role) = volume.get("managedEBSVolume").and_then(|volume| text(volume, "roleArn")) {
+                let path =
+                    base.member("volumeConfigurations").element(name).member("managedEBSVolume").member("roleArn");
+                self.role(clients, path, role, "ecs.amazonaws.com", checks).await;
+            }
+        }
+        for (item, path) in keyed(service, "vpcLatticeConfigurations") {
+            if let Some(role) = text(item, "roleArn") {
+                self.role(clients, path.member("roleArn"), role, "ecs.amazonaws.com", checks).await;
+            }
+        }
+    }
+
+    /// Functions that a deployment calls, with their roles, and the alarms that it watches.
+    async fn hooks(&mut self, clients: &Arc<Clients>, service: &Value, checks: &mut Vec<Check>) {
+        let configuration = service.get("deploymentConfiguration").unwrap_or(&Value::Null);
+        let base = Path::root("service").member("deploymentConfiguration");
+        for (at, hook) in list(configuration, "lifecycleHooks").iter().enumerate() {
+            let path = base.member("lifecycleHooks").element(at);
+            if let Some(arn) = text(hook, "hookTargetArn") {
+                let answer = self
+                    .ask(format!("function {arn}"), async {
+                        Ok(if clients.function_there(arn).await? {
+                            (Outcome::Ok, "the function is there".to_owned())
+                        } else {
+                            (Outcome::Fail, "there is no such function".to_owned())
+                        })
+                    })
+                    .await;
+                push(checks, codes::EXISTS, path.member("hookTargetArn"), answer);
+            }
+            if let Some(role) = text(hook, "roleArn") {
+                self.role(clients, path.member("roleArn"), role, "ecs.amazonaws.com", checks).await;
+            }
+        }
+        let alarms = configuration.get("alarms").unwrap_or(&Value::Null);
+        let names: Vec<String> =
+            list(alarms, "alarmNames").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let answer = self
+            .ask(format!("alarms {} {} {names:?}", clients.account, clients.region), async {
+                let missing = clients.alarms_missing(&names).await?;
+                Ok(if missing.is_empty() {
+                    (Outcome::Ok, "the alarms are there".to_owned())
+                } else {
+                    (Outcome::Fail, format!("there is no alarm {}", missing.join(", ")))
+                })
+            })
+            .await;
+        push(checks, codes::EXISTS, base.member("alarms").member("alarmNames"), answer);
+    }
+
     async fn network(&mut self, clients: &Arc<Clients>, desired: &Desired, checks: &mut Vec<Check>) {
         let Some(vpc) = desired.service.pointer("/networkConfiguration/awsvpcConfiguration") else { return };
         let base = Path::root("service").member("networkConfiguration").member("awsvpcConfiguration");
@@ -316,10 +403,7 @@ impl<'a> Verifier<'a> {
 
     async fn balancers(&mut self, clients: &Arc<Clients>, desired: &Desired, checks: &mut Vec<Check>) {
         let is_awsvpc = text(&desired.task_definition, "networkMode") == Some("awsvpc");
-        for item in list(&desired.service, "loadBalancers") {
-            let key = lockstep_manifests::lists::list_kind("Service", "loadBalancers");
-            let lockstep_manifests::lists::ListKind::Keyed(key) = key else { continue };
-            let path = Path::root("service").member("loadBalancers").element(key.text_of(item));
+        for (item, path) in keyed(&desired.service, "loadBalancers") {
             let advanced = item.get("advancedConfiguration").unwrap_or(&Value::Null);
             let groups = [
                 (path.member("targetGroupArn"), text(item, "targetGroupArn")),
@@ -349,6 +433,13 @@ impl<'a> Verifier<'a> {
             }
         }
     }
+}
+
+/// The elements of a keyed list of the service, with their paths.
+fn keyed<'v>(service: &'v Value, member: &str) -> Vec<(&'v Value, Path)> {
+    let base = Path::root("service").member(member);
+    let ListKind::Keyed(key) = list_kind("Service", member) else { return Vec::new() };
+    list(service, member).iter().map(|item| (item, base.element(key.text_of(item)))).collect()
 }
 
 fn push(checks: &mut Vec<Check>, code: Code, path: Path, (outcome, text): (Outcome, String)) {

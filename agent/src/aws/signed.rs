@@ -1,9 +1,13 @@
-//! Single reads of the APIs that speak AWS's Query protocol (form in, XML out): IAM, EC2, Elastic Load Balancing. Their
-//! SDK crates cost minutes of building for one call each; see `docs/decisions/0004-query-reads-without-an-sdk.md`.
+//! Single reads without an SDK crate: of the APIs that speak AWS's Query protocol (form in, XML out), and whether an
+//! object of S3 or a function of Lambda is there. Their crates cost minutes of building for one call each; see
+//! `docs/decisions/0004-query-reads-without-an-sdk.md`.
 
 use super::{AwsError, Clients, error::Remedy};
 use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    http_request::{
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
+    },
     sign::v4,
 };
 use std::time::{Duration, SystemTime};
@@ -28,20 +32,34 @@ pub(crate) const EC2: Api = Api { name: "ec2", version: "2016-11-15", global: fa
 /// Elastic Load Balancing, application and network load balancers.
 pub(crate) const BALANCING: Api = Api { name: "elasticloadbalancing", version: "2015-12-01", global: false };
 
+/// CloudWatch's alarms.
+pub(crate) const MONITORING: Api = Api { name: "monitoring", version: "2010-08-01", global: false };
+
+/// A request to be signed.
+struct Request<'a> {
+    operation: &'static str,
+    method: reqwest::Method,
+    url: String,
+    /// The service and region that the signature names.
+    service: &'static str,
+    region: &'a str,
+    body: &'a str,
+}
+
 /// Where a call goes, and the region that its signature names.
 fn endpoint(api: Api, region: &str, configured: Option<&str>) -> (String, String) {
-    let (suffix, home, global_host) = if region.starts_with("cn-") {
-        ("amazonaws.com.cn", "cn-north-1", "iam.cn-north-1.amazonaws.com.cn")
+    let (home, global_host) = if region.starts_with("cn-") {
+        ("cn-north-1", "iam.cn-north-1.amazonaws.com.cn")
     } else if region.starts_with("us-gov-") {
-        ("amazonaws.com", "us-gov-west-1", "iam.us-gov.amazonaws.com")
+        ("us-gov-west-1", "iam.us-gov.amazonaws.com")
     } else {
-        ("amazonaws.com", "us-east-1", "iam.amazonaws.com")
+        ("us-east-1", "iam.amazonaws.com")
     };
     let signing = if api.global { home } else { region };
     let url = match configured {
         Some(url) => format!("{}/", url.trim_end_matches('/')),
         None if api.global => format!("https://{global_host}/"),
-        None => format!("https://{}.{region}.{suffix}/", api.name),
+        None => format!("https://{}.{region}.{}/", api.name, suffix(region)),
     };
     (url, signing.to_owned())
 }
@@ -75,6 +93,49 @@ impl Clients {
 
     async fn query_once(&self, api: Api, operation: &'static str, body: &str) -> Result<String, AwsError> {
         let (url, region) = endpoint(api, &self.region, self.config.endpoint_url());
+        let request =
+            Request { operation, method: reqwest::Method::POST, url, service: api.name, region: &region, body };
+        let (status, text) = self.send(request).await?;
+        if (200..300).contains(&status) { Ok(text) } else { Err(refusal(operation, status, &text)) }
+    }
+
+    /// Whether an object of S3 is there.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub(crate) async fn object_there(&self, bucket: &str, key: &str) -> Result<bool, AwsError> {
+        const OPERATION: &str = "s3:GetObject";
+        let key: Vec<String> = key.split('/').map(encoded).collect();
+        let url = match self.config.endpoint_url() {
+            Some(endpoint) => format!("{}/{bucket}/{}", endpoint.trim_end_matches('/'), key.join("/")),
+            None => format!("https://{bucket}.s3.{}.{}/{}", self.region, suffix(&self.region), key.join("/")),
+        };
+        let method = reqwest::Method::HEAD;
+        let request = Request { operation: OPERATION, method, url, service: "s3", region: &self.region, body: "" };
+        let (status, _) = self.send(request).await?;
+        there(OPERATION, status, "the bucket may be of another region")
+    }
+
+    /// Whether a function of Lambda is there.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub(crate) async fn function_there(&self, arn: &str) -> Result<bool, AwsError> {
+        const OPERATION: &str = "lambda:GetFunction";
+        let base = match self.config.endpoint_url() {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://lambda.{}.{}", self.region, suffix(&self.region)),
+        };
+        let url = format!("{base}/2015-03-31/functions/{}", encoded(arn));
+        let method = reqwest::Method::GET;
+        let request = Request { operation: OPERATION, method, url, service: "lambda", region: &self.region, body: "" };
+        let (status, _) = self.send(request).await?;
+        there(OPERATION, status, "the function could not be asked for")
+    }
+
+    /// Signs and sends. Answers the status and the body.
+    async fn send(&self, request: Request<'_>) -> Result<(u16, String), AwsError> {
+        let operation = request.operation;
         let no_credentials = || AwsError {
             operation,
             remedy: Remedy::Credentials,
@@ -87,29 +148,38 @@ impl Clients {
             .map_err(|_| no_credentials())?;
         let identity = credentials.into();
         let build = |error: &dyn std::fmt::Display| AwsError::build(operation, &error);
+        let mut settings = SigningSettings::default();
+        if request.service == "s3" {
+            // S3 takes paths as they are written, and wants the body's checksum.
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(&region)
-            .name(api.name)
+            .region(request.region)
+            .name(request.service)
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
             .map_err(|error| build(&error))?
             .into();
         const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
-        let request = SignableRequest::new("POST", &url, std::iter::once(FORM), SignableBody::Bytes(body.as_bytes()))
+        let headers = (!request.body.is_empty()).then_some(FORM);
+        let body = SignableBody::Bytes(request.body.as_bytes());
+        let signable = SignableRequest::new(request.method.as_str(), &request.url, headers.into_iter(), body)
             .map_err(|error| build(&error))?;
-        let (instructions, _) = sign(request, &parameters).map_err(|error| build(&error))?.into_parts();
-        let mut request = self.http.post(&url).header(FORM.0, FORM.1).body(body.to_owned());
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
+        let (instructions, _) = sign(signable, &parameters).map_err(|error| build(&error))?.into_parts();
+        let mut sent = self.http.request(request.method, &request.url).body(request.body.to_owned());
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            sent = sent.header(name, value);
         }
         let unreachable = |error: reqwest::Error| AwsError {
             operation,
             remedy: Remedy::Unreachable,
             text: error.without_url().to_string(),
         };
-        let mut answer = request.send().await.map_err(unreachable)?;
+        let mut answer = sent.send().await.map_err(unreachable)?;
         let status = answer.status().as_u16();
         let mut bytes = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(unreachable)? {
@@ -118,9 +188,31 @@ impl Clients {
                 return Err(AwsError::build(operation, &"the answer is too long"));
             }
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if (200..300).contains(&status) { Ok(text) } else { Err(refusal(operation, status, &text)) }
+        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// What a status says of something that is asked for by its address.
+fn there(operation: &'static str, status: u16, other: &str) -> Result<bool, AwsError> {
+    let remedy = match status {
+        200..=299 => return Ok(true),
+        404 => return Ok(false),
+        403 => Remedy::Denied,
+        429 | 503 => Remedy::Throttled,
+        500..=599 => Remedy::Unsupported,
+        _ => Remedy::Refused,
+    };
+    Err(AwsError { operation, remedy, text: format!("HTTP {status}; {other}") })
+}
+
+fn suffix(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// A part of a path, percent-encoded.
+fn encoded(part: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    part.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// An error answer: `<Error><Code>…</Code><Message>…</Message></Error>` at some depth.
