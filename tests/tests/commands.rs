@@ -289,7 +289,8 @@ fn a_plan_is_made_again_when_a_file_is_saved() {
     assert!(plans() >= 2);
     // What nobody saves is not planned, and what is hidden does not matter.
     write(files.path(), ".git/index", "x");
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted =
+        std::process::Command::new("bash").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -514,4 +515,72 @@ fn what_may_not_be_asked_is_skipped_with_the_permission_that_is_missing() {
         );
     }
     assert_eq!(exit, 0, "a missing permission is no failure: {stdout}{stderr}");
+}
+
+#[test]
+fn all_problems_come_in_one_run_and_in_file_order() {
+    let two = "version: 1\nenvironments:\n  a: { account: \"111111111111\", region: eu-central-1, cluster: c }\n  b: { account: \"111111111111\", region: eu-central-1, cluster: d }\n";
+    let broken = "taskDefinition:\n  containerDefinitions:\n    web: { image: x, memory: 64, privileged: \"true\" }\nservice: { desiredCount: two, launchTyp: EC2, tags: [{ key: a, value: b }, { key: a, value: c }] }\n";
+    let failing = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64, memoryReservation: 128 } } }\nservice: { desiredCount: 1 }\n";
+    let files = directory(&[
+        ("lockstep.yaml", two),
+        ("services/one/service.yaml", broken),
+        ("services/two/service.yaml", failing),
+        ("components/c.yaml", "servce: {}\n"),
+    ]);
+    let (exit, stdout, _) = run(&files, &["validate", "--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let places: Vec<String> = data["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| {
+            let text = |name: &str| problem[name].as_str().unwrap();
+            format!("{} {} {}:{}:{}", text("severity"), text("code"), text("file"), problem["line"], problem["column"])
+        })
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "error LS0101 components/c.yaml:1:1",
+            "warning LS0102 services/one/service.yaml:3:46",
+            "error LS0102 services/one/service.yaml:4:26",
+            "error LS0101 services/one/service.yaml:4:31",
+            "error LS0003 services/one/service.yaml:4:83",
+            "error LS0506 services/two/service.yaml:1:91",
+        ]
+    );
+    assert_eq!(exit, 3);
+    // A check that fails is said of each environment that it fails in.
+    let (exit, stdout, _) = run(&files, &["verify", "--offline", "two", "--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let failing: Vec<&str> = data["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["checks"].as_array().unwrap().iter().any(|check| check["outcome"] == "FAIL"))
+        .map(|one| one["environment"].as_str().unwrap())
+        .collect();
+    assert_eq!((exit, failing), (3, vec!["a", "b"]));
+}
+
+#[test]
+fn one_identity_declared_twice_is_an_error_in_both_places() {
+    let web = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64 } } }\nservice: { serviceName: shop, desiredCount: 1 }\n";
+    let files = directory(&[
+        ("lockstep.yaml", ONE_ENVIRONMENT),
+        ("services/one/service.yaml", web),
+        ("services/two/service.yaml", web),
+    ]);
+    let (exit, stdout, _) = run(&files, &["validate", "--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let place = |value: &Value| format!("{}:{}:{}", value["file"].as_str().unwrap(), value["line"], value["column"]);
+    let found: Vec<(String, String)> = data["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| (place(problem), place(&problem["related"][0])))
+        .collect();
+    let (one, two) = ("services/one/service.yaml:2:25".to_owned(), "services/two/service.yaml:2:25".to_owned());
+    assert_eq!((exit, found), (3, vec![(one.clone(), two.clone()), (two, one)]));
 }

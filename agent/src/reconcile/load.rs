@@ -2,7 +2,9 @@
 
 use lockstep_core::verify::{self, Check, Outcome};
 use lockstep_manifests::{
-    Diagnostic, Rendered, Repository, Service, codes, diagnostic,
+    Diagnostic, Rendered, Repository, Service,
+    codes::{self, Code},
+    diagnostic,
     render::render_offline,
     repository::{ServiceDirectory, find_cycle},
     source::Span,
@@ -166,27 +168,40 @@ fn may_pass(problems: &[Diagnostic]) -> bool {
     problems.iter().any(|problem| problem.code == codes::UNREADABLE)
 }
 
+/// Problems of a value by itself: they are none of another problem's making.
+const STAND_ALONE: &[Code] = &[
+    codes::WRONG_TYPE,
+    codes::NOT_ALLOWED,
+    codes::BAD_NAME,
+    codes::WRONG_PLACE,
+    codes::SUBSTITUTION,
+    codes::SUBSTITUTION_TYPE,
+];
+
 impl LoadedService {
     fn load(repository: &Repository, directory: &ServiceDirectory, tree: &dyn Tree) -> Self {
         let mut problems = Vec::new();
         let service = Service::load(repository, directory, tree, &mut problems);
+        // Where the files themselves are broken, the problems are the service's, not each environment's.
+        let is_broken = diagnostic::has_errors(&problems);
         let mut environments = BTreeMap::new();
         let mut names = BTreeMap::new();
         for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
-            let result = if diagnostic::has_errors(&problems) {
-                // The files themselves are broken: the problems are the service's, not each environment's.
-                Err(Vec::new())
-            } else {
-                let mut found = Vec::new();
-                match render_offline(repository, environment, &service, &mut found) {
-                    Some((rendered, desired)) => {
-                        problems.extend(found);
-                        checked(&rendered, &verify::offline(&desired), &mut problems);
-                        names.insert(environment.name.clone(), desired.service_name);
-                        Ok(Arc::new(rendered))
-                    }
-                    None => Err(found),
+            let mut found = Vec::new();
+            let rendered = render_offline(repository, environment, &service, &mut found);
+            let result = match rendered {
+                _ if is_broken => {
+                    // What is read wrongly leaves gaps, which are not told as problems of their own.
+                    problems.extend(found.into_iter().filter(|problem| STAND_ALONE.contains(&problem.code)));
+                    Err(Vec::new())
                 }
+                Some((rendered, desired)) => {
+                    problems.extend(found);
+                    checked(&rendered, &verify::offline(&desired), &mut problems);
+                    names.insert(environment.name.clone(), desired.service_name);
+                    Ok(Arc::new(rendered))
+                }
+                None => Err(found),
             };
             environments.insert(environment.name.clone(), result);
         }
