@@ -1,0 +1,174 @@
+//! What containers name: images, secrets, log groups, environment files.
+
+use super::{
+    Verifier, account_of,
+    image::{self, EcrImage},
+    list, push, text,
+};
+use crate::aws::Clients;
+use lockstep_core::verify::{Check, Outcome};
+use lockstep_manifests::{Environment, codes, path::Path, substitute::Reference};
+use serde_json::Value;
+use std::sync::Arc;
+
+impl Verifier<'_> {
+    pub(super) async fn image(
+        &mut self,
+        environment: &Environment,
+        path: Path,
+        written: &str,
+        definition: &Value,
+        checks: &mut Vec<Check>,
+    ) {
+        let Some(image) = EcrImage::parse(written) else {
+            let text = "not checked: only images in ECR are looked up".to_owned();
+            push(checks, codes::IMAGE, path, (Outcome::Skip, text));
+            return;
+        };
+        if !self.allow.registry(&image.host, &environment.account) {
+            let text =
+                format!("not checked: the agent's file does not allow the registry {} (allow.registries)", image.host);
+            push(checks, codes::IMAGE, path, (Outcome::Skip, text));
+            return;
+        }
+        // The environment's credentials, in the image's region.
+        let clients = self.accounts.clients(&environment.account, &image.region).await;
+        let wanted = image::platform_of(definition);
+        let key = format!("image {} {} {:?} {wanted:?}", clients.account, image.region, image.id);
+        let answer = self
+            .ask(key, async {
+                Ok(match clients.image(&image.id).await? {
+                    None => (Outcome::Fail, format!("{} has no image {}", image.id.repository, image.id.reference)),
+                    Some(found) => image::judge(&found, wanted.as_ref()),
+                })
+            })
+            .await;
+        push(checks, codes::IMAGE, path, answer);
+    }
+
+    pub(super) async fn secrets(
+        &mut self,
+        environment: &Environment,
+        path: &Path,
+        container: &Value,
+        checks: &mut Vec<Check>,
+    ) {
+        let mut named: Vec<(Path, String)> = Vec::new();
+        let mut add = |path: Path, value: Option<&str>| named.extend(value.map(|text| (path, text.to_owned())));
+        for secret in list(container, "secrets") {
+            let name = text(secret, "name").unwrap_or_default();
+            add(path.member("secrets").element(name), text(secret, "valueFrom"));
+        }
+        let log = container.get("logConfiguration").unwrap_or(&Value::Null);
+        for secret in list(log, "secretOptions") {
+            let name = text(secret, "name").unwrap_or_default();
+            add(path.member("logConfiguration").member("secretOptions").element(name), text(secret, "valueFrom"));
+        }
+        let credentials = container.get("repositoryCredentials").unwrap_or(&Value::Null);
+        add(path.member("repositoryCredentials"), text(credentials, "credentialsParameter"));
+        for (path, value) in named {
+            let answer = self.secret(environment, &value).await;
+            push(checks, codes::SECRET, path, answer);
+        }
+    }
+
+    pub(super) async fn secret(&mut self, environment: &Environment, value: &str) -> (Outcome, String) {
+        let parts: Vec<&str> = value.splitn(8, ':').collect();
+        let is_secret = parts.first() == Some(&"arn") && parts.get(2) == Some(&"secretsmanager");
+        let region = if parts.first() == Some(&"arn") { parts.get(3).copied() } else { None };
+        let region = region.filter(|region| !region.is_empty()).unwrap_or(&environment.region).to_owned();
+        if let Some(account) = account_of(value).filter(|account| *account != environment.account) {
+            return (Outcome::Skip, format!("not checked: it is of account {account}"));
+        }
+        let (id, name) = if is_secret {
+            // arn:aws:secretsmanager:region:account:secret:name-suffix[:json-key:stage:version]
+            let last = parts.get(6).copied().unwrap_or_default();
+            let name = last.rsplit_once('-').map_or(last, |(name, suffix)| if suffix.len() == 6 { name } else { last });
+            (parts[..parts.len().min(7)].join(":"), name.to_owned())
+        } else {
+            let name = value.split_once(":parameter").map_or(value, |(_, name)| name).to_owned();
+            (name.clone(), name)
+        };
+        let reference = if is_secret {
+            Reference::Secret { name: name.clone() }
+        } else {
+            Reference::Ssm { name: name.clone(), version: None }
+        };
+        if !self.allow.reference(&reference) {
+            let list = if is_secret { "allow.secrets" } else { "allow.ssm" };
+            return (Outcome::Skip, format!("not checked: the agent's file does not allow to ask for it ({list})"));
+        }
+        let clients = self.accounts.clients(&environment.account, &region).await;
+        let key = format!("secret {} {region} {is_secret} {id}", clients.account);
+        self.ask(key, async {
+            let there = if is_secret {
+                clients.secret_there(&id).await?
+            } else {
+                clients.parameters_there(std::slice::from_ref(&id)).await?.values().all(|there| *there)
+            };
+            let what = if is_secret { "secret" } else { "parameter" };
+            Ok(if there {
+                (Outcome::Ok, format!("the {what} {name} is there"))
+            } else {
+                (Outcome::Fail, format!("there is no {what} {name}"))
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn log_group(
+        &mut self,
+        environment: &Environment,
+        path: &Path,
+        container: &Value,
+        checks: &mut Vec<Check>,
+    ) {
+        let log = container.get("logConfiguration").unwrap_or(&Value::Null);
+        let options = log.get("options").unwrap_or(&Value::Null);
+        let (Some("awslogs"), Some(group)) = (text(log, "logDriver"), text(options, "awslogs-group")) else { return };
+        let path = path.member("logConfiguration").member("options").element("awslogs-group");
+        let creates = options.get("awslogs-create-group").is_some_and(|value| value == "true" || *value == true);
+        if creates {
+            let text = "the log group is created when it is missing (awslogs-create-group)".to_owned();
+            push(checks, codes::EXISTS, path, (Outcome::Ok, text));
+            return;
+        }
+        let region = text(options, "awslogs-region").unwrap_or(&environment.region).to_owned();
+        let clients = self.accounts.clients(&environment.account, &region).await;
+        let group = group.to_owned();
+        let answer = self
+            .ask(format!("log group {} {region} {group}", clients.account), async {
+                Ok(if clients.log_group_there(&group).await? {
+                    (Outcome::Ok, format!("the log group {group} is there"))
+                } else {
+                    (Outcome::Fail, format!("there is no log group {group} in {region}"))
+                })
+            })
+            .await;
+        push(checks, codes::EXISTS, path, answer);
+    }
+
+    pub(super) async fn environment_files(
+        &mut self,
+        clients: &Arc<Clients>,
+        path: &Path,
+        container: &Value,
+        checks: &mut Vec<Check>,
+    ) {
+        for (at, file) in list(container, "environmentFiles").iter().enumerate() {
+            let path = path.member("environmentFiles").element(at).member("value");
+            let place = text(file, "value").and_then(|arn| arn.split_once(":s3:::")?.1.split_once('/'));
+            let Some((bucket, key)) = place else { continue };
+            let answer = self
+                .ask(format!("object {} {bucket}/{key}", clients.account), async {
+                    Ok(if clients.object_there(bucket, key).await? {
+                        (Outcome::Ok, format!("{key} is there"))
+                    } else {
+                        (Outcome::Fail, format!("there is no {key} in the bucket {bucket}"))
+                    })
+                })
+                .await;
+            push(checks, codes::EXISTS, path, answer);
+        }
+    }
+}
