@@ -5,30 +5,37 @@ use crate::{
     codes,
     diagnostic::Diagnostic,
     ecs::{Kind, Structure},
-    layer::Ignored,
+    layer::{Ignored, MustMatch},
     lists::{ListKind, list_kind},
     path::Step,
     substitute::has_substitution,
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// An entry of a service's own `ignore` must name elements that are declared. (Members need not be: what is ignored of
-/// them is what somebody else sets.)
+/// What an entry of a service's own `ignore` that names an element which is not declared is told. (Members need not be
+/// declared: what is ignored of them is what somebody else sets.) Entries of overlays are errors at once; those of
+/// service.yaml go to `unmatched`, since they may match in another environment.
 pub(crate) fn check_ignored(
     root: Root,
     result: &JsonMap<String, Json>,
     ignore: &[Ignored],
     problems: &mut Vec<Diagnostic>,
+    unmatched: &mut Vec<Diagnostic>,
 ) {
-    for ignored in ignore.iter().filter(|ignored| ignored.own) {
+    for ignored in ignore {
         let Some((Step::Member(first), steps)) = ignored.path.0.split_first() else { continue };
+        let found = match ignored.must_match {
+            MustMatch::Nowhere => continue,
+            MustMatch::Somewhere => &mut *unmatched,
+            MustMatch::Here => &mut *problems,
+        };
         if first != root.name() {
             continue;
         }
         if let Err((key, near)) = find_elements(result, root.shape(), steps) {
             let message = format!("`{}` matches nothing: no `{key}` is declared", ignored.path);
             let problem = Diagnostic::error(codes::NOTHING_MATCHED, &ignored.span, message);
-            problems.push(problem.suggest(&key, near.iter().map(String::as_str)));
+            found.push(problem.suggest(&key, near.iter().map(String::as_str)));
         }
     }
 }

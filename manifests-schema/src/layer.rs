@@ -44,8 +44,19 @@ pub struct Ignored {
     pub path: Path,
     /// Where it is written.
     pub span: Span,
-    /// Whether it must match something.
-    pub own: bool,
+    /// Where it must match something.
+    pub must_match: MustMatch,
+}
+
+/// Where an entry of `ignore` must match something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MustMatch {
+    /// Nowhere: many services share it.
+    Nowhere,
+    /// In one of the service's environments, for the service's own settings.
+    Somewhere,
+    /// In the environment that it is written for.
+    Here,
 }
 
 /// A layer that was read.
@@ -138,8 +149,12 @@ impl Layer {
             match text.parse::<Path>() {
                 Ok(path) => match check_path(&path) {
                     Ok(()) => {
-                        let own = matches!(kind, LayerKind::Service | LayerKind::Overlay);
-                        layer.ignore.push(Ignored { path, span, own });
+                        let must_match = match kind {
+                            LayerKind::Service => MustMatch::Somewhere,
+                            LayerKind::Overlay => MustMatch::Here,
+                            LayerKind::Defaults | LayerKind::Component => MustMatch::Nowhere,
+                        };
+                        layer.ignore.push(Ignored { path, span, must_match });
                     }
                     Err(problem) => {
                         fields.problems.push(Diagnostic { span: Some(span), ..*problem });

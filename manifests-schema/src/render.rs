@@ -45,6 +45,9 @@ pub struct Rendered {
     scope: Scope,
     /// Parameters and secrets that the definition names, with the first place of each.
     pub references: Vec<(Reference, Span)>,
+    /// Entries of the service's own `ignore` that match nothing here. They are errors where they match in none of its
+    /// environments; see [`matched_nowhere`].
+    pub unmatched: Vec<Diagnostic>,
     /// Where the ECS service gets its name: its `serviceName`, or the service as a whole.
     pub place: Span,
     span: Span,
@@ -116,6 +119,7 @@ pub fn render_offline(
         definition: Node::empty_map(&span),
         scope: Scope::default(),
         references: Vec::new(),
+        unmatched: Vec::new(),
         place: span.clone(),
         span: span.clone(),
     };
@@ -186,7 +190,9 @@ pub fn render_offline(
     }
     rendered.definition = definition;
     // Everything that can be known without parameters is checked now.
-    let offline = bind_with(&rendered, environment, None, problems);
+    let mut unmatched = Vec::new();
+    let offline = bind_with(&rendered, environment, None, problems, &mut unmatched);
+    rendered.unmatched = unmatched;
     (!has_errors(&problems[before..])).then_some((rendered, offline))
 }
 
@@ -206,6 +212,16 @@ pub(crate) fn canonical_of(rendered: &Rendered, parameters: Option<&Parameters>)
     substitute(&rendered.definition, &rendered.scope, parameters, &mut Vec::new())
 }
 
+/// Entries of a service's own `ignore` that match in none of the environments that it was rendered for.
+pub fn matched_nowhere<'a>(rendered: impl IntoIterator<Item = &'a Rendered>) -> Vec<Diagnostic> {
+    let mut all = rendered.into_iter();
+    let Some(first) = all.next() else { return Vec::new() };
+    let rest: Vec<&Rendered> = all.collect();
+    let is_everywhere =
+        |problem: &&Diagnostic| rest.iter().all(|other| other.unmatched.iter().any(|same| same.span == problem.span));
+    first.unmatched.iter().filter(is_everywhere).cloned().collect()
+}
+
 /// Replaces the substitutions with the values that were read, and checks the types.
 ///
 /// # Errors
@@ -216,13 +232,13 @@ pub fn bind(
     parameters: &Parameters,
 ) -> Result<Desired, Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    let desired = bind_with(rendered, environment, Some(parameters), &mut problems);
+    let desired = bind_with(rendered, environment, Some(parameters), &mut problems, &mut Vec::new());
     if has_errors(&problems) { Err(problems) } else { Ok(desired) }
 }
 
 /// The same with references left as they are written, for looking at without AWS.
 pub fn bind_offline(rendered: &Rendered, environment: &Environment) -> Desired {
-    bind_with(rendered, environment, None, &mut Vec::new())
+    bind_with(rendered, environment, None, &mut Vec::new(), &mut Vec::new())
 }
 
 fn apply_pins(
@@ -269,10 +285,11 @@ fn bind_with(
     environment: &Environment,
     parameters: Option<&Parameters>,
     problems: &mut Vec<Diagnostic>,
+    unmatched: &mut Vec<Diagnostic>,
 ) -> Desired {
     let unresolved = if parameters.is_some() { Unresolved::None } else { Unresolved::Tolerated };
     let bound = substitute(&rendered.definition, &rendered.scope, parameters, problems);
-    let root = |root: Root, problems: &mut Vec<Diagnostic>| -> JsonMap<String, Json> {
+    let mut root = |root: Root, problems: &mut Vec<Diagnostic>| -> JsonMap<String, Json> {
         let mut node = bound.get(root.name()).cloned().unwrap_or_else(|| Node::empty_map(&rendered.span));
         if let Some(map) = node.as_map_mut() {
             let name = match root {
@@ -288,7 +305,7 @@ fn bind_with(
         }
         let result = check(&node, root.shape(), unresolved, problems);
         if parameters.is_none() {
-            check_ignored(root, &result, &rendered.ignore, problems);
+            check_ignored(root, &result, &rendered.ignore, problems, unmatched);
         }
         for name in ["family", "serviceName"] {
             if let (Some(text), Some(place)) = (result.get(name).and_then(Json::as_str), node.get(name))

@@ -5,7 +5,7 @@ use lockstep_manifests::{
     Desired, Diagnostic, Rendered, Repository, Service, Severity,
     parse::{MAX_DEPTH, MAX_FILE, MAX_NODES},
     patch::MAX_OPERATIONS,
-    render::{bind, render},
+    render::{bind, matched_nowhere, render},
     repository::MAX_FILES,
     substitute::Parameters,
     trace::trace,
@@ -54,6 +54,7 @@ fn run_tree(tree: &dyn Tree) -> Run {
     if let (Some(environment), Some(directory)) = (repository.environments.get("prod"), repository.services.first()) {
         let service = Service::load(&repository, directory, tree, &mut problems);
         rendered = render(&repository, environment, &service, &mut problems);
+        problems.extend(matched_nowhere(&rendered));
         if let Some(rendered) = &rendered {
             match bind(rendered, environment, &Parameters::new()) {
                 Ok(bound) => desired = Some(bound),
@@ -213,6 +214,33 @@ fn an_ignored_path_must_match_something() {
         ]
     );
     assert_eq!(run.problems[0].hint.as_deref(), Some("did you mean `web`?"));
+    // What is ignored in service.yaml must match in one environment, what an overlay ignores in its own.
+    let config = format!("{CONFIG}  dev: {{ account: \"111111111111\", region: eu-central-1, cluster: dev }}\n");
+    let only_in_dev = "taskDefinition: { containerDefinitions: { agent: { image: y, memory: 64 } } }\n";
+    let files = [
+        ("lockstep.yaml", config.as_str()),
+        (
+            "services/web/service.yaml",
+            &format!("{WEB}ignore: [\"taskDefinition.containerDefinitions[agent].image\"]\n"),
+        ),
+        ("services/web/dev.yaml", only_in_dev),
+        ("services/web/prod.yaml", "{}"),
+    ];
+    let tree = MemoryTree::new(files);
+    let mut problems = Vec::new();
+    let repository = Repository::load(&tree, &mut problems);
+    let service = Service::load(&repository, &repository.services[0], &tree, &mut problems);
+    let rendered: Vec<Rendered> = repository
+        .environments
+        .values()
+        .map(|environment| render(&repository, environment, &service, &mut problems).unwrap())
+        .collect();
+    assert_eq!((problems, rendered.iter().map(|one| one.unmatched.len()).collect::<Vec<_>>()), (vec![], vec![1, 0]));
+    assert_eq!(matched_nowhere(&rendered), vec![]);
+    assert_eq!(matched_nowhere(&rendered[..1]).len(), 1);
+    let overlay = "ignore: [\"taskDefinition.containerDefinitions[agent].image\"]\n";
+    let here = self::run(&[("services/web/service.yaml", WEB), ("services/web/prod.yaml", overlay)]);
+    assert!(here.said()[0].starts_with("LS0105 services/web/prod.yaml:1:10"), "{:?}", here.said());
     // What many services share need not match in each.
     let shared = CONFIG.replace(
         "environments:",

@@ -5,7 +5,7 @@ use lockstep_manifests::{
     Diagnostic, Rendered, Repository, Service,
     codes::{self, Code},
     diagnostic,
-    render::render_offline,
+    render::{matched_nowhere, render_offline},
     repository::{ServiceDirectory, find_cycle},
     source::Span,
     tree::{FileEntry, Tree},
@@ -204,6 +204,11 @@ impl LoadedService {
                 None => Err(found),
             };
             environments.insert(environment.name.clone(), result);
+        }
+        let nowhere = matched_nowhere(environments.values().filter_map(|result| result.as_ref().ok()).map(Arc::as_ref));
+        if !nowhere.is_empty() {
+            problems.extend(nowhere);
+            environments.values_mut().for_each(|result| *result = Err(Vec::new()));
         }
         Self {
             directory: directory.clone(),
