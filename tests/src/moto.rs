@@ -115,10 +115,10 @@ impl Moto {
         self.query("ec2", &format!("Action={action}&Version=2016-11-15"), element)
     }
 
-    /// Puts a body at a path, as S3 takes buckets and objects.
-    pub fn put(&self, service: &str, path: &str, body: &str) {
-        let request = self.client.put(format!("{}/{path}", self.endpoint)).body(body.to_owned());
-        self.send(service, path, request);
+    /// A call of one of the REST protocols.
+    pub fn rest(&self, method: reqwest::Method, service: &str, path: &str, body: &str) -> String {
+        let request = self.client.request(method, format!("{}/{path}", self.endpoint)).body(body.to_owned());
+        self.send(service, path, request)
     }
 
     /// A call of the Query protocol, with this form, and the texts of this element in its answer.

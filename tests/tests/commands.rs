@@ -454,8 +454,11 @@ fn files_functions_and_alarms_are_looked_up_too() {
     let place = format!(
         "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
     );
-    moto.put("s3", "shop", &place);
-    moto.put("s3", "shop/there%20it%20is.env", "A=1");
+    moto.rest(reqwest::Method::PUT, "s3", "shop", &place);
+    moto.rest(reqwest::Method::PUT, "s3", "shop/there%20it%20is.env", "A=1");
+    let group = moto.rest(reqwest::Method::POST, "vpc-lattice", "targetgroups", r#"{"name": "shop", "type": "IP"}"#);
+    let group: Value = serde_json::from_str(&group).unwrap();
+    let group = group["arn"].as_str().unwrap();
     moto.query(
         "monitoring",
         "Action=PutMetricAlarm&Version=2010-08-01&AlarmName=there&ComparisonOperator=GreaterThanThreshold&EvaluationPeriods=1&MetricName=m&Namespace=n&Period=60&Threshold=1&Statistic=Sum",
@@ -463,7 +466,11 @@ fn files_functions_and_alarms_are_looked_up_too() {
     );
     let config =
         format!("version: 1\nenvironments:\n  prod: {{ account: \"{ACCOUNT}\", region: {REGION}, cluster: prod }}\n");
-    let web = "taskDefinition:\n  executionRoleArn: nobody\n  containerDefinitions:\n    web: { image: nginx, memory: 64, environmentFiles: [{ type: s3, value: \"arn:aws:s3:::shop/there it is.env\" }, { type: s3, value: \"arn:aws:s3:::shop/not.env\" }] }\nservice:\n  desiredCount: 2\n  deploymentConfiguration:\n    alarms: { enable: true, rollback: true, alarmNames: [there, gone] }\n    lifecycleHooks: [{ hookTargetArn: \"arn:aws:lambda:eu-central-1:123456789012:function:gone\", roleArn: nobody, lifecycleStages: [POST_SCALE_UP] }]\n";
+    let web = "taskDefinition:\n  executionRoleArn: nobody\n  containerDefinitions:\n    web: { image: nginx, memory: 64, portMappings: { 80: { name: http }, 81: { name: other } }, environmentFiles: [{ type: s3, value: \"arn:aws:s3:::shop/there it is.env\" }, { type: s3, value: \"arn:aws:s3:::shop/not.env\" }] }\nservice:\n  desiredCount: 2\n  deploymentConfiguration:\n    alarms: { enable: true, rollback: true, alarmNames: [there, gone] }\n    lifecycleHooks: [{ hookTargetArn: \"arn:aws:lambda:eu-central-1:123456789012:function:gone\", roleArn: nobody, lifecycleStages: [POST_SCALE_UP] }]\n";
+    let lattice = format!(
+        "  vpcLatticeConfigurations:\n    - {{ roleArn: nobody, portName: http, targetGroupArn: \"{group}\" }}\n    - {{ roleArn: nobody, portName: other, targetGroupArn: \"{group}x\" }}\n"
+    );
+    let web = &format!("{web}{lattice}");
     let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", web)]);
     let (exit, stdout, stderr) = outcome(lockstep(["verify", "-v"]).current_dir(files.path()).envs(moto.environment()));
     assert_eq!(exit, 3, "{stdout}{stderr}");
@@ -473,6 +480,10 @@ fn files_functions_and_alarms_are_looked_up_too() {
         "FAIL  service.deploymentConfiguration.lifecycleHooks[0].hookTargetArn: there is no such function",
         "FAIL  service.deploymentConfiguration.lifecycleHooks[0].roleArn: there is no role nobody",
         "FAIL  service.deploymentConfiguration.alarms.alarmNames: there is no alarm gone",
+        &format!("OK    service.vpcLatticeConfigurations[http,{group}].targetGroupArn: the target group is there"),
+        &format!(
+            "FAIL  service.vpcLatticeConfigurations[other,{group}x].targetGroupArn: there is no such target group"
+        ),
     ] {
         assert!(stdout.contains(line), "{line}: {stdout}{stderr}");
     }

@@ -112,8 +112,8 @@ impl Clients {
         };
         let method = reqwest::Method::HEAD;
         let request = Request { operation: OPERATION, method, url, service: "s3", region: &self.region, body: "" };
-        let (status, _) = self.send(request).await?;
-        there(OPERATION, status, "the bucket may be of another region")
+        let (status, text) = self.send(request).await?;
+        there(OPERATION, status, &text, "the bucket may be of another region")
     }
 
     /// Whether a function of Lambda is there.
@@ -121,16 +121,34 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub(crate) async fn function_there(&self, arn: &str) -> Result<bool, AwsError> {
-        const OPERATION: &str = "lambda:GetFunction";
+        self.resource_there("lambda:GetFunction", "lambda", "2015-03-31/functions", arn).await
+    }
+
+    /// Whether a target group of VPC Lattice is there.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub(crate) async fn lattice_target_there(&self, arn: &str) -> Result<bool, AwsError> {
+        self.resource_there("vpc-lattice:GetTargetGroup", "vpc-lattice", "targetgroups", arn).await
+    }
+
+    /// Whether a resource of a REST API is there, by its ARN.
+    async fn resource_there(
+        &self,
+        operation: &'static str,
+        service: &'static str,
+        path: &str,
+        arn: &str,
+    ) -> Result<bool, AwsError> {
         let base = match self.config.endpoint_url() {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://lambda.{}.{}", self.region, suffix(&self.region)),
+            None => format!("https://{service}.{}.{}", self.region, suffix(&self.region)),
         };
-        let url = format!("{base}/2015-03-31/functions/{}", encoded(arn));
+        let url = format!("{base}/{path}/{}", encoded(arn));
         let method = reqwest::Method::GET;
-        let request = Request { operation: OPERATION, method, url, service: "lambda", region: &self.region, body: "" };
-        let (status, _) = self.send(request).await?;
-        there(OPERATION, status, "the function could not be asked for")
+        let request = Request { operation, method, url, service, region: &self.region, body: "" };
+        let (status, text) = self.send(request).await?;
+        there(operation, status, &text, "it could not be asked for")
     }
 
     /// Signs and sends. Answers the status and the body.
@@ -193,10 +211,11 @@ impl Clients {
 }
 
 /// What a status says of something that is asked for by its address.
-fn there(operation: &'static str, status: u16, other: &str) -> Result<bool, AwsError> {
+fn there(operation: &'static str, status: u16, answer: &str, other: &str) -> Result<bool, AwsError> {
     let remedy = match status {
         200..=299 => return Ok(true),
         404 => return Ok(false),
+        400 if answer.contains("ResourceNotFoundException") => return Ok(false),
         403 => Remedy::Denied,
         429 | 503 => Remedy::Throttled,
         500..=599 => Remedy::Unsupported,

@@ -82,7 +82,7 @@ impl Verifier<'_> {
             }
         }
     }
-    /// Roles with which ECS itself attaches volumes and targets.
+    /// Roles with which ECS itself attaches volumes and targets, and the targets of VPC Lattice.
     pub(super) async fn infrastructure_roles(
         &mut self,
         clients: &Arc<Clients>,
@@ -101,6 +101,18 @@ impl Verifier<'_> {
         for (item, path) in keyed(service, "vpcLatticeConfigurations") {
             if let Some(role) = text(item, "roleArn") {
                 self.role(clients, path.member("roleArn"), role, "ecs.amazonaws.com", checks).await;
+            }
+            if let Some(arn) = text(item, "targetGroupArn") {
+                let answer = self
+                    .ask(format!("lattice target group {arn}"), async {
+                        Ok(if clients.lattice_target_there(arn).await? {
+                            (Outcome::Ok, "the target group is there".to_owned())
+                        } else {
+                            (Outcome::Fail, "there is no such target group".to_owned())
+                        })
+                    })
+                    .await;
+                push(checks, codes::EXISTS, path.member("targetGroupArn"), answer);
             }
         }
     }
