@@ -2,6 +2,7 @@
 //! `tests/`; nothing here knows what they expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod files;
 pub mod git_http;
 pub mod moto;
 pub mod program;
