@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 use crate::clock::Moment;
 use crate::error::ApiError;
 use crate::ids::Ids;
+use crate::model::Effect;
 use crate::place::Place;
 use crate::request::{Paging, Request, page};
 
+pub(crate) mod alarms;
+pub(crate) mod balancing;
 pub(crate) mod ecr;
+pub(crate) mod functions;
 pub(crate) mod images;
 pub(crate) mod scaling;
 pub(crate) mod secrets;
@@ -24,6 +28,9 @@ pub(crate) struct Outside {
     pub(crate) secrets: BTreeMap<Place, secrets::Secrets>,
     pub(crate) scaling: BTreeMap<Place, scaling::Targets>,
     pub(crate) images: images::Rules,
+    pub(crate) alarms: BTreeMap<Place, alarms::Alarms>,
+    pub(crate) balancing: BTreeMap<Place, balancing::Balancing>,
+    pub(crate) functions: functions::Functions,
     pub(crate) ids: Ids,
     pub(crate) short_pages: bool,
 }
@@ -35,9 +42,24 @@ impl Outside {
             parameters: BTreeMap::new(),
             secrets: BTreeMap::new(),
             scaling: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            balancing: BTreeMap::new(),
+            functions: functions::Functions::default(),
             images: images::Rules::new(auto_create_images),
             ids: Ids::new(seed, "outside"),
             short_pages,
+        }
+    }
+}
+
+impl Outside {
+    /// What ECS did to its neighbours while time passed.
+    pub(crate) fn take_effects(&mut self, place: &Place, effects: Vec<Effect>, _now: Moment) {
+        let balancing = self.balancing.entry(place.clone()).or_default();
+        for effect in effects {
+            if let Effect::Weights { rule, weights } = effect {
+                balancing.set_weights(&rule, weights);
+            }
         }
     }
 }
