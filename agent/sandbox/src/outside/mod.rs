@@ -55,7 +55,9 @@ impl Outside {
 impl Outside {
     /// What ECS did to its neighbours while time passed.
     pub(crate) fn take_effects(&mut self, place: &Place, effects: Vec<Effect>, _now: Moment) {
-        let balancing = self.balancing.entry(place.clone()).or_default();
+        let Some(balancing) = self.balancing.get_mut(place) else {
+            return;
+        };
         for effect in effects {
             if let Effect::Weights { rule, weights } = effect {
                 balancing.set_weights(&rule, weights);

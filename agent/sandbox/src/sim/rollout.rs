@@ -279,6 +279,9 @@ impl Sim<'_> {
             minutes => Duration::from_secs(60 * minutes),
         };
         let settled = match service.primary().source_stopped_at {
+            _ if self.early_success(service).is_some_and(|early| early.deferred) => {
+                since.plus(durations.scheduler_pass)
+            }
             Some(stopped) => stopped.plus(durations.source_stop_to_complete),
             None if service.desired == 0 => since,
             None => since.plus(durations.scheduler_pass),

@@ -131,10 +131,13 @@ impl Sim<'_> {
         };
         let kept = tasks.len().min(protected);
         tasks.truncate(tasks.len() - kept);
+        if kept == 0 {
+            return tasks;
+        }
         let id = service.deployments.last().map(|entry| entry.id.clone()).unwrap_or_default();
         let told =
             self.service_mut(key).map(|service| std::mem::replace(&mut service.deployments[0].deadlock_told, true));
-        if kept > 0 && told == Some(false) {
+        if told == Some(false) {
             self.tell(
                 key,
                 self.now,
