@@ -25,10 +25,12 @@ pub mod service;
 pub mod source;
 pub mod stack;
 pub mod substitute;
+pub mod sync;
 pub mod trace;
 pub mod tree;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use render::{Desired, Rendered};
-pub use repository::{Environment, Mode, Repository};
+pub use repository::{Environment, Repository};
 pub use service::Service;
+pub use sync::{Mode, SyncPolicy};

@@ -7,6 +7,7 @@ use crate::{
     layer::{Files, Layer, LayerKind, variables},
     node::{Map, Value},
     source::Span,
+    sync::{self, SyncPolicy},
     tree::Tree,
 };
 use indexmap::IndexMap;
@@ -17,19 +18,8 @@ pub const MAX_FILES: usize = 50_000;
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
 /// Keys of the format that this version does not implement.
-pub(crate) const NOT_YET: &[&str] = &["updates", "jobs", "follows", "checks", "freezes", "previews", "prune", "heal"];
+pub(crate) const NOT_YET: &[&str] = &["updates", "jobs", "follows", "checks", "freezes", "previews"];
 const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
-
-/// How an environment's rounds may act.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Mode {
-    /// Plan and report, never write.
-    #[default]
-    Observe,
-    /// Make what runs equal to what is declared.
-    Converge,
-}
 
 /// A named target.
 #[derive(Clone, Debug)]
@@ -49,7 +39,7 @@ pub struct Environment {
     /// Defaults of the chain with the environment that each stands in, outermost first.
     pub defaults: Vec<(String, Layer)>,
     /// How to sync.
-    pub mode: Mode,
+    pub sync: SyncPolicy,
     /// Environments whose services go first.
     pub after: Vec<(String, Span)>,
     /// The chain of inheritance, from the outermost environment to this one.
@@ -89,7 +79,7 @@ struct Written {
     cluster: Option<(String, Span)>,
     vars: Map,
     defaults: Option<Layer>,
-    mode: Option<Mode>,
+    sync: sync::Written,
     after: Vec<(String, Span)>,
 }
 
@@ -256,17 +246,7 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
     }
     if let Some(entry) = fields.take("sync") {
         let mut inner = Fields::new(entry.node, "`sync`", fields.problems);
-        if let Some((text, span)) = inner.text("mode") {
-            match text.as_str() {
-                "observe" => written.mode = Some(Mode::Observe),
-                "converge" => written.mode = Some(Mode::Converge),
-                _ => inner.problems.push(
-                    Diagnostic::error(codes::NOT_ALLOWED, &span, format!("`{text}` is not a mode"))
-                        .hint("the modes are observe and converge"),
-                ),
-            }
-        }
-        inner.not_yet(&["maxConcurrent", "stopAfterFailures", "maxUnexplained", "prune", "heal"]);
+        written.sync = sync::Written::read(&mut inner);
         inner.finish();
     }
     fields.not_yet(NOT_YET);
@@ -329,7 +309,7 @@ fn build(
         cluster: cluster?,
         vars,
         defaults: chain.iter().filter_map(|link| Some((link.clone(), written[link].defaults.clone()?))).collect(),
-        mode: chain.iter().rev().find_map(|link| written[link].mode).unwrap_or_default(),
+        sync: SyncPolicy::of(chain.iter().map(|link| &written[link].sync)),
         after: own.after.clone(),
         chain: chain.to_vec(),
         span,

@@ -281,14 +281,29 @@ fn service_file(definitions: &mut Definitions) -> Value {
 
 fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     let defaults = defaults(definitions);
-    let sync = object(
-        [(
-            "mode".to_owned(),
+    let count = |text: &str| json!({"type": "integer", "minimum": 0, "description": text});
+    let span = |text: &str| json!({"type": "string", "pattern": "^([0-9]+[smhd])+$", "description": text});
+    let heal =
+        object([("after".to_owned(), span("how long drift must last before it is healed (0s)"))].into_iter().collect());
+    let sync = [
+        (
+            "mode",
             json!({"enum": ["observe", "converge"], "description": "observe (default): plan and report, never write"}),
-        )]
-        .into_iter()
-        .collect(),
-    );
+        ),
+        ("maxConcurrent", count("most rollouts at one time (10); 0 is no limit")),
+        ("stopAfterFailures", count("how many rejected services of one change stop the rest of it (3); 0 is no limit")),
+        (
+            "maxUnexplained",
+            count("most services whose differences no commit explains; more wait for a person (10); 0 is no limit"),
+        ),
+        (
+            "prune",
+            json!({"type": "boolean", "description": "whether services that are not declared any more are deleted (false)"}),
+        ),
+        ("heal", heal),
+        ("deadline", span("how long a rollout may go without progress before it is called stalled (20m)")),
+    ];
+    let sync = object(sync.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());
     let members = [
         (
             "inherits",

@@ -268,8 +268,8 @@ fn every_mistake_is_refused_at_its_place() {
             "LS0107 services/web/service.yaml:11:1 `updates` is not implemented yet",
         ),
         (
-            vec![("services/web/service.yaml", with("prune: true\n"))],
-            "LS0107 services/web/service.yaml:11:1 `prune` is not implemented yet",
+            vec![("services/web/service.yaml", with("freezes: []\n"))],
+            "LS0107 services/web/service.yaml:11:1 `freezes` is not implemented yet",
         ),
         (
             vec![("services/web/service.yaml", with("components: [logs]\n"))],
@@ -381,8 +381,12 @@ fn every_mistake_in_lockstep_yaml_is_refused_at_its_place() {
             "LS0113 lockstep.yaml:14:37 `after` leads back to itself: prod-us → prod-us",
         ),
         (
-            CONFIG.replace("region: us-east-1", "sync: { heal: true }"),
-            "LS0107 lockstep.yaml:14:38 `heal` is not implemented yet",
+            CONFIG.replace("region: us-east-1", "sync: { heal: { after: soon } }"),
+            "LS0103 lockstep.yaml:14:53 `after` must be a duration like 30s, 15m or 2h, not `soon`",
+        ),
+        (
+            CONFIG.replace("region: us-east-1", "sync: { maxConcurrent: many }"),
+            "LS0103 lockstep.yaml:14:53 `maxConcurrent` must be a whole number; 0 is no limit, not `many`",
         ),
         (
             CONFIG.replace("region: us-east-1", "updates: { write: none }"),

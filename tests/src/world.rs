@@ -100,8 +100,8 @@ pub struct World {
     _state: TempDir,
 }
 
-/// An environment `prod` in the agent's own account.
-pub const ONE_ENVIRONMENT: &str = "version: 1\nenvironments:\n  prod:\n    account: \"111111111111\"\n    region: eu-central-1\n    cluster: prod\n    sync: { mode: converge }\n";
+/// An environment `prod` in the agent's own account, without a brake: that is the subject of tests of its own.
+pub const ONE_ENVIRONMENT: &str = "version: 1\nenvironments:\n  prod:\n    account: \"111111111111\"\n    region: eu-central-1\n    cluster: prod\n    sync: { mode: converge, maxConcurrent: 0, stopAfterFailures: 0, maxUnexplained: 0 }\n";
 
 /// A small Fargate service with this image.
 pub fn service(image: &str) -> String {

@@ -31,7 +31,7 @@ fn repository(account: &str, subnets: &[String], group: &str) -> Vec<(String, St
         "lockstep.yaml".to_owned(),
         format!(
             "version: 1\nenvironments:\n  prod:\n    account: \"{account}\"\n    region: eu-central-1\n    cluster: prod\n    \
-             sync: {{ mode: converge }}\n    vars: {{ subnets: [{list}], group: {group}, target: \"{}\", other: \"{}\" }}\n",
+             sync: {{ mode: converge, maxConcurrent: 0, stopAfterFailures: 0, maxUnexplained: 0 }}\n    vars: {{ subnets: [{list}], group: {group}, target: \"{}\", other: \"{}\" }}\n",
             target("blue"),
             target("green")
         ),

@@ -491,7 +491,8 @@ async fn failed_reads_are_unknown_and_failed_writes_are_said() {
     world.round().await;
     let state = world.reported("web");
     assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::Unknown, vec![Reason::Unread]));
-    assert!(state.plan.withheld[0].text.contains("AccessDeniedException"), "{}", state.plan.withheld[0].text);
+    let denied = "arn:aws:iam::111111111111:user/sandbox is not allowed to ecs:DescribeServices on arn:aws:ecs:eu-central-1:111111111111:service/prod/web";
+    assert!(state.plan.withheld[0].text.contains(denied), "{}", state.plan.withheld[0].text);
     world.control.clear_faults();
 
     world.control.add_fault(Fault::new("ecs:UpdateService", Effect::Deny));

@@ -1,13 +1,17 @@
 //! Lockstep's decisions, as synchronous functions over plain data: what is equal, what differs, what to do about it,
 //! and what became of it. No I/O, no clock, no AWS types.
 
+pub mod brake;
+pub mod cause;
 pub mod diff;
+pub mod drift;
 pub mod identity;
 pub mod ignore;
 pub mod lint;
 pub mod mask;
 pub mod normalise;
 pub mod observed;
+pub mod pause;
 pub mod plan;
 pub mod report;
 pub mod rules;

@@ -112,6 +112,51 @@ fn redact_in(value: &Value, free: bool) -> Value {
     }
 }
 
+/// A line of free text with what looks secret hidden: values of secret-looking names, tokens by their prefix, passwords
+/// in URLs, what follows `Bearer`, and long random words.
+pub fn line(text: &str) -> String {
+    let mut hides_next = false;
+    let words = text.split(' ').map(|word| {
+        if word.is_empty() {
+            return word.to_owned();
+        }
+        let bare = word.trim_matches(|letter: char| !letter.is_alphanumeric());
+        if std::mem::take(&mut hides_next) && !bare.is_empty() {
+            hides_next = matches!(bare.to_lowercase().as_str(), "bearer" | "basic" | "is");
+            return if hides_next { word.to_owned() } else { HIDDEN.to_owned() };
+        }
+        if let Some((name, separator, value)) = split_assignment(word)
+            && name_looks_secret(name.trim_matches(|letter: char| !letter.is_alphanumeric()))
+        {
+            // `password: x` has its value in the next word.
+            hides_next = value.is_empty();
+            return if hides_next { word.to_owned() } else { format!("{name}{separator}{HIDDEN}") };
+        }
+        hides_next =
+            matches!(bare.to_lowercase().as_str(), "bearer" | "authorization" | "password" | "token" | "secret");
+        if text_looks_secret(bare) || looks_random(bare) { HIDDEN.to_owned() } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `name=value` or `name:value`, but not a URL.
+fn split_assignment(word: &str) -> Option<(&str, char, &str)> {
+    let at = word.find(['=', ':'])?;
+    let (name, rest) = word.split_at(at);
+    let value = &rest[1..];
+    let separator = rest.chars().next()?;
+    (!name.is_empty() && !value.starts_with("//")).then_some((name, separator, value))
+}
+
+/// A long word of letters and digits in no order, as keys are. Digests and ids of AWS have only hex digits and stay.
+fn looks_random(word: &str) -> bool {
+    let plain = word.len() >= 24 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/_-=".contains(&byte));
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    let hex = word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let path = word.matches('/').count() > 1 || word.matches('-').count() > 2;
+    plain && !hex && !path && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+}
+
 fn text_looks_secret(text: &str) -> bool {
     let has_password = text.split_once("://").is_some_and(|(_, rest)| {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -130,6 +175,25 @@ fn text_looks_secret(text: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn lines_hide_what_looks_secret_and_nothing_else() {
+        let cases = [
+            ("connecting to postgres://me:pw@db/x", "connecting to •••"),
+            ("DB_PASSWORD=hunter2 missing", "DB_PASSWORD=••• missing"),
+            ("password: hunter2", "password: •••"),
+            ("Authorization: Bearer abc.def", "Authorization: Bearer •••"),
+            ("key AKIAABCDEFGHIJKLMNOP denied", "key ••• denied"),
+            ("sig wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY", "sig •••"),
+            ("{\"apiKey\":\"x\"}", "{\"apiKey\":•••"),
+            ("panicked at src/main.rs:12:5: no such table users", "panicked at src/main.rs:12:5: no such table users"),
+            ("task 0123456789abcdef0123456789abcdef stopped", "task 0123456789abcdef0123456789abcdef stopped"),
+            ("GET https://example.com/health 502", "GET https://example.com/health 502"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(line(text), shown);
+        }
+    }
 
     #[test]
     fn secrets_are_recognised_by_name_or_by_look() {

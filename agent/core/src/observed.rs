@@ -1,5 +1,6 @@
 //! What AWS answered, as plain data. Readers fill it; nothing here knows how.
 
+use crate::cause::Cause;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,8 +60,95 @@ pub struct LiveService {
     pub deployments: Vec<LiveDeployment>,
     /// ARN of the latest service deployment, where ECS names it.
     pub current_deployment: Option<String>,
+    /// That deployment, where it was read: only while something is under way.
+    pub rollout: Option<Rollout>,
     /// The latest events, newest first.
     pub events: Vec<String>,
+}
+
+/// A service deployment as DescribeServiceDeployments shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Its ARN.
+    pub arn: String,
+    /// Its status, as ECS writes it.
+    pub status: String,
+    /// ECS's words on the status.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The stage, as ECS writes it; none for a rolling deployment.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stage: String,
+    /// The new revision's share of the production traffic, in tenths of a percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production_permille: Option<u32>,
+    /// The same of the test traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_permille: Option<u32>,
+    /// Pauses that wait for somebody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<PausedHook>,
+    /// The new revision's tasks that run.
+    pub running: i64,
+    /// The new revision's tasks that are wanted.
+    pub requested: i64,
+    /// Failures that the circuit breaker has counted.
+    pub failures: i64,
+    /// How many it takes; 0 without one.
+    pub threshold: i64,
+    /// Whether the circuit breaker or an alarm ended it.
+    pub triggered: bool,
+    /// The alarms that fired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+}
+
+/// A pause of a deployment that waits for a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PausedHook {
+    /// Its id, for ContinueServiceDeployment.
+    pub id: String,
+    /// When it ends by itself, epoch seconds.
+    pub expires_at: i64,
+    /// What happens then: CONTINUE or ROLLBACK.
+    pub then: String,
+}
+
+impl Rollout {
+    /// Whether its outcome is open. A status that nobody knows yet is taken as open: it is not an outcome.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.status.as_str(), "SUCCESSFUL" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED")
+    }
+
+    /// Whether it waits by design: a bake time, a step's bake, or a pause. Such time is no lack of progress.
+    pub fn waits_by_design(&self) -> bool {
+        let partly = self.production_permille.is_some_and(|share| share > 0 && share < 1000);
+        self.stage == "BAKE_TIME" || !self.pauses.is_empty() || (self.stage == "PRODUCTION_TRAFFIC_SHIFT" && partly)
+    }
+
+    /// In words: `SCALE_UP, 10 % of the production traffic, waits for ecs-pause-…`.
+    pub fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.stage.is_empty() {
+            parts.push(self.status.clone());
+        } else {
+            parts.push(self.stage.clone());
+        }
+        if let Some(share) = self.production_permille {
+            let share =
+                if share % 10 == 0 { format!("{}", share / 10) } else { format!("{}.{}", share / 10, share % 10) };
+            parts.push(format!("{share} % of the production traffic"));
+        }
+        for pause in &self.pauses {
+            parts.push(format!("paused by the hook {}", pause.id));
+        }
+        if self.failures > 0 {
+            parts.push(format!("{} of {} failures", self.failures, self.threshold));
+        }
+        parts.join(", ")
+    }
 }
 
 /// One entry of a service's classic deployments.
@@ -130,12 +218,22 @@ pub struct PastDeployment {
     pub service: Value,
     /// The target's task definition revision.
     pub revision: Revision,
+    /// Whether it was stopped because a newer one took its place, rather than for failing.
+    #[serde(default)]
+    pub gave_way: bool,
+    /// When it ended, epoch seconds.
+    #[serde(default)]
+    pub finished_at: i64,
 }
 
 impl PastDeployment {
     /// Whether ECS failed, rolled back or stopped it.
     pub fn has_failed(&self) -> bool {
-        matches!(self.status.as_str(), "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED")
+        match self.status.as_str() {
+            "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" => true,
+            "STOPPED" => !self.gave_way,
+            _ => false,
+        }
     }
 
     /// Whether ECS is still taking it back.
@@ -145,7 +243,7 @@ impl PastDeployment {
 
     /// Whether its outcome is open.
     pub fn is_open(&self) -> bool {
-        matches!(self.status.as_str(), "PENDING" | "IN_PROGRESS") || self.is_rolling_back()
+        !matches!(self.status.as_str(), "SUCCESSFUL" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED")
     }
 }
 
@@ -173,8 +271,8 @@ pub struct Observation {
     pub history: Reading<History>,
     /// Whether a scalable target owns the desired count.
     pub scalable: Reading<()>,
-    /// Why the newest failed deployment failed, in short, where it was found out.
-    pub cause: Option<String>,
+    /// Why the newest failed deployment failed, where it was found out.
+    pub cause: Option<Cause>,
 }
 
 /// A question that the planner needs answered before it can decide.

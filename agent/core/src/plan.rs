@@ -7,11 +7,14 @@ mod replace;
 mod update;
 
 use crate::{
+    cause::Cause,
     diff::{Change, diff},
+    drift::Hold,
     identity::{self, Owner, content_hash, desired_hash, owner},
     ignore::with_live,
     normalise::Context,
-    observed::{LiveService, Need, Observation, Reading, Revision, Tags},
+    observed::{LiveService, Need, Observation, Reading, Revision, Rollout, Tags},
+    pause,
     report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::Effect,
     verify,
@@ -44,6 +47,10 @@ pub struct Surroundings<'a> {
     pub waiting_for: Option<String>,
     /// Whether a state that ECS rejected is to be tried once more.
     pub retry: bool,
+    /// AWS's time, epoch seconds.
+    pub now: i64,
+    /// Differences that are not to be healed now, by path.
+    pub holds: BTreeMap<String, Hold>,
     /// The versions of the parameters that were bound when the service was last as declared.
     pub parameters_before: BTreeMap<String, u64>,
 }
@@ -52,7 +59,7 @@ pub struct Surroundings<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A finished plan.
-    Planned(ServicePlan),
+    Planned(Box<ServicePlan>),
     /// These questions are open.
     Needs(BTreeSet<Need>),
 }
@@ -72,9 +79,10 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         Reading::Found(live) => planner.existing(live),
     };
     if planner.needs.is_empty() {
-        let plan = withhold_failing(desired, plan);
+        let plan = withhold_paused(observed, around, withhold_failing(desired, plan));
         let causes = if plan.has_differences() { causes(desired, around) } else { Vec::new() };
-        Outcome::Planned(ServicePlan { desired: planner.hash, causes, ..plan })
+        let rollout = observed.service.found().and_then(|live| live.rollout.clone()).filter(Rollout::is_open);
+        Outcome::Planned(Box::new(ServicePlan { desired: planner.hash, causes, rollout, ..plan }))
     } else {
         Outcome::Needs(planner.needs)
     }
@@ -89,6 +97,27 @@ fn causes(desired: &Desired, around: &Surroundings<'_>) -> Vec<String> {
     changed.collect()
 }
 
+/// A paused service is looked at and left alone, whatever there is to do.
+fn withhold_paused(observed: &Observation, around: &Surroundings<'_>, mut plan: ServicePlan) -> ServicePlan {
+    let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) else {
+        return plan;
+    };
+    let changes = changes_of(std::mem::take(&mut plan.actions));
+    plan.withheld.push(Withheld { reason: Reason::Paused, text: pause.text(), changes });
+    plan
+}
+
+/// What actions change, each once.
+fn changes_of(actions: Vec<Action>) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for change in actions.into_iter().flat_map(|action| action.changes) {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
+}
+
 /// What ECS would refuse is not tried. (What only records a verdict or an owner is.)
 fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
     let acts = |action: &Action| {
@@ -99,12 +128,7 @@ fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
     }
     let Some(text) = verify::failure(&verify::offline(desired)) else { return plan };
     let (held, kept): (Vec<Action>, Vec<Action>) = plan.actions.into_iter().partition(acts);
-    let mut changes: Vec<Change> = Vec::new();
-    for change in held.into_iter().flat_map(|action| action.changes) {
-        if !changes.contains(&change) {
-            changes.push(change);
-        }
-    }
+    let changes = changes_of(held);
     plan.actions = kept;
     // Nothing is on its way: the next word is a person's.
     plan.verdict = plan.verdict.filter(|verdict| *verdict != Verdict::Pending);
@@ -122,6 +146,9 @@ pub fn health_of(live: &LiveService) -> Health {
         return Health::Progressing;
     }
     let rollout = live.primary().map_or("", |primary| primary.rollout.as_str());
+    if live.rollout.as_ref().is_some_and(Rollout::is_open) && rollout != "FAILED" {
+        return Health::Progressing;
+    }
     match rollout {
         "IN_PROGRESS" => Health::Progressing,
         "FAILED" => Health::Degraded,
@@ -232,30 +259,49 @@ impl Planner<'_> {
         match owner(&live.tags, self.around.source, &self.desired.environment, service) {
             Owner::Us => Ok(false),
             Owner::Nobody if self.around.adopt_now || (self.desired.adopt && self.around.may_adopt) => Ok(true),
-            Owner::Nobody => Err((
-                Reason::NotAdopted,
-                format!("the ECS service {service} exists and does not carry our tags; `lockstep adopt` takes it over"),
-            )),
+            Owner::Nobody => Err((Reason::NotAdopted, self.without_tags(live))),
             Owner::Other(other) => {
                 Err((Reason::ForeignOwner, format!("the ECS service {service} is owned by {other}")))
             }
         }
     }
 
+    /// A service without our tags: whether it was ours before, and who seems to own it now.
+    fn without_tags(&self, live: &LiveService) -> String {
+        let service = &self.desired.service_name;
+        let revision = self.observed.revision.found();
+        let was_ours = revision.is_some_and(|revision| {
+            let owner = owner(&revision.tags, self.around.source, &self.desired.environment, service);
+            owner == Owner::Us
+        });
+        let others = others_of(&live.tags);
+        let who = if others.is_empty() { String::new() } else { format!(" (its tags name {})", others.join(", ")) };
+        if was_ours {
+            return format!(
+                "our tags were removed from the ECS service {service}, which runs a task definition of ours; somebody else owns it now{who}. `lockstep adopt` takes it back"
+            );
+        }
+        format!("the ECS service {service} exists and does not carry our tags{who}; `lockstep adopt` takes it over")
+    }
+
     /// Nothing differs: what is left is what ECS says of the deployment.
     fn equal(&mut self, live: &LiveService, mut plan: ServicePlan) -> ServicePlan {
         plan.sync = if plan.actions.is_empty() { SyncStatus::Synced } else { SyncStatus::OutOfSync };
         let primary = live.primary();
+        let followed = live.rollout.as_ref().filter(|rollout| rollout.is_open());
         match primary.map_or("", |primary| primary.rollout.as_str()) {
             "IN_PROGRESS" => plan.verdict = Some(Verdict::Progressing),
+            // The classic list may say less than the deployment itself.
+            "COMPLETED" if followed.is_some() => plan.verdict = Some(Verdict::Progressing),
             "FAILED" => {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
                 let cause = self.cause_of(live);
-                let text = match cause {
+                let text = match cause.as_ref().map(Cause::short).filter(|short| !short.is_empty()) {
                     Some(cause) => format!("rejected: {reason} {cause}"),
                     None => format!("rejected: {reason}"),
                 };
+                plan.cause = cause;
                 plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
             }
             _ => plan.verdict = Some(Verdict::Deployed),
@@ -276,6 +322,11 @@ impl Planner<'_> {
     }
 
     fn act_on(&mut self, live: &LiveService, mut differences: Differences, plan: &mut ServicePlan) {
+        self.hold_back(live, &mut differences, plan);
+        if differences.is_empty() {
+            plan.verdict = Some(self.verdict_of(live));
+            return;
+        }
         if differences.service.iter().any(|change| change.path == "service.desiredCount") {
             match &self.observed.scalable {
                 Reading::Unread => {
@@ -321,6 +372,60 @@ impl Planner<'_> {
             return;
         }
         self.write_actions(live, &differences, plan);
+    }
+
+    /// Takes out what is not to be healed now. A task definition is registered as a whole, so it waits as a whole.
+    fn hold_back(&self, live: &LiveService, differences: &mut Differences, plan: &mut ServicePlan) {
+        let holds = &self.around.holds;
+        if holds.is_empty() {
+            return;
+        }
+        let is_held = |change: &Change| holds.contains_key(&change.path);
+        let mut held = Vec::new();
+        if differences.task_definition.iter().any(is_held) {
+            held.append(&mut differences.task_definition);
+        }
+        held.extend(take(&mut differences.service, is_held));
+        held.extend(take(&mut differences.tags, is_held));
+        let contested = |change: &Change| matches!(holds.get(&change.path), Some(Hold::Contested { .. }));
+        let any_contested = held.iter().any(contested);
+        let (disputed, young): (Vec<Change>, Vec<Change>) = held
+            .into_iter()
+            .partition(|change| contested(change) || (any_contested && change.path.starts_with("taskDefinition")));
+        if !disputed.is_empty() {
+            let flips = holds.values().filter_map(|hold| match hold {
+                Hold::Contested { flips } => Some(*flips),
+                Hold::Young { .. } => None,
+            });
+            let mut text = format!(
+                "contested: somebody else changed {} {} times within an hour; it is not healed any more",
+                names(&disputed),
+                flips.max().unwrap_or_default()
+            );
+            let others = others_of(&live.tags);
+            if !others.is_empty() {
+                text = format!("{text}. The service's tags name {}", others.join(", "));
+            }
+            if let Some(event) = live.events.first() {
+                text = format!("{text}. The latest event: {event}");
+            }
+            plan.withheld.push(Withheld { reason: Reason::Contested, text, changes: disputed });
+        }
+        if !young.is_empty() {
+            let until = holds.values().filter_map(|hold| match hold {
+                Hold::Young { until } => jiff::Timestamp::from_second(*until).ok(),
+                Hold::Contested { .. } => None,
+            });
+            let until = until.min().map_or_else(String::new, |until| format!("at {until}"));
+            let text = format!("drift, healed {until} if it lasts (sync.heal.after)");
+            plan.withheld.push(Withheld { reason: Reason::Healing, text, changes: young });
+        }
+    }
+
+    /// What became of the desired state, where all that differs is left alone.
+    fn verdict_of(&self, live: &LiveService) -> Verdict {
+        let under_way = live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS");
+        if under_way { Verdict::Progressing } else { Verdict::Deployed }
     }
 
     fn write_actions(&mut self, live: &LiveService, differences: &Differences, plan: &mut ServicePlan) {
@@ -443,6 +548,9 @@ impl Planner<'_> {
             withheld: Vec::new(),
             desired: String::new(),
             causes: Vec::new(),
+            rollout: None,
+            cause: None,
+            rejected_at: None,
         }
     }
 
@@ -462,6 +570,17 @@ impl Planner<'_> {
         let changes = self.differences(live).map(|differences| differences.all()).unwrap_or_default();
         ServicePlan { withheld: vec![Withheld { reason, text, changes }], ..self.bare(SyncStatus::OutOfSync, health) }
     }
+}
+
+/// Tags that tell of another tool or team.
+fn others_of(tags: &Tags) -> Vec<String> {
+    let telling =
+        ["cloudformation", "terraform", "managed", "owner", "team", "copilot", "pulumi", "cdk", "stack", "source"];
+    let is_other = |name: &String| {
+        let lower = name.to_lowercase();
+        !lower.starts_with("lockstep:") && telling.iter().any(|word| lower.contains(word))
+    };
+    tags.iter().filter(|(name, _)| is_other(name)).take(4).map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// Declared tags that are absent or different. Tags that are not declared are left alone.

@@ -1,7 +1,7 @@
 //! A finished plan: typed actions, and for everything that is not done a typed reason. Stable as data
 //! (`lockstep.plan/1`); readers ignore unknown members. The closed lists of kinds and reasons are here.
 
-use crate::{diff::Change, rules::Effect};
+use crate::{cause::Cause, diff::Change, observed::Rollout, rules::Effect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub enum ActionKind {
     UpdateService,
     /// Delete a service, to create it again as declared.
     DeleteService,
+    /// Remove a service that is not declared any more: to no tasks first, then for good.
+    PruneService,
     /// Set tags of a service.
     TagService,
     /// Set tags of a task definition revision.
@@ -71,6 +73,18 @@ pub enum Reason {
     WrongAccount,
     /// A write failed; it is tried again.
     Failed,
+    /// A person asked to leave the service alone for a while.
+    Paused,
+    /// Drift that has to last longer before it is healed.
+    Healing,
+    /// Somebody else keeps changing it; it is not healed any more.
+    Contested,
+    /// Other services of the same change failed.
+    Stopped,
+    /// More services differ without a commit or a parameter than may be healed without a person.
+    Unexplained,
+    /// A service that is not declared any more.
+    Orphan,
 }
 
 /// One thing that is not done, and why.
@@ -160,6 +174,8 @@ pub enum Order {
     },
     /// DeleteService, with the tasks that run.
     Delete,
+    /// UpdateService to no tasks at all, before the service is deleted.
+    ScaleToZero,
     /// TagResource on the service.
     TagService {
         /// The tags to set.
@@ -230,6 +246,15 @@ pub struct ServicePlan {
     /// What is behind the differences, where it is not a commit: parameters with another version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
+    /// The deployment that is under way, as ECS shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Why ECS rejected the desired state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// When ECS ended the deployment that it rejected, epoch seconds.
+    #[serde(skip)]
+    pub rejected_at: Option<i64>,
 }
 
 impl ServicePlan {
@@ -244,7 +269,24 @@ impl ServicePlan {
             withheld: vec![Withheld { reason, text: text.into(), changes: Vec::new() }],
             desired: String::new(),
             causes: Vec::new(),
+            rollout: None,
+            cause: None,
+            rejected_at: None,
         }
+    }
+
+    /// Whether a person or a brake has to move first: nothing happens by itself soon.
+    pub fn is_held(&self) -> bool {
+        let held = [
+            Reason::Observe,
+            Reason::Paused,
+            Reason::Contested,
+            Reason::Stopped,
+            Reason::Unexplained,
+            Reason::Healing,
+            Reason::NotAdopted,
+        ];
+        self.actions.is_empty() && held.iter().any(|reason| self.is_withheld_for(*reason))
     }
 
     /// Whether an action or something withheld says that what runs is not what is declared.

@@ -86,7 +86,7 @@ fn plan(desired: &Desired, observed: &Observation) -> ServicePlan {
     match plan_service(desired, observed, &around) {
         Outcome::Planned(plan) => {
             assert_eq!(lint(&plan), vec![], "{plan:#?}");
-            plan
+            *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),
     }
@@ -268,6 +268,8 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
         reason: String::new(),
         service: json!({ "monitoring": monitoring }),
         revision: Revision::default(),
+        gave_way: false,
+        finished_at: 0,
     };
     world.history =
         Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", &json!({})), past("SUCCESSFUL", &metrics)]));

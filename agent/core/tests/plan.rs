@@ -2,16 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lockstep_core::{
+    cause::Cause,
+    drift::Hold,
     identity::{self, desired_hash},
     lint::lint,
-    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Tags},
+    observed::{
+        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout, Tags,
+    },
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     rules::Effect,
 };
 use lockstep_manifests::{layer::Ownership, render::Desired};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const OLD: &str = "arn:aws:ecs:eu-central-1:111111111111:task-definition/web:1";
 
@@ -118,7 +122,7 @@ fn planned(desired: &Desired, observed: &Observation, around: &Surroundings<'_>)
     match plan_service(desired, observed, around) {
         Outcome::Planned(plan) => {
             assert_eq!(lint(&plan), vec![], "{plan:#?}");
-            plan
+            *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),
     }
@@ -325,6 +329,8 @@ fn past(status: &str, image: &str, service: Value) -> PastDeployment {
         reason: "rolled back".into(),
         service,
         revision: revision("arn:td/web:2", image),
+        gave_way: false,
+        finished_at: 0,
     }
 }
 
@@ -341,7 +347,7 @@ fn a_state_that_ecs_rolled_back_is_not_tried_again() {
     observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
     let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Cause]));
-    observation.cause = Some("container web exited with code 1".into());
+    observation.cause = Some(Cause::recorded("container web exited with code 1"));
     let plan = planned(&wanted, &observation, &around());
     assert_eq!(kinds(&plan), vec![ActionKind::TagService, ActionKind::TagTaskDefinition]);
     assert_eq!((plan.verdict, reasons(&plan)), (Some(Verdict::Rejected), vec![Reason::Rejected]));
@@ -380,7 +386,7 @@ fn drift_beside_a_rejected_state_is_still_healed() {
     edited.tags.insert(identity::REJECTED.into(), desired_hash(&wanted));
     let mut observation = observed(edited);
     observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
-    observation.cause = Some(String::new());
+    observation.cause = Some(Cause::default());
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::UpdateService], vec!["service.enableExecuteCommand"]));
     let Some(Order::Update { members, revision, .. }) = &plan.actions[0].order else { panic!() };
@@ -491,4 +497,99 @@ fn secrets_are_masked() {
     let plan = planned(&wanted, &observed(live(answer())), &around());
     assert!(!serde_json::to_string(&plan).unwrap().contains("hunter2"));
     assert!(plan.actions[1].changes.iter().any(|change| change.masked));
+}
+
+#[test]
+fn what_a_newer_deployment_took_the_place_of_was_not_rejected() {
+    let wanted = desired("web:2", declared());
+    let mut observation = observed(live(answer()));
+    let mut stopped = past("STOPPED", "web:2", target());
+    observation.history = Reading::Found(History::Known(vec![stopped.clone()]));
+    observation.cause = Some(Cause::recorded("the breaker stopped it"));
+    assert_eq!(planned(&wanted, &observation, &around()).verdict, Some(Verdict::Rejected));
+    stopped.gave_way = true;
+    observation.history = Reading::Found(History::Known(vec![stopped]));
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+}
+
+#[test]
+fn a_paused_service_is_looked_at_and_left_alone() {
+    let wanted = desired("web:2", declared());
+    let mut paused = live(answer());
+    let value = "until=2026-11-26T10:00:00Z by=ada reason=INC-4711";
+    paused.tags.insert(lockstep_core::pause::PAUSE.into(), value.into());
+    let observation = observed(paused);
+    let before = Surroundings { now: 1_795_687_199, ..around() };
+    let plan = planned(&wanted, &observation, &before);
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Paused]));
+    assert_eq!(plan.withheld[0].text, "paused by ada until 2026-11-26T10:00:00Z: INC-4711");
+    assert!(!plan.withheld[0].changes.is_empty(), "what waits is shown");
+    assert!(plan.is_held());
+    let after = Surroundings { now: 1_795_687_200, ..around() };
+    assert_eq!(kinds(&planned(&wanted, &observation, &after)).len(), 2, "a pause that is over is over");
+}
+
+#[test]
+fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
+    let wanted = desired("web:1", declared());
+    let mut edited = live(answer());
+    edited.definition["enableExecuteCommand"] = json!(true);
+    edited.definition["propagateTags"] = json!("TASK_DEFINITION");
+    edited.definition["healthCheckGracePeriodSeconds"] = json!(99);
+    edited.tags.insert("aws:cloudformation:stack-name".into(), "shop".into());
+    let observation = observed(edited);
+    let holds = BTreeMap::from([
+        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3 }),
+        ("service.propagateTags".to_owned(), Hold::Young { until: 1_795_687_200 }),
+    ]);
+    let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
+    assert_eq!(
+        (kinds(&plan), paths(&plan)),
+        (vec![ActionKind::UpdateService], vec!["service.healthCheckGracePeriodSeconds"])
+    );
+    assert_eq!(reasons(&plan), vec![Reason::Contested, Reason::Healing]);
+    assert_eq!(
+        plan.withheld[0].text,
+        "contested: somebody else changed service.enableExecuteCommand 3 times within an hour; it is not healed any more. The service's tags name aws:cloudformation:stack-name=shop"
+    );
+    assert_eq!(plan.withheld[1].text, "drift, healed at 2026-11-26T10:00:00Z if it lasts (sync.heal.after)");
+    assert_eq!(plan.withheld[0].changes[0].path, "service.enableExecuteCommand");
+}
+
+#[test]
+fn stages_are_progress_whatever_the_classic_list_says() {
+    let wanted = desired("web:1", declared());
+    let mut shifting = live(answer());
+    shifting.rollout = Some(Rollout {
+        status: "IN_PROGRESS".into(),
+        stage: "FUTURE_STAGE".into(),
+        production_permille: Some(100),
+        ..Rollout::default()
+    });
+    let plan = planned(&wanted, &observed(shifting.clone()), &around());
+    assert_eq!((plan.verdict, plan.health), (Some(Verdict::Progressing), Health::Progressing));
+    assert_eq!(plan.rollout.expect("it is shown").text(), "FUTURE_STAGE, 10 % of the production traffic");
+    shifting.rollout = Some(Rollout { status: "SUCCESSFUL".into(), ..Rollout::default() });
+    let plan = planned(&wanted, &observed(shifting), &around());
+    assert_eq!((plan.verdict, plan.rollout), (Some(Verdict::Deployed), None));
+}
+
+#[test]
+fn stripped_tags_are_reported_with_who_seems_to_own_the_service_now() {
+    let wanted = desired("web:2", declared());
+    let mut stripped = live(answer());
+    stripped.tags = BTreeMap::from([("ManagedBy".to_owned(), "terraform".to_owned())]);
+    let mut observation = observed(stripped);
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!(
+        plan.withheld[0].text,
+        "the ECS service web exists and does not carry our tags (its tags name ManagedBy=terraform); `lockstep adopt` takes it over"
+    );
+    let mut ours = revision("arn:td/web:1", "web:1");
+    ours.tags = identity::ownership_tags("acme", "prod", "web");
+    observation.revision = Reading::Found(ours);
+    let plan = planned(&wanted, &observation, &around());
+    assert!(plan.withheld[0].text.starts_with("our tags were removed from the ECS service web"), "{:?}", plan.withheld);
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotAdopted]));
 }

@@ -1,7 +1,7 @@
 //! SDK clients by account and region, with the role to assume, and the check that the credentials are for the account
 //! that the environment names.
 
-use super::{AwsError, Pace, error::Remedy};
+use super::{AwsError, Pace, call::ServerClock, error::Remedy};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,6 +24,8 @@ pub struct Accounts {
     base: SdkConfig,
     roles: BTreeMap<String, AccountRole>,
     share: f64,
+    /// Seconds of AWS's clock in one of ours: not 1 on the sandbox's virtual clock.
+    speed: f64,
     http: reqwest::Client,
     made: Mutex<HashMap<(String, String), Arc<Clients>>>,
 }
@@ -45,6 +47,7 @@ pub struct Clients {
     pub(crate) http: reqwest::Client,
     pub(crate) config: SdkConfig,
     pub(crate) pace: Pace,
+    pub(super) clock: ServerClock,
     has_role: bool,
     caller: OnceLock<String>,
     /// Set once the endpoint turned out to have no deployment history.
@@ -61,7 +64,7 @@ impl Accounts {
             .operation_timeout(Duration::from_secs(60))
             .build();
         let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
-        Self { base: loader.load().await, roles, share, http: http(), made: Mutex::new(HashMap::new()) }
+        Self { base: loader.load().await, roles, share, speed: 1.0, http: http(), made: Mutex::new(HashMap::new()) }
     }
 
     /// The same against one endpoint with one pair of keys: for the sandbox.
@@ -79,7 +82,14 @@ impl Accounts {
             .credentials_provider(credentials)
             .load()
             .await;
-        Self { base, roles, share, http: http(), made: Mutex::new(HashMap::new()) }
+        Self { base, roles, share, speed: 1.0, http: http(), made: Mutex::new(HashMap::new()) }
+    }
+
+    /// The same for an endpoint whose clock runs faster than ours: rates are by its seconds.
+    #[must_use]
+    pub fn with_speed(mut self, speed: f64) -> Self {
+        self.speed = speed;
+        self
     }
 
     /// The clients for an account and region.
@@ -152,10 +162,16 @@ impl Accounts {
                 .credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(provider))
                 .build();
         }
+        let clock = ServerClock::default();
         Clients {
             account: account.to_owned(),
             region: region.to_owned(),
-            ecs: aws_sdk_ecs::Client::new(&config),
+            ecs: aws_sdk_ecs::Client::from_conf(
+                aws_sdk_ecs::config::Builder::from(&config)
+                    .retry_config(RetryConfig::disabled())
+                    .interceptor(clock.clone())
+                    .build(),
+            ),
             ssm: aws_sdk_ssm::Client::new(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
@@ -164,7 +180,8 @@ impl Accounts {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             http: self.http.clone(),
             config,
-            pace: Pace::new(self.share),
+            pace: Pace::new(self.share, self.speed),
+            clock,
             has_role: role.is_some(),
             caller: OnceLock::new(),
             no_history: AtomicBool::new(false),

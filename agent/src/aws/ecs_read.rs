@@ -1,6 +1,6 @@
 //! Reads of ECS, turned into the plain data that the planner looks at.
 
-use super::{AwsError, Clients, Remedy, generated, pace::Group};
+use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
 use lockstep_core::observed::{LiveDeployment, LiveService, Reading, Revision, ServiceRevision, Tags};
@@ -25,6 +25,8 @@ pub struct Brief {
     pub status: String,
     /// ECS's words on the status.
     pub reason: String,
+    /// When it ended, epoch seconds; 0 where it did not.
+    pub finished_at: i64,
 }
 
 impl Clients {
@@ -40,19 +42,15 @@ impl Clients {
 
     async fn services_batch(&self, cluster: &str, batch: &[String]) -> Vec<(String, Reading<LiveService>)> {
         const OPERATION: &str = "ecs:DescribeServices";
-        self.pace.acquire(Group::ServiceRead).await;
-        let answer = self
+        let request = self
             .ecs
             .describe_services()
             .cluster(cluster)
             .set_services(Some(batch.to_vec()))
-            .include(sdk::ServiceField::Tags)
-            .send()
-            .await;
-        let answer = match answer {
+            .include(sdk::ServiceField::Tags);
+        let answer = match self.call(OPERATION, Group::ServiceRead, Kind::Read, || request.clone().send()).await {
             Ok(answer) => answer,
             Err(error) => {
-                let error = AwsError::from_sdk(OPERATION, &error);
                 let text = match error.remedy {
                     Remedy::NotFound => {
                         format!(
@@ -90,25 +88,32 @@ impl Clients {
     /// A task definition revision by ARN, or a family's newest ACTIVE one by the family's name.
     pub async fn revision(&self, name: &str) -> Reading<Revision> {
         const OPERATION: &str = "ecs:DescribeTaskDefinition";
-        self.pace.acquire(Group::TaskDefinitionRead).await;
-        let answer = self
-            .ecs
-            .describe_task_definition()
-            .task_definition(name)
-            .include(sdk::TaskDefinitionField::Tags)
-            .send()
-            .await;
-        match answer {
+        let request = self.ecs.describe_task_definition().task_definition(name).include(sdk::TaskDefinitionField::Tags);
+        match self.call(OPERATION, Group::TaskDefinitionRead, Kind::Read, || request.clone().send()).await {
             Ok(answer) => match answer.task_definition() {
                 Some(definition) => Reading::Found(revision(definition, answer.tags())),
                 None => Reading::Missing,
             },
             Err(error) => {
-                let error = AwsError::from_sdk(OPERATION, &error);
                 // A family without an ACTIVE revision is a client error, like a family that never was.
                 if error.remedy == Remedy::Refused { Reading::Missing } else { Reading::Failed(error.to_string()) }
             }
         }
+    }
+
+    /// Whether the endpoint turned out to have no deployment history.
+    pub fn has_no_history(&self) -> bool {
+        self.no_history.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the endpoint has no deployment history.
+    pub fn note_no_history(&self) {
+        self.no_history.store(true, Ordering::Relaxed);
+    }
+
+    /// A pause made longer or shorter by chance, so that what failed together does not come back together.
+    pub fn jittered(&self, pause: std::time::Duration) -> std::time::Duration {
+        self.pace.jittered(pause)
     }
 
     /// The newest service deployments of a service, newest first; none where the endpoint has no such operation.
@@ -119,10 +124,9 @@ impl Clients {
         if self.no_history.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        self.pace.acquire(Group::ServiceDeployment).await;
-        let answer =
-            self.ecs.list_service_deployments().cluster(cluster).service(service).max_results(HISTORY).send().await;
-        let answer = match answer.map_err(|error| AwsError::from_sdk("ecs:ListServiceDeployments", &error)) {
+        const OPERATION: &str = "ecs:ListServiceDeployments";
+        let request = self.ecs.list_service_deployments().cluster(cluster).service(service).max_results(HISTORY);
+        let answer = match self.call(OPERATION, Group::ServiceDeployment, Kind::Read, || request.clone().send()).await {
             Ok(answer) => answer,
             Err(error) if error.remedy == Remedy::Unsupported => {
                 self.no_history.store(true, Ordering::Relaxed);
@@ -140,6 +144,7 @@ impl Clients {
                     target: brief.target_service_revision_arn().unwrap_or_default().to_owned(),
                     status: brief.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                     reason: brief.status_reason().unwrap_or_default().to_owned(),
+                    finished_at: brief.finished_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
                 })
                 .collect(),
         ))
@@ -152,14 +157,9 @@ impl Clients {
     pub async fn service_revisions(&self, arns: &[String]) -> Result<Vec<ServiceRevision>, AwsError> {
         let mut found = Vec::new();
         for batch in arns.chunks(20) {
-            self.pace.acquire(Group::ServiceRevision).await;
-            let answer = self
-                .ecs
-                .describe_service_revisions()
-                .set_service_revision_arns(Some(batch.to_vec()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ecs:DescribeServiceRevisions", &error))?;
+            const OPERATION: &str = "ecs:DescribeServiceRevisions";
+            let request = self.ecs.describe_service_revisions().set_service_revision_arns(Some(batch.to_vec()));
+            let answer = self.call(OPERATION, Group::ServiceRevision, Kind::Read, || request.clone().send()).await?;
             found.extend(answer.service_revisions().iter().map(|revision| ServiceRevision {
                 arn: revision.service_revision_arn().unwrap_or_default().to_owned(),
                 task_definition: revision.task_definition().unwrap_or_default().to_owned(),
@@ -167,32 +167,6 @@ impl Clients {
             }));
         }
         Ok(found)
-    }
-
-    /// The status and reason of service deployments, by ARN.
-    ///
-    /// # Errors
-    /// As the calls fail.
-    pub async fn deployments(&self, arns: &[String]) -> Result<BTreeMap<String, (String, String)>, AwsError> {
-        const OPERATION: &str = "ecs:DescribeServiceDeployments";
-        let mut result = BTreeMap::new();
-        for batch in arns.chunks(20) {
-            self.pace.acquire(Group::ServiceDeployment).await;
-            let answer = self
-                .ecs
-                .describe_service_deployments()
-                .set_service_deployment_arns(Some(batch.to_vec()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-            for deployment in answer.service_deployments() {
-                let status = deployment.status().map(|status| status.as_str().to_owned()).unwrap_or_default();
-                let reason = deployment.status_reason().unwrap_or_default().to_owned();
-                let arn = deployment.service_deployment_arn().unwrap_or_default().to_owned();
-                result.insert(arn, (status, reason));
-            }
-        }
-        Ok(result)
     }
 
     /// Whether Application Auto Scaling has a target for the service.
@@ -212,70 +186,6 @@ impl Clients {
             Err(error) => Reading::Failed(AwsError::from_sdk(OPERATION, &error).to_string()),
         }
     }
-
-    /// Why tasks of a revision stopped, in short: the container, its exit code and reason, and ECS's words. ECS forgets
-    /// stopped tasks after about an hour; then the latest events are all there is.
-    pub async fn failure_cause(&self, cluster: &str, service: &str, revision: &str) -> Option<String> {
-        self.pace.acquire(Group::ClusterResourceRead).await;
-        let listed = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .service_name(service)
-            .desired_status(sdk::DesiredStatus::Stopped)
-            .send()
-            .await
-            .ok()?;
-        if listed.task_arns().is_empty() {
-            return None;
-        }
-        self.pace.acquire(Group::ClusterResourceRead).await;
-        let tasks = self
-            .ecs
-            .describe_tasks()
-            .cluster(cluster)
-            .set_tasks(Some(listed.task_arns().to_vec()))
-            .send()
-            .await
-            .ok()?;
-        let mut stopped: Vec<&sdk::Task> = tasks
-            .tasks()
-            .iter()
-            .filter(|task| task.task_definition_arn() == Some(revision))
-            .filter(|task| {
-                !matches!(task.stop_code(), Some(sdk::TaskStopCode::ServiceSchedulerInitiated)) || is_unhealthy(task)
-            })
-            .collect();
-        stopped.sort_by_key(|task| task.created_at().map(|at| at.as_nanos()));
-        stopped.first().map(|task| cause(task))
-    }
-}
-
-/// A task that the scheduler stopped for failing its checks, rather than to replace it.
-fn is_unhealthy(task: &sdk::Task) -> bool {
-    task.stopped_reason().is_some_and(|reason| reason.contains("health checks"))
-}
-
-fn cause(task: &sdk::Task) -> String {
-    let failed = task
-        .containers()
-        .iter()
-        .find(|container| container.exit_code().is_some_and(|code| code != 0) || container.reason().is_some());
-    let mut parts = Vec::new();
-    if let Some(container) = failed {
-        let mut part = format!("container {}", container.name().unwrap_or_default());
-        if let Some(code) = container.exit_code() {
-            part = format!("{part} exited with code {code}");
-        }
-        if let Some(reason) = container.reason().filter(|reason| task.stopped_reason() != Some(*reason)) {
-            part = format!("{part} ({reason})");
-        }
-        parts.push(part);
-    }
-    if let Some(reason) = task.stopped_reason() {
-        parts.push(reason.to_owned());
-    }
-    parts.join(": ")
 }
 
 fn live_service(service: &sdk::Service) -> LiveService {
@@ -303,6 +213,7 @@ fn live_service(service: &sdk::Service) -> LiveService {
         pending: service.pending_count().into(),
         deployments: service.deployments().iter().map(live_deployment).collect(),
         current_deployment: service.current_service_deployment().map(str::to_owned),
+        rollout: None,
         events: service.events().iter().take(20).filter_map(|event| event.message().map(str::to_owned)).collect(),
     }
 }

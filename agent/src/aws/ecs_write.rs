@@ -1,6 +1,6 @@
 //! Writes to ECS. They carry out orders; every decision was taken before.
 
-use super::{AwsError, Clients, Remedy, generated, pace::Group};
+use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::observed::Tags;
 use lockstep_manifests::ecs::types as ecs;
@@ -25,9 +25,8 @@ impl Clients {
         let definition: ecs::TaskDefinition = typed(OPERATION, definition)?;
         let request = generated::register_task_definition(self.ecs.register_task_definition(), &definition)
             .map_err(|error| AwsError::build(OPERATION, &error))?;
-        self.pace.acquire(Group::TaskDefinitionModify).await;
-        let answer =
-            request.set_tags(some_tags(tags)).send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+        let request = request.set_tags(some_tags(tags));
+        let answer = self.call(OPERATION, Group::TaskDefinitionModify, Kind::Write, || request.clone().send()).await?;
         answer
             .task_definition()
             .and_then(|definition| definition.task_definition_arn())
@@ -51,15 +50,8 @@ impl Clients {
         let service: ecs::Service = typed(OPERATION, service)?;
         let request = generated::create_service(self.ecs.create_service(), &service)
             .map_err(|error| AwsError::build(OPERATION, &error))?;
-        self.pace.acquire(Group::ServiceModify).await;
-        let answer = request
-            .cluster(cluster)
-            .task_definition(revision)
-            .client_token(token)
-            .set_tags(some_tags(tags))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+        let request = request.cluster(cluster).task_definition(revision).client_token(token).set_tags(some_tags(tags));
+        let answer = self.call(OPERATION, Group::ServiceModify, Kind::Write, || request.clone().send()).await?;
         Ok(written(answer.service()))
     }
 
@@ -79,15 +71,12 @@ impl Clients {
         let members: ecs::Service = typed(OPERATION, members)?;
         let request = generated::update_service(self.ecs.update_service(), &members)
             .map_err(|error| AwsError::build(OPERATION, &error))?;
-        self.pace.acquire(Group::ServiceModify).await;
-        let answer = request
+        let request = request
             .cluster(cluster)
             .service(name)
             .set_task_definition(revision.map(str::to_owned))
-            .set_force_new_deployment(force.then_some(true))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+            .set_force_new_deployment(force.then_some(true));
+        let answer = self.call(OPERATION, Group::ServiceModify, Kind::Write, || request.clone().send()).await?;
         Ok(written(answer.service()))
     }
 
@@ -96,9 +85,8 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub async fn delete_service(&self, cluster: &str, name: &str) -> Result<(), AwsError> {
-        self.pace.acquire(Group::ServiceModify).await;
-        let answer = self.ecs.delete_service().cluster(cluster).service(name).force(true).send().await;
-        match answer.map_err(|error| AwsError::from_sdk("ecs:DeleteService", &error)) {
+        let request = self.ecs.delete_service().cluster(cluster).service(name).force(true);
+        match self.call("ecs:DeleteService", Group::ServiceModify, Kind::Write, || request.clone().send()).await {
             Err(error) if error.remedy != Remedy::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -109,14 +97,19 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), AwsError> {
-        self.pace.acquire(Group::TagModify).await;
-        self.ecs
-            .tag_resource()
-            .resource_arn(arn)
-            .set_tags(some_tags(tags))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk("ecs:TagResource", &error))?;
+        let request = self.ecs.tag_resource().resource_arn(arn).set_tags(some_tags(tags));
+        // Setting a tag twice is setting it once.
+        self.call("ecs:TagResource", Group::TagModify, Kind::Read, || request.clone().send()).await?;
+        Ok(())
+    }
+
+    /// UntagResource.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn untag(&self, arn: &str, key: &str) -> Result<(), AwsError> {
+        let request = self.ecs.untag_resource().resource_arn(arn).tag_keys(key);
+        self.call("ecs:UntagResource", Group::TagModify, Kind::Read, || request.clone().send()).await?;
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub enum Remedy {
     Unsupported,
     /// The network, or AWS itself: later.
     Unreachable,
+    /// A bug of ours: a report of it.
+    Ours,
 }
 
 /// An AWS call that failed.
@@ -52,6 +54,9 @@ impl AwsError {
                 let remedy =
                     if status >= 500 && !is_json(service.raw()) { Remedy::Unsupported } else { by_code(code, status) };
                 let text = match (code, message) {
+                    (code, message) if remedy == Remedy::Denied && denied(message).is_some() => {
+                        denied(message).unwrap_or_else(|| code.to_owned())
+                    }
                     ("", "") => format!("HTTP {status}"),
                     (code, "") => code.to_owned(),
                     ("", message) => message.to_owned(),
@@ -84,10 +89,30 @@ impl AwsError {
         Self { operation, remedy, text }
     }
 
-    /// A request that could not be built.
+    /// A request that could not be built, or an answer that makes no sense.
     pub(crate) fn build(operation: &'static str, error: &impl std::fmt::Display) -> Self {
-        Self { operation, remedy: Remedy::Refused, text: error.to_string() }
+        let text = format!("{error}; this is a bug of Lockstep, please report it");
+        Self { operation, remedy: Remedy::Ours, text }
     }
+
+    /// A call that our own rules forbid.
+    pub(crate) fn forbidden(operation: &'static str, reason: &impl std::fmt::Display) -> Self {
+        Self { operation, remedy: Remedy::Refused, text: reason.to_string() }
+    }
+}
+
+/// Who lacks which action on which resource, out of IAM's sentence.
+fn denied(message: &str) -> Option<String> {
+    let after = |word: &str| message.split_once(word).and_then(|(_, rest)| rest.split_whitespace().next());
+    let (who, action) = (after("User: ")?, after("not authorized to perform: ")?);
+    // `arn:aws:sts::1:assumed-role/ROLE/SESSION` is a session of the role.
+    let who = match who.split(':').next_back().and_then(|name| name.strip_prefix("assumed-role/")) {
+        Some(session) => format!("the role {}", session.split('/').next().unwrap_or(session)),
+        None => who.to_owned(),
+    };
+    let resource = after("on resource: ").map(|resource| format!(" on {resource}")).unwrap_or_default();
+    let why = message.split_once(" because ").map(|(_, why)| format!(" ({why})")).unwrap_or_default();
+    Some(format!("{who} is not allowed to {action}{resource}{why}"))
 }
 
 /// An answer that is not JSON comes from something that is not AWS, or from an emulator without the operation.

@@ -1,6 +1,8 @@
 //! AWS, through the SDK: which account and region, how fast, and what went wrong. Reads turn answers into plain data;
 //! writes follow orders. Nothing here decides.
 
+mod call;
+mod cause;
 mod clients;
 mod ecs_read;
 mod ecs_write;
@@ -11,6 +13,7 @@ pub(crate) mod generated;
 mod generated_tests;
 mod pace;
 mod parameters;
+mod rollouts;
 mod signed;
 
 pub use clients::{AccountRole, Accounts, Clients};

@@ -54,24 +54,36 @@ const GROUPS: [Group; 9] = [
     Group::Parameters,
 ];
 
+/// The least share of a bucket's own refill.
+const SLOWEST: f64 = 0.05;
+/// How much of the refill comes back in a second without throttling.
+const RECOVERY: f64 = 0.01;
+
 struct Bucket {
     tokens: f64,
     at: Instant,
+    /// What is left of the refill after AWS throttled us; it comes back with time.
+    factor: f64,
 }
 
 /// The buckets of one account and region.
 pub struct Pace {
     share: f64,
+    speed: f64,
+    jitter: std::sync::atomic::AtomicU64,
     buckets: Mutex<Vec<Bucket>>,
 }
 
 impl Pace {
-    /// Full buckets, at a share (0 to 1) of the documented rates.
-    pub fn new(share: f64) -> Self {
+    /// Full buckets, at a share (0 to 1) of the documented rates, for a clock that runs at a speed.
+    pub fn new(share: f64, speed: f64) -> Self {
         let now = Instant::now();
-        let buckets =
-            GROUPS.iter().map(|group| Bucket { tokens: (documented(*group).0 * share).max(1.0), at: now }).collect();
-        Self { share, buckets: Mutex::new(buckets) }
+        let buckets = GROUPS
+            .iter()
+            .map(|group| Bucket { tokens: (documented(*group).0 * share).max(1.0), at: now, factor: 1.0 })
+            .collect();
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), share.to_bits());
+        Self { share, speed, jitter: std::sync::atomic::AtomicU64::new(seed), buckets: Mutex::new(buckets) }
     }
 
     /// Waits for a token of the group.
@@ -84,14 +96,36 @@ impl Pace {
         }
     }
 
+    /// AWS throttled a call of the group: somebody else uses the rates too. The bucket is empty, and fills at half its pace.
+    pub(crate) fn slow_down(&self, group: Group) {
+        let index = GROUPS.iter().position(|other| *other == group).unwrap_or_default();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = &mut buckets[index];
+        bucket.tokens = bucket.tokens.min(0.0);
+        bucket.factor = (bucket.factor / 2.0).max(SLOWEST);
+    }
+
+    /// A pause between half and one and a half of this one, so that callers do not come back together.
+    pub(crate) fn jittered(&self, pause: Duration) -> Duration {
+        use std::sync::atomic::Ordering;
+        // SplitMix64.
+        let mut bits = self.jitter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = (bits >> 11) as f64 / (1u64 << 53) as f64;
+        pause.mul_f64((0.5 + share) / self.speed.max(1.0))
+    }
+
     /// Takes a token, or says how long until there is one.
     fn take(&self, group: Group, now: Instant) -> Option<Duration> {
         let (burst, refill) = documented(group);
-        let (burst, refill) = ((burst * self.share).max(1.0), refill * self.share);
+        let (burst, refill) = ((burst * self.share).max(1.0), refill * self.share * self.speed);
         let index = GROUPS.iter().position(|other| *other == group).unwrap_or_default();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = &mut buckets[index];
         let elapsed = now.saturating_duration_since(bucket.at).as_secs_f64();
+        bucket.factor = (bucket.factor + elapsed * self.speed * RECOVERY).min(1.0);
+        let refill = refill * bucket.factor;
         bucket.tokens = (bucket.tokens + elapsed * refill).min(burst);
         bucket.at = now;
         if bucket.tokens >= 1.0 {
@@ -108,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_refill() {
-        let pace = Pace::new(0.5);
+        let pace = Pace::new(0.5, 1.0);
         let start = Instant::now();
         let burst = (0..100).take_while(|_| pace.take(Group::ServiceModify, start).is_none()).count();
         assert_eq!(burst, 25);

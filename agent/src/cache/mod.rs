@@ -1,7 +1,9 @@
 //! The local state cache in sled: task definition revisions and what is known of them. Everything in it can be read
 //! again from ECS; a damaged cache is set aside and filled anew. Nothing secret of the agent's own is written here.
 
+use crate::reconcile::memory::Memory;
 use lockstep_core::{
+    cause::Cause,
     observed::{History, Revision, ServiceRevision},
     report::Verdict,
 };
@@ -100,23 +102,33 @@ impl Cache {
     }
 
     /// Why the newest failed deployment failed, under the same key.
-    pub fn cause(&self, key: &str) -> Option<String> {
+    pub fn cause(&self, key: &str) -> Option<Cause> {
         self.get("cause", key)
     }
 
     /// Remembers a cause.
-    pub fn keep_cause(&self, key: &str, cause: &str) {
-        self.put("cause", key, &cause);
+    pub fn keep_cause(&self, key: &str, cause: &Cause) {
+        self.put("cause", key, cause);
     }
 
-    /// The last verdict on a service, under the same key.
-    pub fn verdict(&self, key: &str) -> Option<Verdict> {
+    /// The last verdict on a service, under the same key, and since when (epoch seconds).
+    pub fn verdict(&self, key: &str) -> Option<(Verdict, i64)> {
         self.get("verdict", key)
     }
 
     /// Remembers a verdict.
-    pub fn keep_verdict(&self, key: &str, verdict: Verdict) {
-        self.put("verdict", key, &verdict);
+    pub fn keep_verdict(&self, key: &str, verdict: Verdict, since: i64) {
+        self.put("verdict", key, &(verdict, since));
+    }
+
+    /// What is remembered between rounds of a service, whatever its state, by its identity.
+    pub fn memory(&self, identity: &str) -> Option<Memory> {
+        self.get("memory", identity)
+    }
+
+    /// Remembers it.
+    pub fn keep_memory(&self, identity: &str, memory: &Memory) {
+        self.put("memory", identity, memory);
     }
 
     /// The versions of the parameters that were bound when a service was last as declared, by its identity.

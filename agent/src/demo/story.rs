@@ -221,8 +221,11 @@ impl Scene<'_> {
     ) -> Result<(String, String), String> {
         let arn = live.current_deployment.clone().ok_or("ECS names no service deployment")?;
         let clients = self.clients(account, region).await;
-        let found = clients.deployments(std::slice::from_ref(&arn)).await.map_err(|error| error.to_string())?;
-        found.get(&arn).cloned().ok_or_else(|| "ECS does not know the service deployment that it names".to_owned())
+        let found = clients.rollouts(std::slice::from_ref(&arn)).await.map_err(|error| error.to_string())?;
+        found
+            .get(&arn)
+            .map(|rollout| (rollout.status.clone(), rollout.reason.clone()))
+            .ok_or_else(|| "ECS does not know the service deployment that it names".to_owned())
     }
 
     async fn all_healthy(&self) -> Result<String, String> {

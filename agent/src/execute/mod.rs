@@ -74,10 +74,10 @@ pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<
 /// The allow-list and the account, again: what is written must be what was planned.
 fn guard(place: &Place<'_>) -> Result<(), AwsError> {
     if let Some(reason) = place.allow.refuses_cluster(&place.environment.cluster) {
-        return Err(AwsError::build("ecs:UpdateService", &reason));
+        return Err(AwsError::forbidden("ecs:UpdateService", &reason));
     }
     if place.clients.account != place.environment.account || place.clients.region != place.environment.region {
-        return Err(AwsError::build("ecs:UpdateService", &"the clients are for another account or region"));
+        return Err(AwsError::forbidden("ecs:UpdateService", &"the clients are for another account or region"));
     }
     Ok(())
 }
@@ -109,6 +109,13 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
         }
         Order::Delete => {
             place.clients.delete_service(&place.environment.cluster, place.service).await?;
+            done.wrote_service = true;
+        }
+        Order::ScaleToZero => {
+            let none = serde_json::json!({ "desiredCount": 0 });
+            let cluster = &place.environment.cluster;
+            let written = place.clients.update_service(cluster, place.service, &none, None, false).await?;
+            done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::TagService { tags } => {

@@ -59,6 +59,8 @@ pub struct Tip {
     pub tree: String,
     /// The first line of its message.
     pub summary: String,
+    /// When it was committed, epoch seconds.
+    pub committed_at: i64,
 }
 
 /// Where a repository is.

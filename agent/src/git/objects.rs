@@ -124,5 +124,6 @@ pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> 
     let commit = local.find_commit(id).map_err(|error| fail(chain(&error)))?;
     let tree = commit.tree_id().map_err(|error| fail(chain(&error)))?.to_string();
     let summary = commit.message().map(|message| message.summary().to_string()).unwrap_or_default();
-    Ok(Tip { commit: id.to_string(), tree, summary })
+    let committed_at = commit.time().map_or(0, |time| time.seconds);
+    Ok(Tip { commit: id.to_string(), tree, summary, committed_at })
 }

@@ -136,6 +136,7 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::CreateService => "create the service",
         ActionKind::UpdateService => "update the service",
         ActionKind::DeleteService => "delete the service, to create it again as declared",
+        ActionKind::PruneService => "remove the service, which is not declared any more",
         ActionKind::TagService => "tag the service",
         ActionKind::TagTaskDefinition => "tag the task definition revision",
     }

@@ -1,6 +1,6 @@
 //! What the agent knows, for whoever asks: the API, `status`, the other environments. Values only.
 
-use lockstep_core::report::{EnvironmentPlan, FORMAT, Plan, Problem, RelatedPlace, ServicePlan};
+use lockstep_core::report::{EnvironmentPlan, FORMAT, Health, Plan, Problem, RelatedPlace, ServicePlan, SyncStatus};
 use lockstep_manifests::{Diagnostic, Mode, Severity};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -69,6 +69,9 @@ pub struct EnvironmentState {
 pub struct ServiceState {
     /// The plan of the latest round.
     pub plan: ServicePlan,
+    /// Sync status and health with their reasons, and since when.
+    #[serde(default)]
+    pub axes: Axes,
     /// The task definition revision in use, `family:revision`.
     pub revision: String,
     /// Tasks that run.
@@ -82,6 +85,91 @@ pub struct ServiceState {
     /// What the agent is doing or did last, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+impl ServiceState {
+    /// A service that was not observed yet.
+    pub fn unseen(plan: ServicePlan, commit: &str) -> Self {
+        Self {
+            plan,
+            axes: Axes::default(),
+            revision: String::new(),
+            running: 0,
+            desired_count: 0,
+            observed_at: String::new(),
+            commit: commit.to_owned(),
+            note: String::new(),
+        }
+    }
+}
+
+/// The two axes of a service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Axes {
+    /// Whether what runs is what is declared.
+    pub sync: Axis,
+    /// How what runs is doing.
+    pub health: Axis,
+}
+
+/// One axis: its value, why, since when, and when it was last good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Axis {
+    /// The value.
+    pub value: String,
+    /// Why, where it is not good.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Since when it has this value, RFC 3339.
+    pub since: String,
+    /// The last value that was known, where it is unknown now.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_known: String,
+    /// When it was last seen Synced, or Healthy; RFC 3339.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_good: String,
+}
+
+impl Axis {
+    fn turn(&mut self, value: &str, is_good: bool, reason: String, now: &str) {
+        if self.value != value {
+            self.last_known = match (value, self.value.as_str()) {
+                ("Unknown", known) if known != "Unknown" => known.to_owned(),
+                _ => String::new(),
+            };
+            value.clone_into(&mut self.value);
+            now.clone_into(&mut self.since);
+        }
+        if is_good {
+            now.clone_into(&mut self.last_good);
+        }
+        self.reason = if is_good { String::new() } else { reason };
+    }
+}
+
+impl Axes {
+    /// The axes after a plan was made, at a time in RFC 3339.
+    pub fn turn(&mut self, plan: &ServicePlan, running: i64, desired: i64, now: &str) {
+        let told = plan.withheld.iter().find(|withheld| !withheld.changes.is_empty()).or(plan.withheld.first());
+        let count = plan.actions.iter().map(|action| action.changes.len()).sum::<usize>();
+        let differs = match (told, count) {
+            (Some(withheld), _) => withheld.text.clone(),
+            (None, 0) => "a write is under way".to_owned(),
+            (None, 1) => "1 difference".to_owned(),
+            (None, count) => format!("{count} differences"),
+        };
+        let sync = format!("{:?}", plan.sync);
+        self.sync.turn(&sync, plan.sync == SyncStatus::Synced, differs.clone(), now);
+        let doing = match (&plan.rollout, plan.health) {
+            (Some(rollout), _) => rollout.text(),
+            (None, Health::Unknown) => differs,
+            (None, _) => format!("{running} of {desired} tasks run"),
+        };
+        let good = matches!(plan.health, Health::Healthy | Health::Suspended);
+        self.health.turn(&format!("{:?}", plan.health), good, doing, now);
+    }
 }
 
 /// Where rounds leave what they found.

@@ -6,7 +6,7 @@ use super::{
     board::{EnvironmentState, ServiceState},
     event::Event,
     load::Snapshot,
-    service::{Round, Track},
+    service::{Prepared, Round, Track},
 };
 use crate::{
     aws::{AwsError, Clients, Remedy},
@@ -14,7 +14,8 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use lockstep_core::{
-    identity::desired_hash,
+    brake::Brake,
+    identity::{self, desired_hash},
     observed::{LiveService, Reading},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
@@ -25,7 +26,7 @@ use lockstep_manifests::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -93,7 +94,7 @@ impl Worker {
             .collect();
         self.tracks.retain(|name, _| entries.iter().any(|(other, _)| other == name));
         let mut withheld = Vec::new();
-        if environment.mode == Mode::Observe {
+        if environment.sync.mode == Mode::Observe {
             let text = "the environment is observed only (sync.mode: observe)".to_owned();
             withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
         }
@@ -131,9 +132,10 @@ impl Worker {
         let due: BTreeSet<String> = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
         let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
         let mut live = clients.services(&environment.cluster, &names).await;
-        let may_write = orders.write && snapshot.valid && (environment.mode == Mode::Converge || orders.by_hand);
+        self.read_rollouts(&clients, &wanted, &due, &mut live).await;
+        let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
-        let round = Round {
+        let mut round = Round {
             context,
             clients: &clients,
             environment,
@@ -143,12 +145,17 @@ impl Worker {
             orders,
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
+            committed_at: snapshot.committed_at,
+            brake: Mutex::new(self.brake(environment, &live)),
+            unexplained: None,
         };
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut live).await;
+        let mut prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut live, &mut prepared).await;
         plans.extend(states);
         let in_flight = plans.iter().any(|state| {
-            matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending))
-                && !state.plan.is_withheld_for(Reason::Observe)
+            matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
+                && (may_write || state.plan.verdict == Some(Verdict::Progressing))
+                && !state.plan.is_held()
         });
         self.publish(context, snapshot, environment, plans, withheld);
         Report { in_flight }
@@ -251,6 +258,7 @@ impl Worker {
         wanted: &BTreeMap<String, (Arc<Desired>, String)>,
         due: &BTreeSet<String>,
         live: &mut BTreeMap<String, Reading<LiveService>>,
+        prepared: &mut HashMap<String, Prepared>,
     ) -> Vec<ServiceState> {
         let mut done: BTreeMap<String, ServiceState> = BTreeMap::new();
         let mut rest: Vec<&String> = wanted.keys().collect();
@@ -261,7 +269,7 @@ impl Worker {
             let (ready, later): (Vec<&String>, Vec<&String>) = rest.iter().partition(|name| is_ready(name));
             // A circle is an error of the manifests and never gets here; if it did, nobody would wait for ever.
             let (wave, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
-            let mut jobs = Vec::new();
+            let (mut settled, mut jobs) = (Vec::new(), Vec::new());
             for name in wave {
                 let (desired, hash) = &wanted[name];
                 let mut track = self.tracks.remove(name).unwrap_or_default();
@@ -276,12 +284,17 @@ impl Worker {
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = live.remove(&desired.service_name).unwrap_or_default();
+                let prepared = prepared.remove(name);
+                // What ECS rejected is known before anything of the same change is started.
+                let first = reading.found().is_some_and(|live| live.tags.get(identity::REJECTED) == Some(hash));
+                let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
-                    let state = round.service(desired, hash, reading, waiting, &mut track).await;
+                    let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;
                     (name.clone(), state, track)
                 });
             }
-            let results: Vec<_> = stream::iter(jobs).buffer_unordered(CONCURRENT).collect().await;
+            let mut results: Vec<_> = stream::iter(settled).buffer_unordered(CONCURRENT).collect().await;
+            results.extend(stream::iter(jobs).buffer_unordered(CONCURRENT).collect::<Vec<_>>().await);
             for (name, state, track) in results {
                 done.insert(name.clone(), state);
                 self.tracks.insert(name, track);
@@ -289,6 +302,120 @@ impl Worker {
             rest = later;
         }
         done.into_values().collect()
+    }
+
+    /// The deployments of services where something is under way, twenty a call. What cannot be read is left out: the
+    /// classic list says enough to wait.
+    async fn read_rollouts(
+        &self,
+        clients: &Clients,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &BTreeSet<String>,
+        live: &mut BTreeMap<String, Reading<LiveService>>,
+    ) {
+        if clients.has_no_history() {
+            return;
+        }
+        let mut arns: Vec<String> = Vec::new();
+        for name in due {
+            let is_open = self.tracks.get(name).is_some_and(Track::is_open);
+            let Some(Reading::Found(service)) = live.get(&wanted[name].0.service_name) else { continue };
+            let moves = service.deployments.len() > 1
+                || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));
+            if (moves || is_open)
+                && let Some(arn) = &service.current_deployment
+            {
+                arns.push(arn.clone());
+            }
+        }
+        if arns.is_empty() {
+            return;
+        }
+        match clients.rollouts(&arns).await {
+            Ok(mut found) => {
+                for reading in live.values_mut() {
+                    if let Reading::Found(service) = reading {
+                        service.rollout = service.current_deployment.as_ref().and_then(|arn| found.remove(arn));
+                    }
+                }
+            }
+            Err(error) if error.remedy == Remedy::Unsupported => clients.note_no_history(),
+            Err(error) => tracing::warn!(%error, "the deployments that are under way cannot be read"),
+        }
+    }
+
+    /// The environment's rollouts, as far as they are known before this round looks closer.
+    fn brake(&self, environment: &Environment, live: &BTreeMap<String, Reading<LiveService>>) -> Brake {
+        let mut brake = Brake::new(environment.sync.max_concurrent, environment.sync.stop_after_failures);
+        for (name, track) in &self.tracks {
+            let Some(state) = &track.state else { continue };
+            match (state.plan.verdict, &track.verdict) {
+                (Some(Verdict::Progressing), _) => brake.note_in_flight(name),
+                (Some(Verdict::Rejected), Some((_, Verdict::Rejected, since))) => brake.note_rejected(name, *since),
+                _ => {}
+            }
+        }
+        for reading in live.values() {
+            let Reading::Found(service) = reading else { continue };
+            let name = service
+                .tags
+                .get(identity::SERVICE)
+                .filter(|_| service.tags.get(identity::SOURCE) == Some(&self.source_id));
+            if let Some(name) = name
+                && service.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS")
+            {
+                brake.note_in_flight(name);
+            }
+        }
+        brake
+    }
+
+    /// Where so many services are looked at that more could be healed than may be without a person: plans them all
+    /// before any of them is written, and counts. Answers the plans.
+    async fn count_unexplained(
+        &mut self,
+        round: &mut Round<'_>,
+        snapshot: &Snapshot,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &BTreeSet<String>,
+        live: &BTreeMap<String, Reading<LiveService>>,
+    ) -> HashMap<String, Prepared> {
+        let limit = round.environment.sync.max_unexplained;
+        let candidates: Vec<&String> = due
+            .iter()
+            .filter(|name| {
+                let known = self.tracks.get(*name).and_then(|track| track.deployed.as_ref());
+                known.is_none_or(|deployed| *deployed == wanted[*name].1)
+            })
+            .filter(|name| {
+                // One that is as it was reported is at rest.
+                let quiet = self.tracks.get(*name).is_some_and(|track| {
+                    let reading = live.get(&wanted[*name].0.service_name);
+                    let fingerprint = reading.and_then(|live| super::service::fingerprint(live, None));
+                    track.at_rest(&wanted[*name].1, fingerprint).is_some()
+                });
+                !quiet && matches!(live.get(&wanted[*name].0.service_name), Some(Reading::Found(_)))
+            })
+            .collect();
+        let mut prepared = HashMap::new();
+        if limit == 0 || candidates.len() <= limit || !round.may_write || round.orders.by_hand {
+            return prepared;
+        }
+        let mut unexplained = 0;
+        for name in candidates {
+            let (desired, hash) = &wanted[name];
+            let mut track = self.tracks.remove(name).unwrap_or_default();
+            let waiting = self.waiting_for(round, snapshot, desired, &BTreeMap::new());
+            if waiting.is_none() && desired.after.is_empty() && track.started.is_none() {
+                let reading = &live[&desired.service_name];
+                let plan = round.prepare(desired, hash, reading, None, &mut track).await;
+                unexplained += usize::from(round.is_unexplained(hash, &plan, &track));
+                prepared.insert(name.clone(), plan);
+            }
+            self.tracks.insert(name.clone(), track);
+        }
+        round.unexplained = (unexplained > limit).then_some(unexplained);
+        prepared
     }
 
     /// What a service has to wait for, in words.
@@ -332,18 +459,13 @@ impl Worker {
         let last = self.tracks.get(name).and_then(|track| track.state.clone());
         let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
         plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
-        match last {
+        let mut state = match last {
             Some(state) => ServiceState { plan, ..state },
-            None => ServiceState {
-                plan,
-                revision: String::new(),
-                running: 0,
-                desired_count: 0,
-                observed_at: String::new(),
-                commit: String::new(),
-                note: String::new(),
-            },
-        }
+            None => ServiceState::unseen(plan, ""),
+        };
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        state.axes.turn(&state.plan, state.running, state.desired_count, &now);
+        state
     }
 
     fn invalid(&self, name: &str, problems: &[Diagnostic]) -> ServiceState {
@@ -368,7 +490,7 @@ impl Worker {
             account: environment.account.clone(),
             region: environment.region.clone(),
             cluster: environment.cluster.clone(),
-            mode: environment.mode,
+            mode: environment.sync.mode,
             services,
             withheld,
         };

@@ -1,8 +1,11 @@
 //! The facts that the planner asks for, from the cache or from AWS. What is immutable is read once.
 
-use super::service::Round;
+use super::service::{Round, short};
 use crate::aws::{AwsError, Remedy};
-use lockstep_core::observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision};
+use lockstep_core::{
+    cause::Cause,
+    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
+};
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;
 
@@ -100,29 +103,67 @@ impl Round<'_> {
                 reason: brief.reason,
                 service: target.members,
                 revision,
+                gave_way: false,
+                finished_at: brief.finished_at,
             });
         }
+        self.tell_superseded(&mut past).await?;
         Ok(History::Known(past))
     }
 
-    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> String {
+    /// STOPPED is also how a deployment ends that a newer one takes the place of. Only the deployment itself says
+    /// whether the circuit breaker or an alarm stopped it.
+    async fn tell_superseded(&self, past: &mut [PastDeployment]) -> Result<(), AwsError> {
+        let stopped: Vec<String> = past
+            .iter()
+            .filter(|deployment| deployment.status == "STOPPED")
+            .map(|deployment| deployment.arn.clone())
+            .collect();
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let found = self.clients.rollouts(&stopped).await?;
+        for deployment in past.iter_mut().filter(|deployment| deployment.status == "STOPPED") {
+            deployment.gave_way = found.get(&deployment.arn).is_some_and(|rollout| !rollout.triggered);
+        }
+        Ok(())
+    }
+
+    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> Cause {
         if let Some(known) = self.context.cache.cause(key) {
             return known;
         }
-        let failed = match observed.history.found() {
-            Some(History::Known(past)) => {
-                past.iter().find(|deployment| deployment.has_failed()).map(|deployment| deployment.revision.arn.clone())
-            }
-            _ => None,
+        let past = match observed.history.found() {
+            Some(History::Known(past)) => past.as_slice(),
+            _ => &[],
         };
-        let revision = failed.unwrap_or_else(|| live.task_definition.clone());
+        let failed = past.iter().find(|deployment| deployment.has_failed());
+        let revision = failed.map_or(&live.task_definition, |deployment| &deployment.revision.arn).clone();
+        let mut cause = Cause::default();
+        if let Some(failed) = failed {
+            failed.reason.clone_into(&mut cause.deployment);
+            if failed.status == "ROLLBACK_SUCCESSFUL" {
+                cause.rolled_back_to = short(&live.task_definition);
+            }
+            let found = self.clients.rollouts(std::slice::from_ref(&failed.arn)).await;
+            if let Some(rollout) = found.ok().as_ref().and_then(|found| found.get(&failed.arn)) {
+                rollout.alarms.clone_into(&mut cause.alarms);
+            }
+        }
+        let telling = |event: &&String| {
+            ["unable", "unhealthy", "failed", "not healthy", "could not"].iter().any(|word| event.contains(word))
+        };
+        // The sentence that the deployment failed says less than what led to it.
+        let (summary, details): (Vec<&String>, Vec<&String>) =
+            live.events.iter().filter(telling).partition(|event| event.contains("deployment failed:"));
+        cause.events =
+            details.into_iter().chain(summary).take(5).map(|event| lockstep_core::mask::line(event)).collect();
+        let definition = match self.revision(&revision).await {
+            Reading::Found(revision) => revision.definition,
+            _ => serde_json::Value::Null,
+        };
         let cluster = &self.environment.cluster;
-        let found = self.clients.failure_cause(cluster, &desired.service_name, &revision).await;
-        let cause = found.unwrap_or_else(|| {
-            let telling =
-                |event: &&String| event.contains("unable") || event.contains("unhealthy") || event.contains("failed");
-            live.events.iter().find(telling).cloned().unwrap_or_default()
-        });
+        self.clients.look_for_cause(&mut cause, cluster, &desired.service_name, &revision, &definition).await;
         self.context.cache.keep_cause(key, &cause);
         cause
     }

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub commit: String,
     /// The first line of the commit's message.
     pub summary: String,
+    /// When it was committed, epoch seconds; 0 where nobody knows.
+    pub committed_at: i64,
     /// The repository's settings.
     pub repository: Arc<Repository>,
     /// Whether `lockstep.yaml` and the components are usable. If not, nothing is written.
@@ -97,7 +99,15 @@ impl Loader {
             }
         }
         diagnostic::in_file_order(&mut problems);
-        Snapshot { commit: commit.to_owned(), summary: summary.to_owned(), repository, valid, services, problems }
+        Snapshot {
+            commit: commit.to_owned(),
+            summary: summary.to_owned(),
+            committed_at: 0,
+            repository,
+            valid,
+            services,
+            problems,
+        }
     }
 }
 

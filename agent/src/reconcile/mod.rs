@@ -1,11 +1,14 @@
 //! Rounds: what is declared is read again, what runs is read again, and the difference is planned, acted on and
 //! reported. Level-triggered: a round takes no input but what it reads.
 
+mod act;
 pub mod board;
 mod environment;
 pub mod event;
 mod facts;
+mod follow;
 mod load;
+pub mod memory;
 mod service;
 mod source;
 

@@ -107,7 +107,8 @@ impl SourceRunner {
                 let Some((tip, tree)) = read? else {
                     return Ok(());
                 };
-                let snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
+                let mut snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
+                snapshot.committed_at = tip.committed_at;
                 tell(
                     context,
                     Event::Commit { source: self.id.clone(), commit: tip.commit.clone(), summary: tip.summary.clone() },

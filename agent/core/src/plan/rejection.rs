@@ -2,6 +2,7 @@
 
 use super::{Differences, Planner, tag_changes, take};
 use crate::{
+    cause::Cause,
     diff::{Change, diff},
     identity,
     normalise::Context,
@@ -80,7 +81,8 @@ impl Planner<'_> {
     ) {
         let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
         let cause = match (&recorded, &self.observed.cause) {
-            (Some(recorded), _) => Some(recorded.clone()),
+            (_, Some(cause)) if !cause.is_empty() => Some(cause.clone()),
+            (Some(recorded), _) => Some(Cause::recorded(recorded)),
             (None, Some(cause)) => Some(cause.clone()),
             (None, None) => {
                 self.needs.insert(Need::Cause);
@@ -88,9 +90,12 @@ impl Planner<'_> {
             }
         };
         let mut text = format!("rejected: ECS ended the deployment of this state as {}", failed.status);
-        if let Some(cause) = cause.as_deref().filter(|cause| !cause.is_empty()) {
-            text = format!("{text}: {cause}");
+        let short = cause.as_ref().map(Cause::short).filter(|short| !short.is_empty());
+        if let Some(short) = &short {
+            text = format!("{text}: {short}");
         }
+        plan.cause = cause.filter(|cause| !cause.is_empty());
+        plan.rejected_at = Some(failed.finished_at).filter(|at| *at > 0);
         text.push_str("; it is not tried again until the service's desired state changes");
         let mut held = std::mem::take(&mut differences.task_definition);
         held.extend(take(&mut differences.service, is_of_revision));
@@ -106,9 +111,9 @@ impl Planner<'_> {
             });
         }
         if recorded.is_none()
-            && let Some(cause) = cause.filter(|cause| !cause.is_empty())
+            && let Some(short) = short
         {
-            let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&cause))]);
+            let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&short))]);
             let changes = vec![Change {
                 path: format!("taskDefinition.tags[{}]", identity::OUTCOME),
                 old: None,
@@ -121,10 +126,10 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn cause_of(&mut self, live: &LiveService) -> Option<String> {
+    pub(super) fn cause_of(&mut self, live: &LiveService) -> Option<Cause> {
         let revision = self.observed.revision.found().filter(|revision| revision.arn == live.task_definition);
         if let Some(recorded) = revision.and_then(|revision| revision.tags.get(identity::OUTCOME)) {
-            return Some(recorded.clone());
+            return Some(self.observed.cause.clone().unwrap_or_else(|| Cause::recorded(recorded)));
         }
         if self.observed.cause.is_none() {
             self.needs.insert(Need::Cause);

@@ -1,0 +1,132 @@
+//! Why a deployment failed: the root cause that people look for first, in one place.
+
+use crate::mask;
+use serde::{Deserialize, Serialize};
+
+/// Longest line of a log that is kept, in characters.
+const LONGEST_LINE: usize = 300;
+
+/// The root cause of a failed deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    /// The container that failed first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// ECS's words on the container.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The task's stop code, as ECS writes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stop_code: String,
+    /// ECS's words on the task.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stopped_reason: String,
+    /// Why ECS ended the deployment.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub deployment: String,
+    /// The alarms that fired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+    /// The latest events of the service that tell of trouble, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// The last lines of the container's log, with what looks secret hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// The task definition revision that ECS went back to, `family:revision`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rolled_back_to: String,
+    /// What was kept on the task definition revision, where ECS itself remembers nothing more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub recorded: String,
+}
+
+impl Cause {
+    /// A cause of which only the words on the revision's tag are left.
+    pub fn recorded(text: &str) -> Self {
+        Self { recorded: text.to_owned(), ..Self::default() }
+    }
+
+    /// Takes lines of a log, masked.
+    pub fn take_log<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
+        self.log = lines
+            .map(|line| {
+                let line: String = line.chars().filter(|letter| !letter.is_control()).take(LONGEST_LINE).collect();
+                mask::line(&line)
+            })
+            .collect();
+    }
+
+    /// In one sentence; empty where nothing is known.
+    pub fn short(&self) -> String {
+        if !self.recorded.is_empty() {
+            return self.recorded.clone();
+        }
+        let mut parts: Vec<String> = Vec::new();
+        if !self.container.is_empty() {
+            let mut part = format!("container {}", self.container);
+            if let Some(code) = self.exit_code {
+                part = format!("{part} exited with code {code}");
+            }
+            if !self.reason.is_empty() && self.reason != self.stopped_reason {
+                part = format!("{part} ({})", self.reason);
+            }
+            parts.push(part);
+        }
+        if !self.stopped_reason.is_empty() {
+            parts.push(self.stopped_reason.clone());
+        }
+        if !self.alarms.is_empty() {
+            parts.push(format!("alarm {}", self.alarms.join(", ")));
+        }
+        // An event says more than ECS's sentence on the deployment, and less than a task.
+        if parts.is_empty() {
+            parts.extend(self.events.first().cloned());
+        }
+        if parts.is_empty() && !self.deployment.is_empty() {
+            parts.push(self.deployment.clone());
+        }
+        parts.join(": ")
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.short().is_empty() && self.log.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_says_most_then_the_event_then_the_deployment() {
+        let mut cause = Cause { deployment: "rolled back".into(), ..Cause::default() };
+        assert_eq!(cause.short(), "rolled back");
+        cause.events.push("(service web) was unable to place a task.".into());
+        assert_eq!(cause.short(), "(service web) was unable to place a task.");
+        cause.container = "web".into();
+        cause.exit_code = Some(137);
+        cause.reason = "OutOfMemoryError: Container killed due to memory usage".into();
+        cause.stopped_reason = "Essential container in task exited".into();
+        assert_eq!(
+            cause.short(),
+            "container web exited with code 137 (OutOfMemoryError: Container killed due to memory usage): Essential container in task exited"
+        );
+        assert_eq!(Cause::recorded("exit 1").short(), "exit 1");
+        assert!(Cause::default().is_empty());
+    }
+
+    #[test]
+    fn lines_of_a_log_are_masked_and_short() {
+        let mut cause = Cause::default();
+        cause.take_log(["token=abc123 ok", &"x".repeat(1000), "\u{1b}[31mred"].into_iter());
+        assert_eq!(cause.log[0], "token=••• ok");
+        assert_eq!(cause.log[1].chars().count(), 300);
+        assert_eq!(cause.log[2], "[31mred");
+    }
+}

@@ -1,0 +1,107 @@
+//! A pause: a tag on the service that makes Lockstep leave it alone. It is written by `lockstep pause`, or by hand.
+//!
+//! The value is `until=TIME by=WHO reason=WHY`; every part may be absent. A time that cannot be read means for ever: who
+//! asks to be left alone is left alone.
+
+use crate::{identity::tag_text, observed::Tags};
+
+/// The tag's name.
+pub const PAUSE: &str = "lockstep:pause";
+
+/// A pause as its tag says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Epoch seconds; none: until somebody ends it.
+    pub until: Option<i64>,
+    /// The time as it was written.
+    pub written: String,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Pause {
+    /// Reads the tag's value.
+    pub fn parse(value: &str) -> Self {
+        let mut pause = Self { until: None, written: String::new(), by: String::new(), reason: String::new() };
+        let mut reason: Option<Vec<&str>> = None;
+        for word in value.split_whitespace() {
+            match (word.split_once('='), &mut reason) {
+                (_, Some(words)) => words.push(word),
+                (Some(("until", time)), None) => {
+                    pause.written = time.to_owned();
+                    pause.until = time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+                }
+                (Some(("by", who)), None) => pause.by = who.to_owned(),
+                (Some(("reason", first)), None) => reason = Some(vec![first]),
+                _ => {}
+            }
+        }
+        pause.reason = reason.unwrap_or_default().join(" ");
+        pause
+    }
+
+    /// The tag's value, with what tags do not allow left out.
+    pub fn value(&self) -> String {
+        let mut value = String::new();
+        if let Some(until) = self.until.and_then(|until| jiff::Timestamp::from_second(until).ok()) {
+            value.push_str(&format!("until={until} "));
+        }
+        if !self.by.is_empty() {
+            value.push_str(&format!("by={} ", self.by.replace(char::is_whitespace, "-")));
+        }
+        if !self.reason.is_empty() {
+            value.push_str(&format!("reason={}", self.reason));
+        }
+        tag_text(&value)
+    }
+
+    /// In words: `paused by ada until 2026-11-26T10:00:00Z: INC-4711`.
+    pub fn text(&self) -> String {
+        let mut text = "paused".to_owned();
+        if !self.by.is_empty() {
+            text = format!("{text} by {}", self.by);
+        }
+        text = match (self.until, self.written.is_empty()) {
+            (Some(_), _) => format!("{text} until {}", self.written),
+            (None, true) => format!("{text} until somebody resumes it"),
+            (None, false) => format!("{text} until somebody resumes it (`{}` is not a time)", self.written),
+        };
+        if self.reason.is_empty() { text } else { format!("{text}: {}", self.reason) }
+    }
+}
+
+/// The pause that is in force at a moment (epoch seconds).
+pub fn in_force(tags: &Tags, now: i64) -> Option<Pause> {
+    let pause = Pause::parse(tags.get(PAUSE)?);
+    pause.until.is_none_or(|until| until > now).then_some(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_survives_its_tag() {
+        let pause = Pause {
+            until: Some(1_795_687_200),
+            written: "2026-11-26T10:00:00Z".into(),
+            by: "ada@example.com".into(),
+            reason: "INC-4711 db failover".into(),
+        };
+        assert_eq!(pause.value(), "until=2026-11-26T10:00:00Z by=ada@example.com reason=INC-4711 db failover");
+        assert_eq!(Pause::parse(&pause.value()), pause);
+        assert_eq!(pause.text(), "paused by ada@example.com until 2026-11-26T10:00:00Z: INC-4711 db failover");
+    }
+
+    #[test]
+    fn what_cannot_be_read_means_for_ever() {
+        let tags = |value: &str| Tags::from([(PAUSE.to_owned(), value.to_owned())]);
+        for value in ["", "until=tomorrow", "please leave", "by=ada", "until=2026-11-26T10:00:00Z"] {
+            assert!(in_force(&tags(value), 1_000).is_some(), "{value}");
+        }
+        assert_eq!(in_force(&tags("until=2026-11-26T10:00:00Z"), 1_795_687_200), None);
+        assert_eq!(in_force(&Tags::new(), 0), None);
+    }
+}

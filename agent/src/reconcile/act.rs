@@ -1,0 +1,229 @@
+//! Acting on a plan: what is held back at the last moment, the writes, and what their failure means.
+
+use super::{
+    environment::tell,
+    event::{Event, Trigger},
+    service::{Round, Started, Track, drift_of},
+};
+use crate::{
+    aws::Remedy,
+    execute::{Failed, Place, execute},
+};
+use lockstep_core::{
+    brake::Held,
+    identity::content_hash,
+    observed::{LiveService, Reading},
+    report::{Action, ActionKind, Order, Reason, ServicePlan, Verdict, Withheld},
+    rules::Effect,
+};
+use lockstep_manifests::Desired;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest pause between two attempts of a write that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+impl Round<'_> {
+    /// Takes back what the fleet brake does not admit now.
+    pub(super) fn hold(
+        &self,
+        desired: &Desired,
+        hash: &str,
+        live: &Reading<LiveService>,
+        plan: &mut ServicePlan,
+        track: &mut Track,
+    ) {
+        let deploys = plan.actions.iter().any(starts_deployment);
+        let is_drift = self.was_deployed(hash, live.found(), track);
+        if let Some(count) = self.unexplained
+            && !self.orders.by_hand
+            && !drift_of(plan).is_empty()
+            && (is_drift || track.deployed.is_none())
+        {
+            let text = format!(
+                "{count} services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained ({}); `lockstep sync` heals them",
+                self.environment.sync.max_unexplained
+            );
+            withhold(plan, Reason::Unexplained, text);
+            return;
+        }
+        if !deploys {
+            return;
+        }
+        let now = self.clients.now();
+        let pending = track.memory().pending.clone();
+        let since = match &pending {
+            _ if self.orders.by_hand => now,
+            Some((pending, since)) if pending == hash => *since,
+            // A commit that was there before we looked may have failed elsewhere already.
+            _ if track.deployed.is_none() && self.committed_at > 0 => self.committed_at.min(now),
+            _ => now,
+        };
+        track.memory().pending = Some((hash.to_owned(), since));
+        let admitted = self.brake().admit(&desired.name, since);
+        match admitted {
+            Ok(()) => {}
+            Err(Held::Concurrent(text)) => withhold(plan, Reason::Queued, text),
+            Err(Held::Failures(text)) => withhold(plan, Reason::Stopped, text),
+        }
+    }
+
+    /// A write failed a while ago and is not tried again yet.
+    pub(super) fn wait_for_next_attempt(&self, plan: &mut ServicePlan, track: &Track) {
+        if let Some(refused) = &track.refused {
+            plan.verdict = Some(Verdict::Rejected);
+            withhold(plan, Reason::Rejected, format!("rejected: {refused}"));
+            return;
+        }
+        let note = track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default();
+        withhold(plan, Reason::Failed, format!("{note}; tried again later"));
+    }
+
+    pub(super) async fn act(
+        &self,
+        desired: &Desired,
+        hash: &str,
+        live: &Reading<LiveService>,
+        plan: &mut ServicePlan,
+        track: &mut Track,
+    ) -> String {
+        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+        let existing = live.found().filter(|live| live.status != "INACTIVE");
+        let place = Place {
+            allow: self.allow,
+            environment: self.environment,
+            clients: self.clients,
+            service: &desired.service_name,
+            arn: existing.map(|live| live.arn.as_str()),
+        };
+        let trigger = match existing {
+            None => Trigger::Create,
+            Some(_) if self.was_deployed(hash, existing, track) => Trigger::Drift,
+            Some(_) => Trigger::Change,
+        };
+        let changes: Vec<_> = plan
+            .actions
+            .iter()
+            .filter(|action| action.kind != ActionKind::RegisterTaskDefinition)
+            .flat_map(|action| action.changes.clone())
+            .collect();
+        let starts = plan.actions.iter().any(starts_deployment);
+        let healed = drift_of(plan);
+        match execute(plan, &place).await {
+            Ok(done) => {
+                self.remember_tags(plan, live.found(), hash);
+                track.failures = 0;
+                track.not_before = None;
+                track.refused = None;
+                if trigger == Trigger::Drift {
+                    track.memory().drift.healed(&healed);
+                }
+                if starts {
+                    self.supersede(desired, hash, track);
+                    let before = existing.and_then(|live| live.current_deployment.clone());
+                    track.started = Some(Started { before, at: Instant::now() });
+                    plan.verdict = Some(Verdict::Progressing);
+                } else if done.wrote_service || !done.actions.is_empty() {
+                    // A change that starts no deployment is done when a fresh read is equal.
+                    track.observed_at = None;
+                    if plan.verdict != Some(Verdict::Rejected) {
+                        plan.verdict = Some(Verdict::Progressing);
+                    }
+                }
+                let words: Vec<&str> = done.actions.iter().map(|kind| action_word(*kind)).collect();
+                let actions = done.actions.clone();
+                // Recording a verdict in tags is bookkeeping, told with the verdict itself.
+                if plan.verdict != Some(Verdict::Rejected) {
+                    tell(self.context, Event::Wrote { environment, service, trigger, actions, changes });
+                }
+                plan.actions.clear();
+                words.join(", ")
+            }
+            Err(failed) => self.failed(desired, &failed, plan, track),
+        }
+    }
+
+    /// What a failed write means: by its remedy.
+    fn failed(&self, desired: &Desired, failed: &Failed, plan: &mut ServicePlan, track: &mut Track) -> String {
+        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+        let refused = failed.error.remedy == Remedy::Refused;
+        if refused {
+            self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
+        }
+        track.failures += 1;
+        let interval = self.context.timing.interval;
+        let pause = interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
+        // The same words again would not help; what they are about may be mended outside of Git, so it is tried rarely.
+        let pause = if refused && !interval.is_zero() { LONGEST_PAUSE } else { self.clients.jittered(pause) };
+        track.not_before = Some(Instant::now() + pause);
+        let reason = failed.to_string();
+        let text = reason.clone();
+        if refused {
+            track.refused = Some(reason.clone());
+            plan.verdict = Some(Verdict::Rejected);
+            let text = format!("rejected: {reason}");
+            plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
+        } else {
+            plan.withheld.push(Withheld { reason: Reason::Failed, text, changes: Vec::new() });
+        }
+        tell(self.context, Event::Failed { environment, service, reason: reason.clone() });
+        reason
+    }
+
+    /// What was under way for another desired state gives way.
+    fn supersede(&self, desired: &Desired, hash: &str, track: &Track) {
+        let Some((old, Verdict::Progressing | Verdict::Stalled, _)) = &track.verdict else { return };
+        if old != hash {
+            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+            let text = match self.commit.get(..8) {
+                Some(commit) => format!("commit {commit} takes its place"),
+                None => "a newer state takes its place".to_owned(),
+            };
+            tell(self.context, Event::Verdict { environment, service, verdict: Verdict::Superseded, text });
+        }
+    }
+
+    /// Tags of a revision are the one thing of it that changes; the cache follows.
+    fn remember_tags(&self, plan: &ServicePlan, live: Option<&LiveService>, hash: &str) {
+        for action in &plan.actions {
+            if let Some(Order::TagRevision { arn, tags }) = &action.order {
+                if let Some(mut revision) = self.context.cache.revision(arn) {
+                    revision.tags.extend(tags.clone());
+                    self.context.cache.keep_revision(&self.place(), &revision);
+                }
+                if let Some(live) = live {
+                    self.context.cache.forget_history(&self.key(live, hash));
+                }
+            }
+        }
+    }
+}
+
+/// Turns all actions into something that is not done.
+fn withhold(plan: &mut ServicePlan, reason: Reason, text: String) {
+    let mut changes = Vec::new();
+    for change in std::mem::take(&mut plan.actions).into_iter().flat_map(|action| action.changes) {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    plan.withheld.push(Withheld { reason, text, changes });
+}
+
+fn starts_deployment(action: &Action) -> bool {
+    let writes = matches!(action.kind, ActionKind::CreateService | ActionKind::UpdateService);
+    writes && action.effect() != Effect::InPlace
+}
+
+fn action_word(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::AdoptService => "adopted",
+        ActionKind::RegisterTaskDefinition => "registered a task definition revision",
+        ActionKind::CreateService => "created the service",
+        ActionKind::UpdateService => "updated the service",
+        ActionKind::DeleteService => "deleted the service to create it again",
+        ActionKind::PruneService => "removed the service",
+        ActionKind::TagService => "tagged the service",
+        ActionKind::TagTaskDefinition => "tagged the task definition revision",
+    }
+}
