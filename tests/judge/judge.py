@@ -17,6 +17,11 @@ from botocore.validate import ParamValidator
 ENUMS = {
     ("ServiceDeploymentLifecycleStage", "PRE_PRODUCTION_TRAFFIC_SHIFT"): "seen on the real service, not in the model",
 }
+# Findings of ParamValidator that are wrong of the real service.
+WAIVED = {
+    # The shape is the request's; GetParameters answers [] where all names are known (the examples in the CLI's reference).
+    "Invalid length for parameter InvalidParameters, value: 0, valid min length: 1",
+}
 # What a test injects to see how an unknown value is taken.
 FUTURE = "FUTURE_"
 # Statuses of errors that the model says nothing of: an internal error is the service's.
@@ -104,7 +109,7 @@ def walk(value, shape, path, query):
 def validate(value, shape, query):
     """All findings on a value."""
     report = ParamValidator().validate(value, shape).generate_report()
-    yield from (line for line in report.split("\n") if line)
+    yield from (line for line in report.split("\n") if line and line not in WAIVED)
     yield from walk(value, shape, "", query)
 
 

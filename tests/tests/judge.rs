@@ -497,6 +497,7 @@ fn parameters(story: &Story) {
         let names = json!(["/shop/SecureString", "/shop/StringList", "/ghost"]);
         story.ok("ssm:GetParameters", json!({"Names": names, "WithDecryption": decrypt}));
     }
+    story.ok("ssm:GetParameters", json!({"Names": ["/shop/StringList"]}));
     story.no("ssm:GetParameters", json!({"Names": []}), "ValidationException");
     assert_eq!(story.pages("ssm:DescribeParameters", json!({}), "NextToken", "MaxResults", "Parameters").len(), 4);
     story.no("ssm:DescribeParameters", json!({"NextToken": "zz"}), "InvalidNextToken");
