@@ -6,7 +6,7 @@ use lockstep_sandbox::Options;
 use lockstep_tests::{
     aws::{Aws, Emulator, Reply},
     judge::judge,
-    moto::{ACCOUNT, Moto, REGION},
+    moto::{ACCOUNT, Moto},
 };
 use regex::Regex;
 use serde::Deserialize;
@@ -238,5 +238,4 @@ fn the_sandbox_and_moto_answer_alike_but_for_what_is_listed() {
     assert!(gone.is_empty(), "differences that do not occur any more: {gone:#?}");
     assert!(known.iter().all(|entry| entry.right != Side::Moto), "the sandbox is wrong, and that is known: mend it");
     judge(&emulator.control.journal(0));
-    println!("{} calls, {} differences under {} entries, in {REGION}", steps.len(), found.len(), known.len());
 }
