@@ -2,8 +2,10 @@
 //! `tests/`; nothing here knows what they expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod aws;
 pub mod files;
 pub mod git_http;
+pub mod judge;
 pub mod moto;
 pub mod program;
 pub mod world;

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 /// The version; another one drops other members.
 pub const VERSION: &str = "5.2.5";
+/// The version of botocore beside it, whose service models are the newest.
+pub const BOTOCORE: &str = "1.44.8";
 /// The account that any credentials are for.
 pub const ACCOUNT: &str = "123456789012";
 /// The region that the tests use.
@@ -181,7 +183,7 @@ impl Drop for Moto {
 }
 
 /// The virtual environment with moto in it.
-fn installed() -> &'static Path {
+pub(crate) fn installed() -> &'static Path {
     static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| match install() {
         Ok(directory) => directory,
@@ -206,9 +208,9 @@ fn install() -> Result<PathBuf, String> {
         std::fs::remove_dir_all(&directory).map_err(|error| failed(&directory, error))?;
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-    let package = format!("moto[server]=={VERSION}");
+    let packages = [format!("moto[server]=={VERSION}"), format!("boto3=={BOTOCORE}"), format!("botocore=={BOTOCORE}")];
     let python = directory.join("bin/python");
-    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package]))?;
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
     std::fs::write(&marker, "").map_err(|error| failed(&marker, error))?;
     Ok(directory)
 }

@@ -1,6 +1,7 @@
 //! A whole world in one process: the sandbox on a clock that the test moves, a Git repository on disk, and the rounds
 //! of one source, run one by one.
 
+use crate::judge::judge;
 use lockstep::{
     aws::{AccountRole, Accounts},
     cache::Cache,
@@ -121,7 +122,12 @@ impl World {
 
     /// The same with an allow-list.
     pub async fn with(files: &[(&str, &str)], allow: Allow) -> Self {
-        let options = Options { clock: ClockMode::Manual, default_account: ACCOUNT.to_owned(), ..Options::default() };
+        let options = Options {
+            clock: ClockMode::Manual,
+            default_account: ACCOUNT.to_owned(),
+            journal_answers: true,
+            ..Options::default()
+        };
         let sandbox = Sandbox::start(options).await.expect("a free port");
         let control = sandbox.control();
         control.create_cluster(ACCOUNT, REGION, "prod");
@@ -254,6 +260,15 @@ impl World {
             events.push(event);
         }
         events
+    }
+}
+
+/// What the sandbox has answered is judged when the test is over, unless it failed already.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            judge(&self.control.journal(0));
+        }
     }
 }
 

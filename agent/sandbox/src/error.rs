@@ -45,12 +45,19 @@ impl ApiError {
         Self::new("ServiceNotFoundException", "Service not found.")
     }
 
-    pub(crate) fn throttled() -> Self {
-        Self::new("ThrottlingException", "Rate exceeded")
+    pub(crate) fn throttled(service: &str) -> Self {
+        Self::new(if service == "sts" { "Throttling" } else { "ThrottlingException" }, "Rate exceeded")
     }
 
-    pub(crate) fn body(&self) -> Value {
-        json!({ "__type": self.code, "message": self.message })
+    /// The answer of a service that speaks JSON.
+    pub(crate) fn body(&self, service: &str) -> Value {
+        let message = match (service, self.code.as_str()) {
+            ("secretsmanager" | "application-autoscaling", _) | ("ssm", "InternalServerError" | "InvalidNextToken") => {
+                "Message"
+            }
+            _ => "message",
+        };
+        json!({ "__type": self.code, message: self.message })
     }
 }
 

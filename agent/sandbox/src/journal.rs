@@ -31,6 +31,10 @@ pub struct JournalEntry {
     pub status: u16,
     /// The error's shape name.
     pub error: Option<String>,
+    /// The body of the answer before it is rendered, also of an error; only with `Options::journal_answers`, and not
+    /// where the connection was cut instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
 }
 
 /// Counters and journal.

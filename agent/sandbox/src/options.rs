@@ -39,6 +39,8 @@ pub struct Options {
     pub container_instances: u32,
     /// How many calls the journal remembers.
     pub journal_capacity: usize,
+    /// Let the journal remember answers too, for a test that judges them.
+    pub journal_answers: bool,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             expire_sessions: false,
             container_instances: 1,
             journal_capacity: 100_000,
+            journal_answers: false,
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) struct Incoming {
 /// What goes back.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
+    pub(crate) service: &'static str,
     pub(crate) answer: Answer,
     pub(crate) drop: bool,
     pub(crate) delay: Duration,
@@ -108,6 +109,7 @@ impl State {
         let query = incoming.service == "sts";
         let caller = self.identity.caller(incoming.access_key.as_deref(), query, now);
         let mut outgoing = Outgoing {
+            service: incoming.service,
             answer: Ok(Value::Null),
             drop: false,
             delay: Duration::ZERO,
@@ -122,6 +124,10 @@ impl State {
             Ok(caller) => self.admitted(&incoming, &caller, &place, &mut outgoing),
         };
         let error = outgoing.answer.as_ref().err();
+        let body = || match &outgoing.answer {
+            Ok(answer) => answer.clone(),
+            Err(error) => error.body(incoming.service),
+        };
         self.journal.record(JournalEntry {
             sequence: 0,
             time: now.seconds(),
@@ -133,6 +139,7 @@ impl State {
             status: error.map_or(200, |error| error.status),
             error: error.map(|error| error.code.clone()),
             request: Value::Object(incoming.body),
+            answer: (self.options.journal_answers && !outgoing.drop).then(body),
         });
         outgoing
     }
@@ -158,7 +165,7 @@ impl State {
                         return Err(ApiError::new("ConnectionDropped", "The connection was dropped.").with_status(500));
                     }
                     Effect::Deny => return Err(denied(incoming, caller, place)),
-                    Effect::Throttle => return Err(ApiError::throttled()),
+                    Effect::Throttle => return Err(ApiError::throttled(incoming.service)),
                     Effect::InternalError => return Err(internal(incoming.service)),
                     Effect::Error { code, message, status } => {
                         return Err(ApiError::new(code, message).with_status(*status));
@@ -172,7 +179,7 @@ impl State {
             && incoming.service == "ecs"
             && !self.buckets.admit(place, &incoming.operation, outgoing.now)
         {
-            return Err(ApiError::throttled());
+            return Err(ApiError::throttled(incoming.service));
         }
         shapes::check(incoming.service, &incoming.operation, &incoming.body)?;
         let lag = struck.iter().filter_map(|(_, effect)| match effect {

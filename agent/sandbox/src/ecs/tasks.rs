@@ -216,10 +216,12 @@ fn containers(task: &Task) -> Vec<Value> {
         Phase::Running | Phase::Deactivating | Phase::Stopping => "RUNNING",
         Phase::Deprovisioning | Phase::Stopped => "STOPPED",
     };
+    let wires = task.definition.wire.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
     task.containers
         .iter()
         .zip(&task.definition.containers)
-        .map(|(container, defined)| {
+        .zip(wires)
+        .map(|((container, defined), sizes)| {
             let mut wire = Object::new();
             put(&mut wire, "containerArn", container.arn.as_str());
             put(&mut wire, "taskArn", task.arn.as_str());
@@ -240,7 +242,9 @@ fn containers(task: &Task) -> Vec<Value> {
             put(&mut wire, "networkInterfaces", interfaces);
             let health = if defined.check.is_some() { task.health } else { Health::Unknown };
             put(&mut wire, "healthStatus", health.wire());
-            put(&mut wire, "cpu", "0");
+            for size in ["cpu", "memory", "memoryReservation"] {
+                put_some(&mut wire, size, sizes[size].as_u64().map(|size| size.to_string()));
+            }
             Value::Object(wire)
         })
         .collect()

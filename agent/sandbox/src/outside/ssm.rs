@@ -21,6 +21,8 @@ pub(crate) struct Parameters {
 struct Parameter {
     kind: String,
     description: Option<String>,
+    /// The key of a secure string, where it is not the account's own.
+    key: Option<String>,
     /// Oldest first; the version is the position plus one.
     versions: Vec<(String, Moment)>,
 }
@@ -30,6 +32,7 @@ impl Parameters {
         let parameter = self.by_name.entry(name.to_owned()).or_insert_with(|| Parameter {
             kind: kind.to_owned(),
             description: None,
+            key: None,
             versions: Vec::new(),
         });
         parameter.kind = kind.to_owned();
@@ -152,6 +155,9 @@ impl Parameter {
         wire.insert("Name".to_owned(), json!(name));
         wire.insert("ARN".to_owned(), json!(arn(place, name)));
         wire.insert("Type".to_owned(), json!(self.kind));
+        if self.kind == "SecureString" {
+            wire.insert("KeyId".to_owned(), json!(self.key.as_deref().unwrap_or("alias/aws/ssm")));
+        }
         if let Some(description) = &self.description {
             wire.insert("Description".to_owned(), json!(description));
         }
@@ -168,8 +174,9 @@ impl Parameter {
 
 fn get_parameters(parameters: &Parameters, place: &Place, names: &[&str], decrypt: bool) -> Answer {
     if names.is_empty() || names.len() > 10 {
+        let bound = if names.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
         return Err(ApiError::validation(format!(
-            "1 validation error detected: Value '[{}]' at 'names' failed to satisfy constraint: Member must have length less than or equal to 10",
+            "1 validation error detected: Value '[{}]' at 'names' failed to satisfy constraint: Member must have length {bound}",
             names.join(", ")
         )));
     }
@@ -205,8 +212,12 @@ fn put_parameter(parameters: &mut Parameters, request: Request<'_>, now: Moment)
         }
     };
     let version = parameters.put(name, &kind, request.text("Value").unwrap_or_default(), now);
-    if let (Some(text), Some(parameter)) = (request.text("Description"), parameters.by_name.get_mut(name)) {
-        parameter.description = Some(text.to_owned());
+    if let Some(parameter) = parameters.by_name.get_mut(name) {
+        for (member, field) in [("Description", &mut parameter.description), ("KeyId", &mut parameter.key)] {
+            if let Some(text) = request.text(member) {
+                *field = Some(text.to_owned());
+            }
+        }
     }
     Ok(json!({ "Version": version, "Tier": "Standard" }))
 }

@@ -64,9 +64,9 @@ async fn answer(
             let mut state = lock(&handle);
             let now = state.catch_up();
             let request_id = state.request_ids.uuid();
-            let outgoing =
-                Outgoing { answer: Err(error), drop: false, delay: std::time::Duration::ZERO, now, request_id };
-            (String::new(), outgoing)
+            let answer = Err(error);
+            let delay = std::time::Duration::ZERO;
+            (String::new(), Outgoing { service: "", answer, drop: false, delay, now, request_id })
         }
     };
     if !outgoing.delay.is_zero() {
@@ -100,7 +100,7 @@ fn parse_json(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, ApiError> {
 fn render_json(outgoing: Outgoing) -> Response {
     let (status, body) = match &outgoing.answer {
         Ok(value) => (200, value.to_string()),
-        Err(error) => (error.status, error.body().to_string()),
+        Err(error) => (error.status, error.body(outgoing.service).to_string()),
     };
     respond(status, "application/x-amz-json-1.1", body, &outgoing)
 }

@@ -27,6 +27,33 @@ async fn every_call_is_counted_and_noted() {
 }
 
 #[tokio::test]
+async fn answers_are_noted_on_request() {
+    let quiet = Rig::start().await;
+    quiet.ecs("ListClusters", json!({})).await;
+    assert_eq!(quiet.control.journal(0)[0].answer, None);
+    let rig = Rig::with(Options { journal_answers: true, ..Options::default() }).await;
+    let listed = rig.ecs("ListClusters", json!({})).await;
+    rig.refused("ListServices", json!({ "cluster": "none" })).await;
+    rig.send(ACCOUNT, "secretsmanager.DescribeSecret", json!({ "SecretId": "none" })).await.unwrap_err();
+    let journal: Value =
+        rig.http().get(format!("{}/sandbox/journal", rig.url())).send().await.unwrap().json().await.unwrap();
+    let refused = json!({ "__type": "ClusterNotFoundException", "message": "Cluster not found." });
+    let unknown = json!({
+        "__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the specified secret.",
+    });
+    for (call, answer) in journal["calls"].as_array().unwrap().iter().zip([&listed, &refused, &unknown]) {
+        assert_eq!(call["answer"], *answer);
+    }
+    rig.control.add_fault(Fault::new("ecs:ListClusters", Effect::Drop));
+    let scope = format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261121/{REGION}/ecs/aws4_request");
+    let target = "AmazonEC2ContainerServiceV20141113.ListClusters";
+    let cut = rig.http().post(rig.url()).header("authorization", scope).header("x-amz-target", target).body("{}");
+    assert!(cut.send().await.is_err());
+    let journal = rig.control.journal(3);
+    assert_eq!((journal[0].error.as_deref(), &journal[0].answer), (Some("ConnectionDropped"), &None));
+}
+
+#[tokio::test]
 async fn faults_strike_as_told() {
     let rig = Rig::start().await;
     let definition = rig.register("web", "nginx:1").await;

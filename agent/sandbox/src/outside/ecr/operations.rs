@@ -140,11 +140,11 @@ fn describe_images(call: &mut Call<'_>, place: &Place) -> Answer {
             let mut found = Vec::new();
             for id in ids {
                 let Some((digest, image)) = resolve(repository, id) else {
-                    let part = |key: &str| id[key].as_str().map_or("null".to_owned(), |text| format!("'{text}'"));
+                    let part = |key: &str| id[key].as_str().unwrap_or("null");
                     return Err(ApiError::new(
                         "ImageNotFoundException",
                         format!(
-                            "The image with imageId {{imageDigest:{}, imageTag:{}}} does not exist within the repository with name '{name}' in the registry with id '{}'",
+                            "The image with imageId {{imageDigest:'{}', imageTag:'{}'}} does not exist within the repository with name '{name}' in the registry with id '{}'",
                             part("imageDigest"),
                             part("imageTag"),
                             place.account

@@ -1,0 +1,156 @@
+//! One long story on the sandbox, over the wire: every operation, answered and refused. The judge reads the whole journal.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod ecs;
+mod neighbours;
+mod story;
+
+use lockstep_sandbox::{Behaviour, JournalEntry, Options};
+use lockstep_tests::{
+    judge::{judge, run},
+    moto::{ACCOUNT, REGION},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use story::Story;
+
+/// Every operation that the sandbox checks the input of, which are all but those of STS.
+fn operations() -> BTreeSet<String> {
+    let shapes: Value = serde_json::from_str(include_str!("../../../agent/sandbox/src/wire/shapes.json")).unwrap();
+    let services = shapes.as_object().unwrap().iter();
+    let named = services.flat_map(|(service, model)| {
+        model["operations"].as_object().unwrap().keys().map(move |operation| format!("{service}:{operation}"))
+    });
+    named.chain(["sts:GetCallerIdentity".to_owned(), "sts:AssumeRole".to_owned()]).collect()
+}
+
+/// What the story must have passed through, for its answers to be worth judging.
+const SEEN: [(&str, &str, &str, &[&str]); 6] = [
+    (
+        "DescribeServiceDeployments",
+        "serviceDeployments",
+        "status",
+        &[
+            "PENDING",
+            "IN_PROGRESS",
+            "SUCCESSFUL",
+            "STOPPED",
+            "ROLLBACK_REQUESTED",
+            "ROLLBACK_IN_PROGRESS",
+            "ROLLBACK_SUCCESSFUL",
+            "ROLLBACK_FAILED",
+        ],
+    ),
+    ("DescribeServices", "services", "status", &["ACTIVE", "DRAINING", "INACTIVE"]),
+    ("DescribeServices", "services", "schedulingStrategy", &["REPLICA", "DAEMON"]),
+    ("DescribeTaskDefinition", "taskDefinition", "status", &["ACTIVE", "INACTIVE"]),
+    (
+        "DescribeTasks",
+        "tasks",
+        "lastStatus",
+        &["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"],
+    ),
+    (
+        "DescribeTasks",
+        "tasks",
+        "stopCode",
+        &["TaskFailedToStart", "EssentialContainerExited", "UserInitiated", "ServiceSchedulerInitiated"],
+    ),
+];
+
+/// The values of a member of an answer's list, or of its one thing.
+fn seen(journal: &[JournalEntry], operation: &str, list: &str, member: &str) -> BTreeSet<String> {
+    let answers = journal.iter().filter(|entry| entry.operation == operation).filter_map(|entry| entry.answer.as_ref());
+    let things = answers.flat_map(|answer| match &answer[list] {
+        Value::Array(items) => items.clone(),
+        one => vec![one.clone()],
+    });
+    things.filter_map(|thing| thing[member].as_str().map(str::to_owned)).collect()
+}
+
+fn answered(journal: &[JournalEntry], fine: bool) -> BTreeSet<String> {
+    let entries = journal.iter().filter(|entry| (entry.status == 200) == fine);
+    entries.map(|entry| format!("{}:{}", entry.service, entry.operation)).collect()
+}
+
+#[test]
+fn every_answer_is_as_the_service_model_says() {
+    let story = Story::new(Options { expire_sessions: true, ..Options::default() });
+    let control = &story.emulator.control;
+    control.put_parameter(ACCOUNT, REGION, "/shop/b", "SecureString", "b");
+    let stuck =
+        Behaviour::start_failure("ResourceInitializationError: unable to pull secrets", Duration::from_secs(20));
+    story.push("1", Behaviour::Ok);
+    story.push("2", Behaviour::Ok);
+    story.push("crash", Behaviour::crash(1, Duration::from_secs(5)));
+    story.push("oom", Behaviour::OutOfMemory { after_running_seconds: 5.0 });
+    story.push("slow", stuck);
+    story.push("gone", Behaviour::Missing);
+    story.push("ill", Behaviour::Unhealthy);
+    ecs::clusters(&story);
+    ecs::definitions(&story);
+    ecs::services(&story);
+    ecs::rollouts(&story);
+    ecs::tasks(&story);
+    ecs::endings(&story);
+    neighbours::registries(&story);
+    neighbours::parameters(&story);
+    neighbours::secrets(&story);
+    neighbours::scaling(&story);
+    neighbours::identities(&story);
+    neighbours::faults(&story);
+    let journal = control.journal(0);
+    let missing = |fine| operations().difference(&answered(&journal, fine)).cloned().collect::<Vec<_>>();
+    assert_eq!((missing(true), missing(false)), (vec![], vec![]), "never answered, never refused");
+    for (operation, list, member, expected) in SEEN {
+        let values = seen(&journal, operation, list, member);
+        let missing: Vec<_> = expected.iter().filter(|value| !values.contains(**value)).collect();
+        assert!(missing.is_empty(), "{operation} never showed {member} {missing:?}: {values:?}");
+    }
+    let judged = judge(&journal);
+    assert_eq!(judged, journal.len());
+}
+
+/// A judge that finds nothing may be blind.
+#[test]
+fn the_judge_finds_what_is_wrong() {
+    let entry = |operation: &str, status: u16, answer: Value| JournalEntry {
+        sequence: 1,
+        time: 0.0,
+        account: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+        caller: String::new(),
+        service: "ecs".to_owned(),
+        operation: operation.to_owned(),
+        request: json!({}),
+        status,
+        error: None,
+        answer: Some(answer),
+    };
+    let service = |member: &str, value: Value| entry("CreateService", 200, json!({"service": { member: value }}));
+    let error = |code: &str, status: u16| entry("ListServices", status, json!({"__type": code, "message": "no"}));
+    let cases = [
+        (service("desired", json!(1)), r#"Unknown parameter in service: "desired""#),
+        (service("desiredCount", json!("1")), "Invalid type for parameter service.desiredCount"),
+        (service("launchType", json!("MOON")), "service.launchType: 'MOON' is not in the enum LaunchType"),
+        (service("createdAt", json!("2026-01-01T00:00:00Z")), "is not a number of epoch seconds"),
+        (service("createdAt", json!(1.0001)), "is finer than a millisecond"),
+        (service("enableExecuteCommand", json!(null)), "Invalid type for parameter service.enableExecuteCommand"),
+        (service("desiredCount", json!(true)), "service.desiredCount: True is not a number"),
+        (
+            service("deploymentConfiguration", json!({"deploymentCircuitBreaker": {"enable": true}})),
+            r#"Missing required parameter in service.deploymentConfiguration.deploymentCircuitBreaker: "rollback""#,
+        ),
+        (error("ServiceNotFoundException", 400), "is neither the operation's nor a common one"),
+        (error("ClusterNotFoundException", 404), "has the status 404, not 400"),
+        (error("ServerException", 400), "has the status 400, not 500"),
+        (entry("Dance", 200, json!({})), "the model does not have the operation"),
+    ];
+    for (entry, finding) in cases {
+        let (findings, _) = run(&[&entry]);
+        assert!(findings.contains(finding), "{:?}: {findings}", entry.answer);
+        assert_eq!(findings.lines().count(), 1, "{findings}");
+    }
+    let future = service("status", json!("FUTURE_STATUS"));
+    assert_eq!(run(&[&future]), (String::new(), "judged 1".to_owned()));
+}
