@@ -10,11 +10,14 @@ use crate::clock::ClockMode;
 use crate::fault::{Armed, Fault};
 use crate::journal::JournalEntry;
 use crate::model::{Cluster, ServiceStatus};
+use crate::outside::ecr::NewImage;
 use crate::outside::images::Reference;
 use crate::outside::scaling::Registration;
 use crate::place::Place;
 use crate::sim::queue::Event;
 use crate::wire::{Handle, lock};
+
+mod neighbours;
 
 /// Controls a running sandbox from within its process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -115,11 +118,23 @@ impl Control {
     /// Pushes a new image with a behaviour, and makes the repository if need be. The tag moves.
     /// Returns the digest.
     pub fn push_image(&self, account: &str, region: &str, repository: &str, tag: &str, behaviour: Behaviour) -> String {
+        let image = NewImage { behaviour, ..NewImage::default() };
+        self.push_image_with(account, region, repository, tag, &image)
+    }
+
+    /// Pushes a new image with labels or for several architectures, and makes the repository if need be. The tag moves.
+    /// Returns the digest.
+    pub fn push_image_with(
+        &self,
+        account: &str,
+        region: &str,
+        repository: &str,
+        tag: &str,
+        image: &NewImage,
+    ) -> String {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
-        let unique = state.outside.ids.uuid();
-        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
-        registry.push(repository, tag, &unique, behaviour, now)
+        state.outside.push_image(&Place::new(account, region), repository, tag, image, now)
     }
 
     /// Attaches a behaviour to an image reference: to the image that an ECR reference means now,

@@ -41,8 +41,16 @@ pub(crate) struct Incoming {
     pub(crate) access_key: Option<String>,
     pub(crate) region: String,
     pub(crate) service: &'static str,
+    pub(crate) protocol: Protocol,
     pub(crate) operation: String,
     pub(crate) body: Map<String, Value>,
+}
+
+/// How a request came, which errors depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Json,
+    Query,
 }
 
 /// What goes back.
@@ -60,7 +68,7 @@ impl State {
         Self {
             clock: Clock::start(options.clock),
             worlds: BTreeMap::new(),
-            outside: Outside::new(options.seed, options.auto_create_images, options.short_pages),
+            outside: Outside::new(&options),
             identity: Identity::new(&options.default_account, options.seed, options.expire_sessions),
             faults: Vec::new(),
             journal: Journal::new(options.journal_capacity),
@@ -97,11 +105,28 @@ impl State {
         self.clock = clock;
     }
 
+    fn caller(&self, incoming: &Incoming, now: Moment) -> Result<Caller, ApiError> {
+        self.identity.caller(incoming.access_key.as_deref(), incoming.protocol == Protocol::Query, now)
+    }
+
+    /// How long a call wants to be held back as things are now: a receiver waits at an empty queue.
+    pub(crate) fn wait(&mut self, incoming: &Incoming) -> Duration {
+        if incoming.service != "sqs" || incoming.operation != "ReceiveMessage" {
+            return Duration::ZERO;
+        }
+        let now = self.catch_up();
+        let Ok(caller) = self.caller(incoming, now) else {
+            return Duration::ZERO;
+        };
+        let place = Place::new(&caller.account, &incoming.region);
+        let request = Request(&incoming.body);
+        outside::sqs::wait(outside::Call { outside: &mut self.outside, place: &place, caller: &caller, now, request })
+    }
+
     /// Answers one call.
     pub(crate) fn call(&mut self, incoming: Incoming) -> Outgoing {
         let now = self.catch_up();
-        let query = incoming.service == "sts";
-        let caller = self.identity.caller(incoming.access_key.as_deref(), query, now);
+        let caller = self.caller(&incoming, now);
         let mut outgoing = Outgoing {
             answer: Ok(Value::Null),
             drop: false,
@@ -152,7 +177,7 @@ impl State {
                         return Err(ApiError::new("ConnectionDropped", "The connection was dropped.").with_status(500));
                     }
                     Effect::Deny => return Err(denied(incoming, caller, place)),
-                    Effect::Throttle => return Err(ApiError::throttled()),
+                    Effect::Throttle => return Err(throttled(incoming.service)),
                     Effect::InternalError => return Err(internal(incoming.service)),
                     Effect::Error { code, message, status } => {
                         return Err(ApiError::new(code, message).with_status(*status));
@@ -187,11 +212,15 @@ impl State {
             let ctx = Ctx { sim: Sim::new(world, around, now), request, caller, options: &self.options };
             return ecs::run(operation, ctx);
         }
-        let call = outside::Call { outside: &mut self.outside, place, now, request };
+        let call = outside::Call { outside: &mut self.outside, place, caller, now, request };
         match incoming.service {
             "ecr" => outside::ecr::run(operation, call),
             "ssm" => outside::ssm::run(operation, call),
             "secretsmanager" => outside::secrets::run(operation, call),
+            "cloudwatch" => outside::alarms::run(operation, &call),
+            "logs" => outside::logs::run(operation, call),
+            "elasticloadbalancing" => outside::balancing::run(operation, &call),
+            "sqs" => outside::sqs::run(operation, call),
             _ => outside::scaling::run(operation, call),
         }
     }
@@ -202,10 +231,19 @@ fn internal(service: &str) -> ApiError {
         "ssm" => "InternalServerError",
         "secretsmanager" => "InternalServiceError",
         "application-autoscaling" => "InternalServiceException",
-        "sts" => "InternalFailure",
+        "sts" | "elasticloadbalancing" | "cloudwatch" | "sqs" => "InternalFailure",
+        "logs" => "ServiceUnavailableException",
         _ => "ServerException",
     };
     ApiError::new(code, "Service Unavailable. Please try again later.").with_status(500)
+}
+
+fn throttled(service: &str) -> ApiError {
+    match service {
+        "elasticloadbalancing" | "cloudwatch" => ApiError::new("Throttling", "Rate exceeded"),
+        "sqs" => ApiError::new("RequestThrottled", "Rate exceeded"),
+        _ => ApiError::throttled(),
+    }
 }
 
 /// The words of IAM for a call without permission.
@@ -216,9 +254,9 @@ fn denied(incoming: &Incoming, caller: &Caller, place: &Place) -> ApiError {
         caller.arn,
         resource(incoming, place)
     );
-    match incoming.service {
-        "sts" => ApiError::new("AccessDenied", message).with_status(403),
-        _ => ApiError::new("AccessDeniedException", message),
+    match incoming.protocol {
+        Protocol::Query => ApiError::new("AccessDenied", message).with_status(403),
+        Protocol::Json => ApiError::new("AccessDeniedException", message),
     }
 }
 
@@ -254,6 +292,16 @@ fn resource(incoming: &Incoming, place: &Place) -> String {
         "ecr" => place.arn("ecr", format_args!("repository/{}", request.text("repositoryName").unwrap_or("*"))),
         "secretsmanager" => request.text("SecretId").unwrap_or("*").to_owned(),
         "sts" => request.text("RoleArn").unwrap_or("*").to_owned(),
+        "cloudwatch" => place.arn("cloudwatch", "alarm:*"),
+        "logs" => {
+            let group = request.text("logGroupName").unwrap_or("*");
+            let stream = request.text("logStreamName").unwrap_or_default();
+            place.arn("logs", format_args!("log-group:{group}:log-stream:{stream}"))
+        }
+        "sqs" => {
+            let queue = request.text("QueueUrl").map(ecs::last_segment).or_else(|| request.text("QueueName"));
+            place.arn("sqs", queue.unwrap_or("*"))
+        }
         _ => "*".to_owned(),
     }
 }

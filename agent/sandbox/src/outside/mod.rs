@@ -1,4 +1,4 @@
-//! What lives beside ECS: registries, parameters, secrets, scalable targets.
+//! What lives beside ECS: registries, parameters, secrets, scalable targets, alarms, logs, load balancers, queues.
 //!
 //! ECS reads it while tasks start; nothing here depends on the simulation.
 
@@ -7,13 +7,18 @@ use std::collections::BTreeMap;
 use crate::clock::Moment;
 use crate::error::ApiError;
 use crate::ids::Ids;
-use crate::place::Place;
+use crate::options::Options;
+use crate::place::{Caller, Place};
 use crate::request::{Paging, Request, page};
 
+pub(crate) mod alarms;
+pub(crate) mod balancing;
 pub(crate) mod ecr;
 pub(crate) mod images;
+pub(crate) mod logs;
 pub(crate) mod scaling;
 pub(crate) mod secrets;
+pub(crate) mod sqs;
 pub(crate) mod ssm;
 
 /// All neighbours of all places.
@@ -23,21 +28,35 @@ pub(crate) struct Outside {
     pub(crate) parameters: BTreeMap<Place, ssm::Parameters>,
     pub(crate) secrets: BTreeMap<Place, secrets::Secrets>,
     pub(crate) scaling: BTreeMap<Place, scaling::Targets>,
+    pub(crate) alarms: BTreeMap<Place, alarms::Alarms>,
+    pub(crate) logs: BTreeMap<Place, logs::Logs>,
+    pub(crate) balancing: BTreeMap<Place, balancing::Balancing>,
+    pub(crate) queues: BTreeMap<Place, sqs::Queues>,
+    /// The queues in which pushes are announced.
+    pub(crate) ecr_events: BTreeMap<Place, String>,
     pub(crate) images: images::Rules,
     pub(crate) ids: Ids,
     pub(crate) short_pages: bool,
+    /// Where the sandbox listens, as the start of a URL.
+    pub(crate) endpoint: String,
 }
 
 impl Outside {
-    pub(crate) fn new(seed: u64, auto_create_images: bool, short_pages: bool) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
             registries: BTreeMap::new(),
             parameters: BTreeMap::new(),
             secrets: BTreeMap::new(),
             scaling: BTreeMap::new(),
-            images: images::Rules::new(auto_create_images),
-            ids: Ids::new(seed, "outside"),
-            short_pages,
+            alarms: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            balancing: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            ecr_events: BTreeMap::new(),
+            images: images::Rules::new(options.auto_create_images),
+            ids: Ids::new(options.seed, "outside"),
+            short_pages: options.short_pages,
+            endpoint: format!("http://{}", options.address),
         }
     }
 }
@@ -46,6 +65,7 @@ impl Outside {
 pub(crate) struct Call<'a> {
     pub(crate) outside: &'a mut Outside,
     pub(crate) place: &'a Place,
+    pub(crate) caller: &'a Caller,
     pub(crate) now: Moment,
     pub(crate) request: Request<'a>,
 }
