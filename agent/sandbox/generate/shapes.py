@@ -24,7 +24,8 @@ OPERATIONS = {
     "secretsmanager": ("secretsmanager", False, "DescribeSecret GetSecretValue CreateSecret PutSecretValue ListSecrets"),
     "ecr": ("ecr", False, """CreateRepository DescribeRepositories PutImage DescribeImages BatchGetImage ListImages
         BatchDeleteImage GetAuthorizationToken GetDownloadUrlForLayer"""),
-    "application-autoscaling": ("application-autoscaling", False, "RegisterScalableTarget DescribeScalableTargets DeregisterScalableTarget"),
+    "application-autoscaling": ("application-autoscaling", False, """RegisterScalableTarget DescribeScalableTargets
+        DeregisterScalableTarget"""),
     "cloudwatch": ("cloudwatch", True, "DescribeAlarms"),
     "logs": ("logs", True, """CreateLogGroup DescribeLogGroups CreateLogStream DescribeLogStreams PutLogEvents
         GetLogEvents FilterLogEvents"""),
@@ -34,10 +35,18 @@ OPERATIONS = {
         DeleteMessageBatch ChangeMessageVisibility PurgeQueue"""),
 }
 
+# Members that take more than their shape says: by shape and member, the shape that fits. The old list of attributes
+# of a receive is typed as attributes of queues, and takes those of messages too.
+CORRECTIONS = {("ReceiveMessageRequest", "AttributeNames"): "MessageAttributeNameList"}
+
 
 def model(botocore, directory):
     path = max((botocore / "data" / directory).glob("*/service-2.json*"))
-    return json.loads(gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes())
+    found = json.loads(gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes())
+    for (shape, member), other in CORRECTIONS.items():
+        if shape in found["shapes"]:
+            found["shapes"][shape]["members"][member] = {"shape": other}
+    return found
 
 
 def reached(shapes, name, into):
