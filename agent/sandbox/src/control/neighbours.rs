@@ -25,7 +25,8 @@ impl Control {
         lines.iter().for_each(|line| logs.append(group, stream, now, line));
     }
 
-    /// Makes a target group for addresses, unless one of the name is there. Returns its ARN.
+    /// Makes a target group for addresses, unless one of the name is there. Returns its ARN, which is known beforehand
+    /// where the name is that of an ARN's end: `web/50dc6c495c0c9188`.
     pub fn create_target_group(&self, account: &str, region: &str, name: &str) -> String {
         let mut state = lock(&self.handle);
         state.catch_up();
@@ -38,7 +39,9 @@ impl Control {
     pub fn delete_target_group(&self, account: &str, region: &str, group: &str) {
         let mut state = lock(&self.handle);
         state.catch_up();
-        state.outside.balancing.entry(Place::new(account, region)).or_default().delete_group(group);
+        if let Some(balancing) = state.outside.balancing.get_mut(&Place::new(account, region)) {
+            balancing.delete_group(group);
+        }
     }
 
     /// Makes a listener that forwards to target groups by their weights, and its load balancer if need be: an
@@ -66,7 +69,7 @@ impl Control {
         let mut state = lock(&self.handle);
         state.catch_up();
         let outside = &mut state.outside;
-        let balancing = outside.balancing.entry(Place::new(account, region)).or_default();
+        let balancing = outside.balancing.get_mut(&Place::new(account, region))?;
         balancing.create_rule(listener, owned(groups), &mut outside.ids)
     }
 
@@ -74,7 +77,8 @@ impl Control {
     pub fn set_rule_weights(&self, account: &str, region: &str, rule: &str, groups: &[(&str, u32)]) -> bool {
         let mut state = lock(&self.handle);
         state.catch_up();
-        state.outside.balancing.entry(Place::new(account, region)).or_default().set_weights(rule, owned(groups))
+        let balancing = state.outside.balancing.get_mut(&Place::new(account, region));
+        balancing.is_some_and(|balancing| balancing.set_weights(rule, owned(groups)))
     }
 
     /// The weights of a rule, or of a listener's default action.
@@ -96,14 +100,17 @@ impl Control {
     ) -> bool {
         let mut state = lock(&self.handle);
         state.catch_up();
-        state.outside.balancing.entry(Place::new(account, region)).or_default().set_target(group, ip, port, target)
+        let balancing = state.outside.balancing.get_mut(&Place::new(account, region));
+        balancing.is_some_and(|balancing| balancing.set_target(group, ip, port, target))
     }
 
     /// Takes a target out of its group.
     pub fn remove_target(&self, account: &str, region: &str, group: &str, ip: &str, port: u16) {
         let mut state = lock(&self.handle);
         state.catch_up();
-        state.outside.balancing.entry(Place::new(account, region)).or_default().remove_target(group, ip, port);
+        if let Some(balancing) = state.outside.balancing.get_mut(&Place::new(account, region)) {
+            balancing.remove_target(group, ip, port);
+        }
     }
 
     /// Makes a queue, unless it is there. Returns its URL.

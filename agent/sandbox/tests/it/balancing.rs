@@ -22,6 +22,8 @@ async fn a_target_group_is_found_by_arn_and_name() {
     let arn = rig.control.create_target_group(ACCOUNT, REGION, "blue");
     assert_eq!(arn, rig.control.create_target_group(ACCOUNT, REGION, "blue"));
     assert!(arn.starts_with(&format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/blue/")));
+    let known = rig.control.create_target_group(ACCOUNT, REGION, "green/50dc6c495c0c9188");
+    assert_eq!(known, format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/green/50dc6c495c0c9188"));
     let (status, xml) = read(&rig, "DescribeTargetGroups", &[("TargetGroupArns.member.1", &arn)]).await;
     let group = format!(
         "<TargetGroups><member><TargetGroupArn>{arn}</TargetGroupArn><TargetGroupName>blue</TargetGroupName>\

@@ -58,12 +58,18 @@ fn arn(place: &Place, rest: std::fmt::Arguments<'_>) -> String {
 }
 
 impl Balancing {
-    /// Makes a target group, unless one of the name is there. Returns its ARN.
+    /// Makes a target group, unless it is there. Returns its ARN, which is known beforehand where the name is that of an
+    /// ARN's end: `web/50dc6c495c0c9188`.
     pub(crate) fn create_group(&mut self, place: &Place, name: &str, ids: &mut Ids) -> String {
+        let (name, id) = match name.split_once('/') {
+            Some((name, id)) => (name, Some(id)),
+            None => (name, None),
+        };
         if let Some((found, _)) = self.groups.iter().find(|(_, group)| group.name == name) {
             return found.clone();
         }
-        let new = arn(place, format_args!("targetgroup/{name}/{}", ids.hex(16)));
+        let id = id.map_or_else(|| ids.hex(16), str::to_owned);
+        let new = arn(place, format_args!("targetgroup/{name}/{id}"));
         self.groups.insert(new.clone(), Group { name: name.to_owned(), targets: BTreeMap::new() });
         new
     }
