@@ -19,6 +19,9 @@ pub enum Behaviour {
         /// Virtual seconds in `RUNNING`.
         #[serde(default)]
         after_running_seconds: f64,
+        /// What it writes to its log before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logs: Vec<String>,
     },
     /// Runs for a while, then is killed for its memory use.
     #[serde(rename_all = "camelCase")]
@@ -31,6 +34,13 @@ pub enum Behaviour {
     Missing,
     /// Fails the health check of the load balancer and of the container.
     Unhealthy,
+    /// Fails the health check of the load balancer alone, for a reason in its words.
+    UnhealthyTarget {
+        /// `Health checks failed with these codes: [502]`, `Request timed out`.
+        reason: String,
+    },
+    /// Fails the check of its container alone.
+    UnhealthyContainer,
     /// Never reaches `RUNNING`, for a given reason.
     #[serde(rename_all = "camelCase")]
     StartFailure {
@@ -44,7 +54,13 @@ pub enum Behaviour {
 impl Behaviour {
     /// A crash after a time in `RUNNING`.
     pub fn crash(exit_code: i32, after_running: Duration) -> Self {
-        Self::Crash { exit_code, after_running_seconds: after_running.as_secs_f64() }
+        Self::Crash { exit_code, after_running_seconds: after_running.as_secs_f64(), logs: Vec::new() }
+    }
+
+    /// A crash that leaves lines in the container's log.
+    pub fn crash_with_logs(exit_code: i32, after_running: Duration, logs: &[&str]) -> Self {
+        let logs = logs.iter().map(|line| (*line).to_owned()).collect();
+        Self::Crash { exit_code, after_running_seconds: after_running.as_secs_f64(), logs }
     }
 
     /// A start that fails after a time, with the reason that ECS would give.

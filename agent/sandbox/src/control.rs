@@ -6,15 +6,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::behaviour::Behaviour;
+use crate::catalogue::Failure;
 use crate::clock::ClockMode;
 use crate::fault::{Armed, Fault};
 use crate::journal::JournalEntry;
-use crate::model::{Cluster, ServiceStatus};
+use crate::model::{Cluster, DeploymentKey, Injected, ServiceStatus, Trouble};
 use crate::outside::ecr::NewImage;
+use crate::outside::functions::HookAnswer;
 use crate::outside::images::Reference;
 use crate::outside::scaling::Registration;
 use crate::place::Place;
 use crate::sim::queue::Event;
+use crate::sim::{Around, Sim};
 use crate::wire::{Handle, lock};
 
 mod neighbours;
@@ -196,6 +199,85 @@ impl Control {
         let targets = outside.scaling.entry(place.clone()).or_default();
         // The bounds are in order, so that the registration cannot fail.
         let _ = targets.register(&place, &new, now, &mut outside.ids);
+    }
+
+    /// Lets a failure of the catalogue happen to a service: to its deployments that begin from now on, or, for what
+    /// happens to running tasks, now. [`Failure::F15`] is a matter of the service's own configuration and changes nothing.
+    pub fn inject(&self, account: &str, region: &str, cluster: &str, service: &str, failure: Failure) {
+        if failure == Failure::F20 {
+            return self.reclaim_spot(account, region, cluster, service, usize::MAX);
+        }
+        if let Some(trouble) = failure.trouble() {
+            self.trouble(account, region, cluster, service, trouble);
+        }
+    }
+
+    /// Gives a service a trouble, from its next deployment on.
+    pub fn trouble(&self, account: &str, region: &str, cluster: &str, service: &str, trouble: Trouble) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        let world = state.world(&Place::new(account, region));
+        let spares = DeploymentKey(world.next_key());
+        if world.names.contains_key(&(cluster.to_owned(), service.to_owned())) {
+            world.with_service(cluster, service, |service| service.troubles.push(Injected { trouble, spares }));
+        } else {
+            // A service that is yet to come has it from its first deployment on.
+            world.awaiting.entry((cluster.to_owned(), service.to_owned())).or_default().push(trouble);
+        }
+    }
+
+    /// Ends all troubles of a service.
+    pub fn heal(&self, account: &str, region: &str, cluster: &str, service: &str) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let world = state.world(&Place::new(account, region));
+        world.with_service(cluster, service, |service| service.troubles.clear());
+        if let Some(key) = world.names.get(&(cluster.to_owned(), service.to_owned())) {
+            world.queue.push(now, Event::Pass(*key));
+        }
+    }
+
+    /// Takes the Spot capacity of up to so many running tasks away.
+    pub fn reclaim_spot(&self, account: &str, region: &str, cluster: &str, service: &str, count: usize) {
+        let mut guard = lock(&self.handle);
+        let now = guard.catch_up();
+        let state = &mut *guard;
+        let around = Around { durations: &state.options.durations, outside: &state.outside };
+        let Some(world) = state.worlds.get_mut(&Place::new(account, region)) else {
+            return;
+        };
+        let Some(key) = world.names.get(&(cluster.to_owned(), service.to_owned())).copied() else {
+            return;
+        };
+        let tasks = world.services[&key].tasks.clone();
+        let running = tasks.into_iter().filter(|task| world.tasks[task].running()).take(count).collect::<Vec<_>>();
+        let mut sim = Sim::new(world, around, now);
+        for task in running {
+            sim.stop_task(task, "SpotInterruption", "Your Spot Task was interrupted.");
+        }
+        sim.unsettle(key);
+        sim.pass_in(key, around.durations.scheduler_pass);
+    }
+
+    /// Lets ECS manage a service itself, as it does with Express services.
+    pub fn make_express(&self, account: &str, region: &str, cluster: &str, service: &str) {
+        let mut state = lock(&self.handle);
+        let world = state.world(&Place::new(account, region));
+        world.with_service(cluster, service, |service| service.express = true);
+    }
+
+    /// Says what the function of a lifecycle hook answers from now on.
+    pub fn set_hook(&self, function: &str, answer: HookAnswer) {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        state.outside.functions.set(function, answer);
+    }
+
+    /// The calls of lifecycle hooks' functions in a place, oldest first: `time`, `function`, `payload`.
+    pub fn hook_calls(&self, account: &str, region: &str) -> Vec<Value> {
+        let mut state = lock(&self.handle);
+        state.catch_up();
+        state.world(&Place::new(account, region)).hook_calls.clone()
     }
 
     /// Adds a fault. Faults apply in the order in which they were added.

@@ -58,6 +58,16 @@ pub struct Durations {
     pub rollback_without_candidate: Duration,
     /// From a superseding update to the stop of the pending tasks of the superseded deployment.
     pub supersede_stop_pending: Duration,
+    /// The shortest stage of a deployment that shifts traffic.
+    pub stage_step: Duration,
+    /// From the beginning of a stage to the first call of a hook's function.
+    pub hook_call: Duration,
+    /// Between two looks at the alarms of a deployment.
+    pub alarm_poll: Duration,
+    /// The bake time of a rolling deployment that has alarms and names none.
+    pub alarm_bake: Duration,
+    /// Between two attempts to place a task that has no place.
+    pub placement_retry: Duration,
     /// Repetition of the steady state event.
     pub steady_state_repeat: Duration,
     /// How long a task without any health check must run to count as healthy.
@@ -98,6 +108,11 @@ impl Default for Durations {
             rollback_to_completed: s(53),
             rollback_without_candidate: s(1),
             supersede_stop_pending: s(20),
+            stage_step: s(5),
+            hook_call: s(1),
+            alarm_poll: s(15),
+            alarm_bake: s(180),
+            placement_retry: s(60),
             steady_state_repeat: s(6 * 3600),
             healthy_without_checks: s(40),
             deactivating: s(30),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Ids;
+
 /// A rule that spoils calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,6 +74,13 @@ pub enum When {
     Every(u64),
     /// The first n.
     First(u64),
+    /// So many in a hundred, by chance.
+    Percent {
+        /// How many in a hundred.
+        share: u64,
+        /// Decides which; the same seed strikes the same calls.
+        seed: u64,
+    },
 }
 
 /// Before or after the effect of the call.
@@ -108,6 +117,15 @@ pub enum Effect {
     Drop,
     /// The answer comes later, by so many real seconds.
     Delay(f64),
+    /// A read answers as it would have before the latest write, for so many virtual seconds after it.
+    Stale(f64),
+    /// Every member of this name in the answer has this value: a status that nobody knows yet, say.
+    Replace {
+        /// The name of the member.
+        member: String,
+        /// Its value.
+        value: serde_json::Value,
+    },
 }
 
 /// A fault and how often it has matched.
@@ -136,6 +154,9 @@ impl Armed {
             When::Nth(n) => self.matched == n,
             When::Every(n) => n > 0 && self.matched.is_multiple_of(n),
             When::First(n) => self.matched <= n,
+            When::Percent { share, seed } => {
+                Ids::new(seed, &format!("{} {}", fault.operation, self.matched)).next() % 100 < share
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 mod behaviour;
+mod catalogue;
 mod clock;
 mod control;
 mod durations;
@@ -40,15 +41,18 @@ mod throttle;
 mod wire;
 
 pub use behaviour::Behaviour;
+pub use catalogue::Failure;
 pub use clock::ClockMode;
 pub use control::Control;
 pub use durations::Durations;
 pub use fault::{Effect, Fault, Timing, When};
 pub use journal::JournalEntry;
+pub use model::Trouble;
 pub use options::Options;
 pub use outside::alarms::AlarmState;
 pub use outside::balancing::TargetState;
 pub use outside::ecr::NewImage;
+pub use outside::functions::HookAnswer;
 
 /// A running sandbox. It ends when it is shut down or dropped.
 #[derive(Debug)]

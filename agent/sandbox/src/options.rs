@@ -1,6 +1,7 @@
 //! How a sandbox is set up.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::clock::ClockMode;
 use crate::durations::Durations;
@@ -26,6 +27,8 @@ pub struct Options {
     pub shuffle_sets: bool,
     /// Let an update with an unchanged member start a deployment.
     pub same_value_triggers: bool,
+    /// For so long after a write, reads may answer as before it (`staleReadMs`); zero: never.
+    pub stale_reads: Duration,
     /// Fill pages only in part, as the real service may.
     pub short_pages: bool,
     /// Apply the documented request rates.
@@ -50,6 +53,7 @@ impl Default for Options {
             auto_create_images: false,
             shuffle_sets: false,
             same_value_triggers: false,
+            stale_reads: Duration::ZERO,
             short_pages: false,
             throttling: false,
             expire_sessions: false,

@@ -81,8 +81,8 @@ impl State {
     /// Runs the simulation up to the present and returns it.
     pub(crate) fn catch_up(&mut self) -> Moment {
         let now = self.clock.now();
-        let around = Around { durations: &self.options.durations, outside: &self.outside };
         loop {
+            let around = Around { durations: &self.options.durations, outside: &self.outside };
             let due = self
                 .worlds
                 .values_mut()
@@ -90,6 +90,11 @@ impl State {
                 .min_by_key(|(at, _)| *at);
             let Some((at, world)) = due else { return now };
             Sim::new(world, around, at).step(now);
+            let effects = std::mem::take(&mut world.effects);
+            if !effects.is_empty() {
+                let place = world.place.clone();
+                self.outside.take_effects(&place, effects, at);
+            }
         }
     }
 
@@ -171,6 +176,7 @@ impl State {
         let apply = |timing: Timing, outgoing: &mut Outgoing| -> Result<(), ApiError> {
             for (_, effect) in struck.iter().filter(|(when, _)| *when == timing) {
                 match effect {
+                    Effect::Stale(_) | Effect::Replace { .. } => {}
                     Effect::Delay(seconds) => outgoing.delay += crate::behaviour::span(*seconds),
                     Effect::Drop => {
                         outgoing.drop = true;
@@ -194,12 +200,22 @@ impl State {
             return Err(ApiError::throttled());
         }
         shapes::check(incoming.service, &incoming.operation, &incoming.body)?;
-        let answer = self.run(incoming, caller, place, outgoing.now)?;
+        let lag = struck.iter().filter_map(|(_, effect)| match effect {
+            Effect::Stale(seconds) => Some(crate::behaviour::span(*seconds)),
+            _ => None,
+        });
+        let lag = lag.max().unwrap_or_default().max(self.options.stale_reads);
+        let mut answer = self.run(incoming, caller, place, outgoing.now, lag)?;
+        for (_, effect) in &struck {
+            if let Effect::Replace { member, value } = effect {
+                replace(&mut answer, member, value);
+            }
+        }
         apply(Timing::After, outgoing)?;
         Ok(answer)
     }
 
-    fn run(&mut self, incoming: &Incoming, caller: &Caller, place: &Place, now: Moment) -> Answer {
+    fn run(&mut self, incoming: &Incoming, caller: &Caller, place: &Place, now: Moment, lag: Duration) -> Answer {
         let request = Request(&incoming.body);
         let operation = incoming.operation.as_str();
         if incoming.service == "sts" {
@@ -209,8 +225,13 @@ impl State {
             let seed = self.options.seed;
             let world = self.worlds.entry(place.clone()).or_insert_with(|| World::new(place.clone(), seed));
             let around = Around { durations: &self.options.durations, outside: &self.outside };
-            let ctx = Ctx { sim: Sim::new(world, around, now), request, caller, options: &self.options };
-            return ecs::run(operation, ctx);
+            let keep = !self.options.stale_reads.is_zero()
+                || self.faults.iter().any(|armed| matches!(armed.fault.effect, Effect::Stale(_)));
+            let ctx = Ctx { sim: Sim::new(world, around, now), request, caller, options: &self.options, lag };
+            let answer = ecs::run(operation, ctx, keep);
+            let effects = std::mem::take(&mut world.effects);
+            self.outside.take_effects(place, effects, now);
+            return answer;
         }
         let call = outside::Call { outside: &mut self.outside, place, caller, now, request };
         match incoming.service {
@@ -223,6 +244,19 @@ impl State {
             "sqs" => outside::sqs::run(operation, call),
             _ => outside::scaling::run(operation, call),
         }
+    }
+}
+
+/// Gives every member of a name a value.
+fn replace(answer: &mut Value, member: &str, value: &Value) {
+    match answer {
+        Value::Object(members) => {
+            for (name, old) in members.iter_mut() {
+                if name == member { old.clone_from(value) } else { replace(old, member, value) }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, member, value)),
+        _ => {}
     }
 }
 

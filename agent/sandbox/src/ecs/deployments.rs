@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::ecs::show::put_platform;
 use crate::ecs::{Ctx, missing, put, put_some, with_token};
 use crate::error::{Answer, ApiError};
-use crate::model::{Counts, Monitor, Object, Service, ServiceDeployment, ServiceKey, Status, World};
+use crate::model::{
+    Counts, HookRun, HookStatus, Object, Service, ServiceDeployment, ServiceKey, Status, Strategy, World,
+};
 use crate::sim::queue::Event;
 use crate::sim::rollout::counts;
 
@@ -16,11 +18,13 @@ impl Ctx<'_> {
         let window = self.request.get("createdAt");
         let bound = |name: &str| window.and_then(|window| window[name].as_f64());
         let (after, before) = (bound("after"), bound("before"));
+        let now = self.now();
         let service = &self.sim.world.services[&key];
         let all = service
             .history
             .iter()
             .rev()
+            .filter(|record| record.created_at.plus(self.lag) <= now)
             .filter(|record| statuses.is_empty() || statuses.contains(&record.status.wire()))
             .filter(|record| after.is_none_or(|after| record.created_at.seconds() >= after))
             .filter(|record| before.is_none_or(|before| record.created_at.seconds() <= before))
@@ -34,7 +38,7 @@ impl Ctx<'_> {
         let arns = self.batch("serviceDeploymentArns", 20, "serviceDeploymentArns")?;
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for arn in &arns {
-            match self.find_record(arn) {
+            match self.find_record(arn).filter(|(key, at)| self.shows(*key, *at)) {
                 Some((key, at)) => found.push(show(self.sim.world, key, at)),
                 None => failures.push(missing(arn)),
             }
@@ -89,6 +93,47 @@ impl Ctx<'_> {
         Ok(json!({ "serviceDeploymentArn": arn }))
     }
 
+    pub(crate) fn continue_service_deployment(&mut self) -> Answer {
+        let arn = self.request.text("serviceDeploymentArn").unwrap_or_default().to_owned();
+        let hook = self.request.text("hookId").unwrap_or_default().to_owned();
+        let Some((key, at)) = self.find_record(&arn) else {
+            return Err(ApiError::new("ServiceDeploymentNotFoundException", "The service deployment does not exist."));
+        };
+        let well_formed = ["ecs-pause-", "ecs-lambda-"]
+            .iter()
+            .any(|prefix| hook.strip_prefix(prefix).is_some_and(|id| !id.is_empty()));
+        if !well_formed {
+            return Err(ApiError::invalid("Invalid hookId: hookId must follow the format: ecs-{hookType}-{id}"));
+        }
+        let record = &self.sim.world.services[&key].history[at];
+        if record.status.terminal() {
+            return Err(ApiError::invalid(
+                "Continuing a service deployment is not allowed for service deployment in terminal states.",
+            ));
+        }
+        let deployment = record.deployment;
+        let open = record.shift.as_ref().filter(|_| record.status == Status::InProgress).and_then(|shift| {
+            shift.hooks.iter().position(|run| run.id == hook && run.status == HookStatus::AwaitingAction)
+        });
+        let Some(open) = open else {
+            return Err(ApiError::invalid(
+                "Provided hookId is either completed, unavailable, or not associated with the given Resource ARN",
+            ));
+        };
+        if self.request.text("action") == Some("ROLLBACK") {
+            let reason = "The pause was ended with ROLLBACK.";
+            self.sim.fail_hook(key, deployment, open, HookStatus::Failed, reason);
+        } else {
+            self.sim.resolve_hook(key, deployment, open, HookStatus::Succeeded);
+        }
+        Ok(json!({ "serviceDeploymentArn": arn }))
+    }
+
+    /// Whether a read that lags behind knows the deployment already.
+    fn shows(&self, key: ServiceKey, at: usize) -> bool {
+        self.sim.world.services[&key].history[at].created_at.plus(self.lag) <= self.now()
+    }
+
     /// The service that an ARN of the form `…/CLUSTER/SERVICE/ID` belongs to.
     fn service_of(&self, arn: &str) -> Option<ServiceKey> {
         let mut parts = arn.rsplit('/');
@@ -123,12 +168,19 @@ fn show(world: &World, key: ServiceKey, at: usize) -> Value {
     let service = &world.services[&key];
     let record = &service.history[at];
     let live = record.frozen.clone().unwrap_or_else(|| counts(world, key));
+    let shift = record.shift.as_ref().filter(|shift| shift.strategy != Strategy::Rolling);
     let counted = |revision: usize| {
         let count = live.get(&revision).copied().unwrap_or_else(Counts::default);
-        json!({
+        let mut summary = json!({
             "arn": service.revisions[revision].arn, "requestedTaskCount": count.requested,
             "runningTaskCount": count.running, "pendingTaskCount": count.pending,
-        })
+        });
+        if let Some(shift) = shift {
+            let of = |share: f64| if revision == record.target { share } else { 100.0 - share };
+            summary["requestedProductionTrafficWeight"] = json!(of(shift.production));
+            summary["requestedTestTrafficWeight"] = json!(if revision == record.target { shift.test } else { 0.0 });
+        }
+        summary
     };
     let mut wire = Object::new();
     put(&mut wire, "serviceDeploymentArn", record.arn.as_str());
@@ -143,6 +195,12 @@ fn show(world: &World, key: ServiceKey, at: usize) -> Value {
     put(&mut wire, "targetServiceRevision", counted(record.target));
     put(&mut wire, "status", record.status.wire());
     put_some(&mut wire, "statusReason", record.reason.as_deref());
+    if let Some(shift) = &record.shift {
+        put_some(&mut wire, "lifecycleStage", shift.stage.map(|stage| stage.wire()));
+        if !shift.hooks.is_empty() {
+            put(&mut wire, "lifecycleHookDetails", shift.hooks.iter().map(hook).collect::<Vec<_>>());
+        }
+    }
     put(&mut wire, "deploymentConfiguration", record.configuration.clone());
     if let Some(rollback) = &record.rollback {
         let mut back = Object::new();
@@ -159,14 +217,27 @@ fn show(world: &World, key: ServiceKey, at: usize) -> Value {
     Value::Object(wire)
 }
 
-/// Alarms are watched, but none of them ever fires.
+fn hook(hook: &HookRun) -> Value {
+    let mut wire = Object::new();
+    put(&mut wire, "hookId", hook.id.as_str());
+    put(&mut wire, "targetType", if hook.function.is_some() { "AWS_LAMBDA" } else { "PAUSE" });
+    put_some(&mut wire, "targetArn", hook.function.as_deref());
+    put(&mut wire, "status", hook.status.wire());
+    put(&mut wire, "expiresAt", hook.expires_at.wire());
+    put(&mut wire, "timeoutAction", if hook.goes_on { "CONTINUE" } else { "ROLLBACK" });
+    Value::Object(wire)
+}
+
 fn alarms(record: &ServiceDeployment) -> Value {
     let configured = &record.configuration["alarms"];
     if configured["enable"] != json!(true) {
         return json!({ "status": "DISABLED" });
     }
-    let monitor = if record.status.terminal() { Monitor::Complete } else { Monitor::Monitoring };
-    json!({ "status": monitor.wire(), "alarmNames": configured["alarmNames"] })
+    let mut wire = json!({ "status": record.alarms.wire(), "alarmNames": configured["alarmNames"] });
+    if !record.triggered_alarms.is_empty() {
+        wire["triggeredAlarmNames"] = json!(record.triggered_alarms);
+    }
+    wire
 }
 
 fn show_revision(world: &World, service: &Service, at: usize) -> Value {
@@ -212,8 +283,19 @@ fn show_revision(world: &World, service: &Service, at: usize) -> Value {
             put(&mut wire, member, value.clone());
         }
     }
-    let resolved: Vec<Value> =
-        service.target_groups(at).into_iter().map(|(group, _)| json!({ "targetGroupArn": group })).collect();
+    let balancers = template.get("loadBalancers").and_then(Value::as_array).into_iter().flatten();
+    let resolved: Vec<Value> = service
+        .target_groups(at)
+        .into_iter()
+        .zip(balancers)
+        .map(|((group, _), balancer)| {
+            let mut resolved = json!({ "targetGroupArn": group });
+            if let Some(rule) = balancer["advancedConfiguration"].get("productionListenerRule") {
+                resolved["productionListenerRule"] = rule.clone();
+            }
+            resolved
+        })
+        .collect();
     put(&mut wire, "resolvedConfiguration", json!({ "loadBalancers": resolved }));
     Value::Object(wire)
 }

@@ -1,10 +1,11 @@
-//! The members of a service: checks, and the defaults that ECS fills in.
+//! The members of a service, and the defaults that ECS fills in.
 
 use serde_json::{Value, json};
 
+use crate::ecs::check::check_configuration;
 use crate::ecs::put;
 use crate::error::ApiError;
-use crate::model::{Definition, Object, Platform};
+use crate::model::{Object, Platform};
 use crate::request::Request;
 
 /// Members that a service revision holds and whose change starts a deployment.
@@ -171,68 +172,6 @@ fn nested(member: &str, value: &Value) -> Value {
             })
             .collect(),
         _ => value.clone(),
-    }
-}
-
-fn check_configuration(merged: &Object) -> Result<(), ApiError> {
-    let number = |name: &str| merged.get(name).and_then(Value::as_i64).unwrap_or_default();
-    if number("maximumPercent") < 100 {
-        return Err(ApiError::invalid("maximumPercent must be greater than or equal to 100."));
-    }
-    if number("minimumHealthyPercent") < 0 {
-        return Err(ApiError::invalid("minimumHealthyPercent must be greater than or equal to 0."));
-    }
-    if number("maximumPercent") == 100 && number("minimumHealthyPercent") == 100 {
-        return Err(ApiError::invalid(
-            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
-        ));
-    }
-    let strategy = merged.get("strategy").and_then(Value::as_str).unwrap_or("ROLLING");
-    let early = merged.get("earlySuccessCriteria").is_some_and(|criteria| criteria["enable"] == json!(true));
-    let hooks = merged.get("lifecycleHooks").and_then(Value::as_array).is_some_and(|hooks| !hooks.is_empty());
-    if early || hooks {
-        return Err(ApiError::unsupported("The sandbox does not emulate lifecycle hooks and early success criteria."));
-    }
-    let unused = [("linearConfiguration", "LINEAR"), ("canaryConfiguration", "CANARY")];
-    for (member, needed) in unused {
-        if merged.contains_key(member) && strategy != needed {
-            return Err(ApiError::invalid(format!("{member} is only allowed with the deployment strategy {needed}.")));
-        }
-    }
-    Ok(())
-}
-
-/// Checks load balancers against the containers of the definition.
-pub(crate) fn check_load_balancers(balancers: &Value, definition: &Definition) -> Result<(), ApiError> {
-    for balancer in balancers.as_array().into_iter().flatten() {
-        let name = balancer["containerName"].as_str().unwrap_or_default();
-        if !definition.containers.iter().any(|container| container.name == name) {
-            return Err(ApiError::invalid(format!("The container {name} does not exist in the task definition.")));
-        }
-        let port = &balancer["containerPort"];
-        let containers = definition.wire.get("containerDefinitions").and_then(Value::as_array);
-        let container = containers.into_iter().flatten().find(|container| container["name"] == json!(name));
-        let mapped = container.and_then(|container| container["portMappings"].as_array()).into_iter().flatten();
-        if port.is_u64() && !mapped.into_iter().any(|mapping| mapping["containerPort"] == *port) {
-            return Err(ApiError::invalid(format!(
-                "The container {name} did not have a container port {port} defined."
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Checks `networkConfiguration` against the network mode of the definition.
-pub(crate) fn check_network(network: Option<&Value>, definition: &Definition) -> Result<(), ApiError> {
-    let given = network.is_some_and(|network| network.get("awsvpcConfiguration").is_some());
-    match (definition.awsvpc, given) {
-        (true, false) => {
-            Err(ApiError::invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."))
-        }
-        (false, true) => Err(ApiError::invalid(
-            "Network Configuration is not valid for the given networkMode of this task definition.",
-        )),
-        _ => Ok(()),
     }
 }
 

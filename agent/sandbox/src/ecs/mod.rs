@@ -13,6 +13,7 @@ use crate::place::Caller;
 use crate::request::{Paging, Request, page};
 use crate::sim::Sim;
 
+mod check;
 mod clusters;
 mod definitions;
 mod deployments;
@@ -20,6 +21,7 @@ mod members;
 mod normalise;
 mod services;
 mod show;
+mod stale;
 mod tags;
 mod tasks;
 mod update;
@@ -30,10 +32,15 @@ pub(crate) struct Ctx<'a> {
     pub(crate) request: Request<'a>,
     pub(crate) caller: &'a Caller,
     pub(crate) options: &'a Options,
+    /// How far this call's reads lag behind the writes.
+    pub(crate) lag: std::time::Duration,
 }
 
-/// Runs one operation.
-pub(crate) fn run(operation: &str, mut ctx: Ctx<'_>) -> Answer {
+/// Runs one operation. With `keep`, what services were before a write is kept for reads that lag behind.
+pub(crate) fn run(operation: &str, mut ctx: Ctx<'_>, keep: bool) -> Answer {
+    if keep {
+        ctx.keep_before(operation);
+    }
     match operation {
         "CreateCluster" => ctx.create_cluster(),
         "DescribeClusters" => ctx.describe_clusters(),
@@ -57,6 +64,7 @@ pub(crate) fn run(operation: &str, mut ctx: Ctx<'_>) -> Answer {
         "DescribeServiceDeployments" => ctx.describe_service_deployments(),
         "DescribeServiceRevisions" => ctx.describe_service_revisions(),
         "StopServiceDeployment" => ctx.stop_service_deployment(),
+        "ContinueServiceDeployment" => ctx.continue_service_deployment(),
         "TagResource" => ctx.tag_resource(),
         "UntagResource" => ctx.untag_resource(),
         "ListTagsForResource" => ctx.list_tags(),

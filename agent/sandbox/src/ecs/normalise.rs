@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::ecs::put;
 use crate::error::ApiError;
 use crate::ids::Ids;
-use crate::model::{Container, HealthCheck, Object};
+use crate::model::{AwsLogs, Container, HealthCheck, Object};
 use crate::request::Request;
 
 /// Members that are stored as they come, in the order of the answer.
@@ -227,9 +227,20 @@ pub(crate) fn containers(wire: &Object) -> Vec<Container> {
                 consistent: container["versionConsistency"] != json!("disabled"),
                 secrets: secrets.filter_map(|secret| secret["valueFrom"].as_str()).map(str::to_owned).collect(),
                 check,
+                log: aws_logs(&container["logConfiguration"]),
             }
         })
         .collect()
+}
+
+fn aws_logs(configuration: &Value) -> Option<AwsLogs> {
+    let option = |name: &str| configuration["options"][name].as_str().map(str::to_owned);
+    (configuration["logDriver"] == "awslogs").then_some(())?;
+    Some(AwsLogs {
+        region: option("awslogs-region"),
+        group: option("awslogs-group")?,
+        prefix: option("awslogs-stream-prefix"),
+    })
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use crate::ecs::members::{
-    REVISED, check_load_balancers, check_network, fill, platform, service_role, settings, strategy,
-};
+use crate::ecs::check::{check_load_balancers, check_network};
+use crate::ecs::members::{REVISED, fill, platform, service_role, settings, strategy};
 use crate::ecs::{Ctx, last_segment, missing, put, tags_of, with_token};
 use crate::error::{Answer, ApiError};
-use crate::model::{Object, Service, ServiceKey, ServiceStatus, Status};
+use crate::model::{Controller, DeploymentKey, Injected, Object, Service, ServiceKey, ServiceStatus, Status};
 use crate::sim::rollout::Proposal;
 
 impl Ctx<'_> {
@@ -34,11 +33,11 @@ impl Ctx<'_> {
         }
         let daemon = self.request.text("schedulingStrategy") == Some("DAEMON");
         let controller = self.request.get("deploymentController").and_then(|controller| controller["type"].as_str());
-        if let Some(controller @ ("CODE_DEPLOY" | "EXTERNAL")) = controller {
-            return Err(ApiError::unsupported(format!(
-                "The sandbox does not emulate the deployment controller {controller}."
-            )));
-        }
+        let controller = match controller {
+            Some("CODE_DEPLOY") => Controller::CodeDeploy,
+            Some("EXTERNAL") => Controller::External,
+            _ => Controller::Ecs,
+        };
         let Some(reference) = self.request.text("taskDefinition") else {
             return Err(ApiError::client("TaskDefinition not found."));
         };
@@ -54,7 +53,11 @@ impl Ctx<'_> {
             (false, true) => self.desired_count()?.unwrap_or_default(),
         };
         let settings = settings(self.request, daemon)?;
-        let template = self.template(&cluster, &definition)?;
+        let configuration = settings.get("deploymentConfiguration").unwrap_or(&Value::Null);
+        let template = self.template(&cluster, &definition, configuration)?;
+        let awaiting = self.sim.world.awaiting.remove(&(cluster.clone(), name.clone())).unwrap_or_default();
+        let spares = DeploymentKey(0);
+        let troubles = awaiting.into_iter().map(|trouble| Injected { trouble, spares }).collect();
         let key = ServiceKey(self.sim.world.next_key());
         let service = Service {
             key,
@@ -76,6 +79,9 @@ impl Ctx<'_> {
             tasks: Vec::new(),
             steady: false,
             steady_round: 0,
+            controller,
+            express: false,
+            troubles,
         };
         let world = &mut *self.sim.world;
         world.services.insert(key, service);
@@ -120,7 +126,12 @@ impl Ctx<'_> {
     }
 
     /// The first template of a service.
-    fn template(&mut self, cluster: &str, definition: &crate::model::Definition) -> Result<Object, ApiError> {
+    fn template(
+        &mut self,
+        cluster: &str,
+        definition: &crate::model::Definition,
+        configuration: &Value,
+    ) -> Result<Object, ApiError> {
         let request = self.request;
         let mut template = Object::new();
         put(&mut template, "taskDefinition", definition.arn.as_str());
@@ -150,7 +161,7 @@ impl Ctx<'_> {
             template.entry("platformVersion").or_insert(json!("LATEST"));
         }
         check_network(template.get("networkConfiguration"), definition)?;
-        check_load_balancers(template.get("loadBalancers").unwrap_or(&Value::Null), definition)?;
+        check_load_balancers(template.get("loadBalancers").unwrap_or(&Value::Null), definition, configuration)?;
         if definition.awsvpc
             || template.get("loadBalancers").and_then(Value::as_array).is_some_and(|all| !all.is_empty())
         {
@@ -213,6 +224,15 @@ impl Ctx<'_> {
         let tags = self.request.includes("TAGS");
         let (mut services, mut failures) = (Vec::new(), Vec::new());
         for name in &names {
+            if let Some(before) = self.before(&cluster, name) {
+                match before {
+                    Some(service) => services.push(service),
+                    None => failures.push(missing(
+                        &self.sim.world.ecs_arn(format_args!("service/{cluster}/{}", last_segment(name))),
+                    )),
+                }
+                continue;
+            }
             match self.find_service(&cluster, name) {
                 Some(key) => services.push(self.show_service(key, tags)),
                 None => {

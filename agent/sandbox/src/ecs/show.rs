@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::ecs::{Ctx, put, put_some};
-use crate::model::{Deployment, Object, Phase, Platform, Rollout, Service, ServiceKey, ServiceStatus, World};
+use crate::model::{
+    Controller, Deployment, Object, Phase, Platform, Rollout, Service, ServiceKey, ServiceStatus, World,
+};
 use crate::sim::rollout::counts;
 
 impl Ctx<'_> {
@@ -54,7 +56,16 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
     for (member, value) in &service.settings {
         put(&mut wire, member, value.clone());
     }
-    put(&mut wire, "deployments", deployments);
+    // Other controllers deploy with task sets; the classic list is ECS's own.
+    if service.controller == Controller::Ecs {
+        put(&mut wire, "deployments", deployments);
+    } else {
+        put(&mut wire, "deployments", json!([]));
+        put(&mut wire, "taskSets", task_sets(world, service, &shares));
+    }
+    if service.express {
+        put(&mut wire, "resourceManagementType", "ECS");
+    }
     put_some(&mut wire, "roleArn", template.get("roleArn").cloned());
     let events: Vec<Value> = service
         .events
@@ -68,7 +79,7 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
     if tags {
         put(&mut wire, "tags", json!(service.tags));
     }
-    if service.status == ServiceStatus::Active {
+    if service.status == ServiceStatus::Active && service.controller == Controller::Ecs {
         put_some(&mut wire, "currentServiceDeployment", service.history.last().map(|record| record.arn.clone()));
         let revisions: Vec<Value> = counts(world, key)
             .into_iter()
@@ -83,6 +94,29 @@ pub(crate) fn service(world: &World, key: ServiceKey, tags: bool) -> Value {
         put(&mut wire, "currentServiceRevisions", revisions);
     }
     Value::Object(wire)
+}
+
+/// Task sets, which is how services under another controller are deployed.
+fn task_sets(world: &World, service: &Service, shares: &[(u32, u32)]) -> Vec<Value> {
+    let started_by = if service.controller == Controller::CodeDeploy { "CODE_DEPLOY" } else { "external" };
+    let sets = service.deployments.iter().zip(shares).enumerate();
+    sets.map(|(at, (entry, (running, pending)))| {
+        let id = entry.id.as_str();
+        let arn = format!("task-set/{}/{}/{id}", service.cluster, service.name);
+        let stable = *running == service.desired && *pending == 0;
+        json!({
+            "id": id, "taskSetArn": world.ecs_arn(arn), "startedBy": started_by,
+            "status": if at == 0 { "PRIMARY" } else { "ACTIVE" },
+            "taskDefinition": service.revisions[entry.revision].definition.arn,
+            "computedDesiredCount": service.desired, "pendingCount": pending, "runningCount": running,
+            "createdAt": entry.created_at.wire(), "updatedAt": entry.updated_at.wire(),
+            "scale": { "value": 100.0, "unit": "PERCENT" },
+            "stabilityStatus": if stable { "STEADY_STATE" } else { "STABILIZING" },
+            "loadBalancers": service.template().get("loadBalancers").cloned().unwrap_or_else(|| json!([])),
+            "serviceRegistries": [], "tags": [],
+        })
+    })
+    .collect()
 }
 
 /// Running and pending tasks by entry of the deployments list.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::ecs::members::{check_network, fill, platform, strategy};
+use crate::ecs::check::check_network;
+use crate::ecs::members::{fill, platform, strategy};
 use crate::ecs::{Ctx, last_segment, missing, put, put_some, tags_of, with_token};
 use crate::error::{Answer, ApiError};
 use crate::model::{Health, Object, Phase, Task, TaskKey, World};

@@ -2,13 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::ecs::members::{
-    IN_PLACE, REVISED, check_load_balancers, check_network, deployment_configuration, fill, platform, same,
-    service_role, strategy,
-};
+use crate::ecs::check::{check_load_balancers, check_network};
+use crate::ecs::members::{IN_PLACE, REVISED, deployment_configuration, fill, platform, same, service_role, strategy};
 use crate::ecs::{Ctx, put};
 use crate::error::{Answer, ApiError};
-use crate::model::{Object, ServiceKey, ServiceStatus};
+use crate::model::{Controller, Object, ServiceKey, ServiceStatus};
 use crate::sim::rollout::Proposal;
 
 impl Ctx<'_> {
@@ -20,10 +18,7 @@ impl Ctx<'_> {
             return Err(ApiError::new("ServiceNotActiveException", "Service was not ACTIVE."));
         }
         let daemon = service.daemon;
-        let controller = request.get("deploymentController").and_then(|controller| controller["type"].as_str());
-        if controller.is_some_and(|controller| controller != "ECS") {
-            return Err(ApiError::unsupported("The sandbox only emulates the deployment controller ECS."));
-        }
+        self.check_controller(key)?;
         let desired = self.desired_count()?;
         if daemon && desired.is_some() {
             return Err(ApiError::invalid(
@@ -35,15 +30,7 @@ impl Ctx<'_> {
             None => None,
         };
         // Everything is checked before anything changes.
-        let proposal = self.proposal(key)?;
-        let current = self.sim.world.services[&key].configuration();
-        let strategy = configuration.as_ref().unwrap_or(current)["strategy"].as_str().unwrap_or("ROLLING");
-        // The first deployment of a service has nothing to shift traffic from; every later one has.
-        if proposal.is_some() && strategy != "ROLLING" {
-            return Err(ApiError::unsupported(format!(
-                "The sandbox does not emulate deployments with the strategy {strategy}."
-            )));
-        }
+        let proposal = self.proposal(key, configuration.as_ref())?;
         let Some(service) = self.sim.service_mut(key) else {
             return Err(ApiError::service_not_found());
         };
@@ -72,8 +59,33 @@ impl Ctx<'_> {
         Ok(json!({ "service": self.show_service(key, true) }))
     }
 
+    /// Refuses what the service's controller does not let UpdateService do.
+    fn check_controller(&self, key: ServiceKey) -> Result<(), ApiError> {
+        let service = &self.sim.world.services[&key];
+        if service.express {
+            return Err(ApiError::invalid(
+                "The service is managed by Amazon ECS and cannot be updated with UpdateService.",
+            ));
+        }
+        let request = self.request;
+        let wanted = request.get("deploymentController").and_then(|controller| controller["type"].as_str());
+        if wanted.is_some_and(|wanted| wanted != service.controller.wire()) {
+            return Err(ApiError::unsupported("The sandbox does not change the deployment controller of a service."));
+        }
+        match service.controller {
+            Controller::Ecs => Ok(()),
+            Controller::CodeDeploy if request.has("taskDefinition") => Err(ApiError::invalid(
+                "Unable to update task definition on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment.",
+            )),
+            Controller::External if request.has("taskDefinition") => Err(ApiError::invalid(
+                "Unable to update task definition on services with an EXTERNAL deployment controller.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What the request rolls out, if anything.
-    fn proposal(&mut self, key: ServiceKey) -> Result<Option<Proposal>, ApiError> {
+    fn proposal(&mut self, key: ServiceKey, configuration: Option<&Value>) -> Result<Option<Proposal>, ApiError> {
         let request = self.request;
         let force = request.flag("forceNewDeployment").unwrap_or(false);
         let service = &self.sim.world.services[&key];
@@ -112,7 +124,9 @@ impl Ctx<'_> {
             return Ok(None);
         }
         check_network(template.get("networkConfiguration"), &definition)?;
-        check_load_balancers(template.get("loadBalancers").unwrap_or(&Value::Null), &definition)?;
+        let configuration = configuration.unwrap_or_else(|| self.sim.world.services[&key].configuration());
+        let balancers = template.get("loadBalancers").unwrap_or(&Value::Null);
+        check_load_balancers(balancers, &definition, configuration)?;
         let balanced = template.get("loadBalancers").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         if (definition.awsvpc || balanced) && !template.contains_key("roleArn") {
             put(&mut template, "roleArn", service_role(&self.sim.world.place.account));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::clock::Moment;
-use crate::model::{Definition, DeploymentKey, Object};
+use crate::model::{Definition, DeploymentKey, Object, Shift};
 
 /// `rolloutState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,10 @@ pub(crate) struct Deployment {
     pub(crate) superseded_at: Option<Moment>,
     pub(crate) deadlock_told: bool,
     pub(crate) breaker_scheduled: bool,
+    /// AWS throttles the next start until then.
+    pub(crate) throttled_until: Option<Moment>,
+    /// An early success left its tasks behind; they go without holding anything up.
+    pub(crate) retired: bool,
 }
 
 /// A rollback that is under way.
@@ -67,6 +71,8 @@ pub(crate) struct Revision {
     /// Container name to digest, once resolved. `None`: not yet.
     pub(crate) digests: Option<BTreeMap<String, String>>,
     pub(crate) platform: Platform,
+    /// Whether its tasks are in the alternate target group.
+    pub(crate) alternate: bool,
 }
 
 /// Where the tasks of a revision run.
@@ -160,6 +166,9 @@ pub(crate) struct ServiceDeployment {
     pub(crate) breaker: Monitor,
     pub(crate) breaker_count: u32,
     pub(crate) breaker_threshold: u32,
+    pub(crate) alarms: Monitor,
+    pub(crate) triggered_alarms: Vec<String>,
+    pub(crate) shift: Option<Shift>,
     pub(crate) rollback: Option<RollbackRecord>,
     /// Counts at the end, by revision; live ones before.
     pub(crate) frozen: Option<BTreeMap<usize, Counts>>,

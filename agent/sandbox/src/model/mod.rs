@@ -15,10 +15,15 @@ use crate::place::Place;
 use crate::sim::queue::Queue;
 
 mod deployment;
+mod shift;
 mod task;
+mod trouble;
 
 pub(crate) use deployment::*;
+pub(crate) use shift::*;
 pub(crate) use task::*;
+pub(crate) use trouble::Injected;
+pub use trouble::Trouble;
 
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
@@ -50,6 +55,33 @@ pub(crate) struct World {
     /// Which create call a client token stands for.
     pub(crate) tokens: HashMap<(String, String), (Object, ServiceKey)>,
     pub(crate) queue: Queue,
+    /// What the neighbours are yet to be told.
+    pub(crate) effects: Vec<Effect>,
+    /// Calls of lifecycle hooks' functions, oldest first.
+    pub(crate) hook_calls: Vec<Value>,
+    /// Troubles of services that do not exist yet, by cluster and name.
+    pub(crate) awaiting: BTreeMap<(String, String), Vec<Trouble>>,
+    /// Services as they were before the last write, for reads that lag behind.
+    pub(crate) before: BTreeMap<(String, String), Before>,
+}
+
+/// Something that ECS does to a neighbour.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// The weights of a listener rule, or of a listener's default action.
+    Weights { rule: String, weights: Vec<(String, u32)> },
+    /// A target of a target group: its state, or none when it is deregistered.
+    Target { group: String, ip: String, port: u64, state: Option<&'static str> },
+    /// A line of a container's log.
+    Log { region: String, group: String, stream: String, line: String },
+}
+
+/// A service as it was before a write.
+#[derive(Debug, Clone)]
+pub(crate) struct Before {
+    pub(crate) at: Moment,
+    /// None: it did not exist.
+    pub(crate) service: Option<Value>,
 }
 
 impl World {
@@ -67,6 +99,18 @@ impl World {
             task_ids: HashMap::new(),
             tokens: HashMap::new(),
             queue: Queue::default(),
+            effects: Vec::new(),
+            hook_calls: Vec::new(),
+            awaiting: BTreeMap::new(),
+            before: BTreeMap::new(),
+        }
+    }
+
+    /// Changes the service of a name, if there is one.
+    pub(crate) fn with_service(&mut self, cluster: &str, name: &str, change: impl FnOnce(&mut Service)) {
+        let key = self.names.get(&(cluster.to_owned(), name.to_owned())).copied();
+        if let Some(service) = key.and_then(|key| self.services.get_mut(&key)) {
+            change(service);
         }
     }
 
@@ -120,6 +164,15 @@ pub(crate) struct Container {
     pub(crate) consistent: bool,
     pub(crate) secrets: Vec<String>,
     pub(crate) check: Option<HealthCheck>,
+    pub(crate) log: Option<AwsLogs>,
+}
+
+/// Where a container's log goes with the driver `awslogs`.
+#[derive(Debug)]
+pub(crate) struct AwsLogs {
+    pub(crate) region: Option<String>,
+    pub(crate) group: String,
+    pub(crate) prefix: Option<String>,
 }
 
 /// A container health check.
@@ -166,6 +219,28 @@ pub(crate) struct Service {
     pub(crate) steady: bool,
     /// Counts changes between steady and not, so that an old timer can be told from a new one.
     pub(crate) steady_round: u64,
+    pub(crate) controller: Controller,
+    /// ECS manages the service itself (Express).
+    pub(crate) express: bool,
+    pub(crate) troubles: Vec<Injected>,
+}
+
+/// `deploymentController.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Controller {
+    Ecs,
+    CodeDeploy,
+    External,
+}
+
+impl Controller {
+    pub(crate) fn wire(self) -> &'static str {
+        match self {
+            Self::Ecs => "ECS",
+            Self::CodeDeploy => "CODE_DEPLOY",
+            Self::External => "EXTERNAL",
+        }
+    }
 }
 
 impl Service {
@@ -213,7 +288,10 @@ impl Service {
             .into_iter()
             .flatten()
             .filter_map(|balancer| {
-                let group = balancer["targetGroupArn"].as_str().or_else(|| balancer["loadBalancerName"].as_str())?;
+                let other = balancer["advancedConfiguration"]["alternateTargetGroupArn"].as_str();
+                let other = other.filter(|_| self.revisions[revision].alternate);
+                let named = || balancer["targetGroupArn"].as_str().or_else(|| balancer["loadBalancerName"].as_str());
+                let group = other.or_else(named)?;
                 Some((group.to_owned(), balancer["containerPort"].as_u64().unwrap_or_default()))
             })
             .collect()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::clock::Moment;
 use crate::error::ApiError;
 use crate::ids::Ids;
+use crate::model::Effect;
 use crate::options::Options;
 use crate::place::{Caller, Place};
 use crate::request::{Paging, Request, page};
@@ -14,6 +15,7 @@ use crate::request::{Paging, Request, page};
 pub(crate) mod alarms;
 pub(crate) mod balancing;
 pub(crate) mod ecr;
+pub(crate) mod functions;
 pub(crate) mod images;
 pub(crate) mod logs;
 pub(crate) mod scaling;
@@ -35,6 +37,7 @@ pub(crate) struct Outside {
     /// The queues in which pushes are announced.
     pub(crate) ecr_events: BTreeMap<Place, String>,
     pub(crate) images: images::Rules,
+    pub(crate) functions: functions::Functions,
     pub(crate) ids: Ids,
     pub(crate) short_pages: bool,
     /// Where the sandbox listens, as the start of a URL.
@@ -53,10 +56,25 @@ impl Outside {
             balancing: BTreeMap::new(),
             queues: BTreeMap::new(),
             ecr_events: BTreeMap::new(),
+            functions: functions::Functions::default(),
             images: images::Rules::new(options.auto_create_images),
             ids: Ids::new(options.seed, "outside"),
             short_pages: options.short_pages,
             endpoint: format!("http://{}", options.address),
+        }
+    }
+}
+
+impl Outside {
+    /// What ECS did to its neighbours while time passed.
+    pub(crate) fn take_effects(&mut self, place: &Place, effects: Vec<Effect>, _now: Moment) {
+        let Some(balancing) = self.balancing.get_mut(place) else {
+            return;
+        };
+        for effect in effects {
+            if let Effect::Weights { rule, weights } = effect {
+                balancing.set_weights(&rule, weights);
+            }
         }
     }
 }

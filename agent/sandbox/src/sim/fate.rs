@@ -12,6 +12,11 @@ impl Sim<'_> {
         let task = &self.world.tasks[&key];
         let outside = self.around.outside;
         let place = &self.world.place;
+        let troubled = task.service.and_then(|(service, deployment)| self.trouble_of_tasks(service, deployment));
+        if let Some(behaviour) = troubled {
+            let essential = task.definition.containers.iter().position(|container| container.essential);
+            return (behaviour, essential.unwrap_or_default());
+        }
         for (at, container) in task.definition.containers.iter().enumerate() {
             for secret in &container.secrets {
                 if let Some(reason) = missing_secret(outside, place, secret) {

@@ -2,7 +2,7 @@
 //!
 //! It is a machine without clock and IO: it is told the moment and works off its queue of events.
 //! `tasks` is the life of a task, `pass` the scheduler of rolling deployments, `rollout` how
-//! deployments begin and complete, `rollback` how they fail.
+//! deployments begin and complete, `stages` and `hooks` how they shift traffic, `rollback` how they fail.
 
 use std::time::Duration;
 
@@ -11,14 +11,19 @@ use crate::durations::Durations;
 use crate::model::{DeploymentKey, Service, ServiceEvent, ServiceKey, TaskKey, World};
 use crate::outside::Outside;
 
+mod alarms;
 mod fate;
+mod hooks;
+mod network;
 mod pass;
 pub(crate) mod queue;
 mod rollback;
 pub(crate) mod rollout;
+pub(crate) mod stages;
 mod start;
 mod stop;
 mod tasks;
+mod troubles;
 
 pub(crate) use start::NewTask;
 
@@ -59,6 +64,15 @@ impl<'a> Sim<'a> {
             Event::Superseded(service, deployment) => self.end_superseded(service, deployment),
             Event::RollBack(service, deployment) => self.roll_back_on_request(service, deployment),
             Event::RollbackImpossible(service, deployment) => self.give_up(service, deployment),
+            Event::Stage(service, deployment, entry) => {
+                if self.shift(service, deployment).is_some_and(|shift| shift.entry == entry) {
+                    self.pass(service);
+                }
+            }
+            Event::StageTimeout(service, deployment, entry) => self.stage_timeout(service, deployment, entry),
+            Event::HookCall(service, deployment, at) => self.call_hook(service, deployment, at),
+            Event::HookTimeout(service, deployment, at) => self.hook_timeout(service, deployment, at),
+            Event::Alarms(service, deployment) => self.watch_alarms(service, deployment),
             Event::Steady(service, round) => self.repeat_steady(service, round),
             Event::Task(task, step) => self.task_step(task, step),
         }
@@ -82,6 +96,15 @@ impl<'a> Sim<'a> {
         let id = self.world.ids.uuid();
         if let Some(service) = self.service_mut(key) {
             let message = format!("(service {}{message}", service.name);
+            service.events.push_front(ServiceEvent { id, at, message });
+            service.events.truncate(EVENTS);
+        }
+    }
+
+    /// The same, for the one message that does not begin with the service in brackets.
+    pub(crate) fn tell_plainly(&mut self, key: ServiceKey, message: String) {
+        let (id, at) = (self.world.ids.uuid(), self.now);
+        if let Some(service) = self.service_mut(key) {
             service.events.push_front(ServiceEvent { id, at, message });
             service.events.truncate(EVENTS);
         }

@@ -1,11 +1,11 @@
 //! One look of the scheduler at a service with rolling deployments.
 
-use crate::model::{DeploymentKey, Phase, Rollout, ServiceKey, ServiceStatus, TaskKey};
+use crate::model::{DeploymentKey, Phase, Rollout, ServiceKey, ServiceStatus, Status, Strategy, TaskKey};
 use crate::sim::Sim;
 
 /// The tasks of one entry of the deployments list that are wanted.
 #[derive(Debug, Default)]
-struct Share {
+pub(crate) struct Share {
     pending: Vec<TaskKey>,
     /// Running, but not found healthy yet.
     unproven: Vec<TaskKey>,
@@ -13,18 +13,22 @@ struct Share {
 }
 
 impl Share {
-    fn live(&self) -> u32 {
+    pub(crate) fn live(&self) -> u32 {
         (self.pending.len() + self.unproven.len() + self.healthy.len()) as u32
+    }
+
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskKey> + '_ {
+        self.pending.iter().chain(&self.unproven).chain(&self.healthy).copied()
     }
 }
 
 /// A deployment whose tasks are to go, as the scheduler sees it.
 #[derive(Debug)]
-struct Source {
-    key: DeploymentKey,
-    share: Share,
+pub(crate) struct Source {
+    pub(crate) key: DeploymentKey,
+    pub(crate) share: Share,
     /// Superseded or failed: what does not run well may go at once.
-    expendable: bool,
+    pub(crate) expendable: bool,
     failed: bool,
 }
 
@@ -57,7 +61,17 @@ impl Sim<'_> {
             self.replace_in_sources(key, &sources, share.live() + others, upper);
             return;
         }
-        if !launched {
+        match self.shift(key, target).and_then(|shift| Some((shift.strategy, shift.stage?))) {
+            // Before the only hook of a rolling deployment, nothing of it starts.
+            Some((Strategy::Rolling, _)) => {
+                self.replace_in_sources(key, &sources, others, upper);
+                return self.look_at_stage(key, target);
+            }
+            Some(_) => return self.pass_of_shift(key, target, &share, &sources),
+            None => {}
+        }
+        let picked_up = self.record(key, target).is_none_or(|record| record.status != Status::Pending);
+        if !launched || !picked_up {
             return;
         }
         self.set_desired(key, target, desired);
@@ -118,9 +132,9 @@ impl Sim<'_> {
             .map(|entry| Source {
                 key: entry.key,
                 share: self.share(key, entry.key),
-                failed: entry.rollout == Rollout::Failed,
+                failed: entry.rollout == Rollout::Failed || entry.retired,
                 expendable: match entry.rollout {
-                    Rollout::Completed => false,
+                    Rollout::Completed => entry.retired,
                     Rollout::Failed => true,
                     Rollout::InProgress => entry.superseded_at.is_none_or(|moment| moment <= self.now),
                 },
@@ -139,14 +153,14 @@ impl Sim<'_> {
         }
     }
 
-    fn set_desired(&mut self, key: ServiceKey, deployment: DeploymentKey, desired: u32) {
+    pub(crate) fn set_desired(&mut self, key: ServiceKey, deployment: DeploymentKey, desired: u32) {
         if let Some(entry) = self.service_mut(key).and_then(|service| service.deployment_mut(deployment)) {
             entry.desired = desired;
         }
     }
 
     /// Failures become visible with the replacement, not before.
-    fn report_failures(&mut self, key: ServiceKey, target: DeploymentKey) {
+    pub(crate) fn report_failures(&mut self, key: ServiceKey, target: DeploymentKey) {
         let now = self.now;
         let Some(service) = self.service_mut(key) else {
             return;
@@ -167,7 +181,7 @@ impl Sim<'_> {
     }
 
     /// Lost tasks of an old completed revision are replaced with the same revision.
-    fn replace_in_sources(&mut self, key: ServiceKey, sources: &[Source], mut total: u32, upper: u32) {
+    pub(crate) fn replace_in_sources(&mut self, key: ServiceKey, sources: &[Source], mut total: u32, upper: u32) {
         for source in sources.iter().filter(|source| !source.expendable) {
             let Some(entry) = self.service(key).and_then(|service| service.deployment(source.key)) else {
                 continue;
@@ -194,7 +208,7 @@ impl Sim<'_> {
         }
     }
 
-    fn scale_in(&mut self, key: ServiceKey, share: &Share, count: u32) {
+    pub(crate) fn scale_in(&mut self, key: ServiceKey, share: &Share, count: u32) {
         let order = share.pending.iter().chain(&share.unproven).chain(&share.healthy);
         let victims: Vec<TaskKey> = order.copied().take(count as usize).collect();
         let id = self.service(key).map(|service| service.primary().id.clone()).unwrap_or_default();
@@ -231,6 +245,8 @@ impl Sim<'_> {
             victims.sort();
             victims.dedup();
         }
+        let free = self.unprotected(key, victims.iter().map(|(_, task)| *task).collect());
+        victims.retain(|(_, task)| free.contains(task));
         if victims.is_empty() {
             return 0;
         }

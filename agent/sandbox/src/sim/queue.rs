@@ -21,6 +21,16 @@ pub(crate) enum Event {
     RollBack(ServiceKey, DeploymentKey),
     /// A rollback without a candidate ends.
     RollbackImpossible(ServiceKey, DeploymentKey),
+    /// A look at a stage, if it is still this entry.
+    Stage(ServiceKey, DeploymentKey, u64),
+    /// The longest that a stage may last is over.
+    StageTimeout(ServiceKey, DeploymentKey, u64),
+    /// The function of a hook is called.
+    HookCall(ServiceKey, DeploymentKey, usize),
+    /// A hook has waited long enough.
+    HookTimeout(ServiceKey, DeploymentKey, usize),
+    /// The alarms of a deployment are looked at.
+    Alarms(ServiceKey, DeploymentKey),
     /// The steady state is told again.
     Steady(ServiceKey, u64),
     /// A task goes one step.

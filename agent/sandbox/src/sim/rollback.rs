@@ -10,40 +10,77 @@ use crate::sim::queue::Event;
 use crate::sim::rollout::counts;
 
 /// Why a deployment fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Breaker,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Breaker {
+        roll_back: bool,
+    },
+    Alarm {
+        roll_back: bool,
+    },
+    /// Somebody asked for it.
     Request,
+    /// A hook failed or timed out; the text is the whole reason.
+    Hook(String),
+    /// A stage took too long; what follows the stage's name.
+    Stage(String),
+    /// The listener rules do not fit; what follows the colon.
+    Network(String),
 }
 
 impl Cause {
-    fn status_reason(self) -> &'static str {
+    fn rolls_back(&self) -> bool {
         match self {
-            Self::Breaker => "Service deployment rolled back because the circuit breaker threshold was exceeded.",
-            Self::Request => "Service deployment rolled back because a rollback was requested.",
+            Self::Breaker { roll_back } | Self::Alarm { roll_back } => *roll_back,
+            _ => true,
         }
     }
 
-    fn failed(self) -> &'static str {
+    fn status_reason(&self) -> String {
         match self {
-            Self::Breaker => "ECS deployment circuit breaker: tasks failed to start.",
-            Self::Request => "ECS deployment rolled back on request.",
+            Self::Breaker { roll_back: true } => {
+                "Service deployment rolled back because the circuit breaker threshold was exceeded.".to_owned()
+            }
+            Self::Breaker { roll_back: false } => {
+                "Service deployment stopped because the circuit breaker threshold was exceeded.".to_owned()
+            }
+            Self::Alarm { roll_back: true } => {
+                "Service deployment rolled back because of CloudWatch alarm(s) in ALARM state".to_owned()
+            }
+            Self::Alarm { roll_back: false } => {
+                "Service deployment stopped because of CloudWatch alarm(s) in ALARM state".to_owned()
+            }
+            Self::Request => "Service deployment rolled back because a rollback was requested.".to_owned(),
+            Self::Hook(reason) => reason.clone(),
+            Self::Stage(text) => format!("Service deployment rolled back because the stage {text}"),
+            Self::Network(text) => {
+                format!("Service deployment rolled back because of invalid networking configuration: {text}")
+            }
         }
     }
 
-    fn going_back(self, id: &str) -> String {
+    fn failed(&self) -> String {
         match self {
-            Self::Breaker => {
+            Self::Breaker { .. } => "ECS deployment circuit breaker: tasks failed to start.".to_owned(),
+            Self::Alarm { .. } => "ECS deployment failed: alarm detected.".to_owned(),
+            Self::Request => "ECS deployment rolled back on request.".to_owned(),
+            _ => self.status_reason(),
+        }
+    }
+
+    fn going_back(&self, id: &str) -> String {
+        match self {
+            Self::Breaker { .. } => {
                 format!("ECS deployment circuit breaker: rolling back to deploymentId {id}.")
             }
-            Self::Request => format!("ECS deployment rolling back to deploymentId {id}."),
+            _ => format!("ECS deployment rolling back to deploymentId {id}."),
         }
     }
 
-    fn event(self) -> &'static str {
+    fn event(&self) -> String {
         match self {
-            Self::Breaker => "tasks failed to start.",
-            Self::Request => self.status_reason(),
+            Self::Breaker { .. } => "tasks failed to start.".to_owned(),
+            _ => self.status_reason(),
         }
     }
 }
@@ -104,7 +141,7 @@ impl Sim<'_> {
         entry.breaker_scheduled = false;
         let exceeded = entry.rollout == Rollout::InProgress && entry.breaker_count >= limit;
         if current && exceeded && breaker["enable"].as_bool() == Some(true) {
-            self.fail(key, Cause::Breaker, breaker["rollback"].as_bool().unwrap_or(false));
+            self.fail(key, Cause::Breaker { roll_back: breaker["rollback"].as_bool().unwrap_or(false) });
         }
     }
 
@@ -114,19 +151,22 @@ impl Sim<'_> {
         };
         let asked = service.history.last().is_some_and(|record| record.status == Status::RollbackRequested);
         if asked && service.primary().key == deployment {
-            self.fail(key, Cause::Request, true);
+            self.fail(key, Cause::Request);
         }
     }
 
     /// The primary deployment fails.
-    fn fail(&mut self, key: ServiceKey, cause: Cause, roll_back: bool) {
+    pub(crate) fn fail(&mut self, key: ServiceKey, cause: Cause) {
         let now = self.now;
+        let roll_back = cause.rolls_back();
         let durations = self.durations();
         let (stop, end) = (durations.rollback_stop_pending, durations.rollback_without_candidate);
         let Some(service) = self.service_mut(key) else {
             return;
         };
         let failed = service.primary().key;
+        let shifts = service.history.iter().rev().find(|record| record.deployment == failed);
+        let shifts = shifts.is_some_and(|record| record.shift.is_some());
         let failed_id = service.primary().id.clone();
         let candidate =
             service.deployments[1..].iter().position(|entry| entry.rollout == Rollout::Completed).map(|at| at + 1);
@@ -137,22 +177,21 @@ impl Sim<'_> {
 
         let entry = &mut service.deployments[0];
         entry.rollout = Rollout::Failed;
-        entry.reason = cause.failed().to_owned();
+        entry.reason = cause.failed();
         entry.updated_at = now;
         let record = &mut service.history[record_at];
         record.updated_at = now;
-        if cause == Cause::Breaker {
-            record.breaker = Monitor::Triggered;
+        match cause {
+            Cause::Breaker { .. } => record.breaker = Monitor::Triggered,
+            Cause::Alarm { .. } => record.alarms = Monitor::Triggered,
+            _ => {}
         }
+        record.reason = Some(cause.status_reason());
         if roll_back {
             record.status = Status::RollbackInProgress;
-            record.reason = Some(cause.status_reason().to_owned());
-            record.rollback =
-                Some(RollbackRecord { reason: cause.status_reason().to_owned(), at: now, revision: back_to });
+            record.rollback = Some(RollbackRecord { reason: cause.status_reason(), at: now, revision: back_to });
         } else {
             record.status = Status::StopRequested;
-            record.reason =
-                Some("Service deployment stopped because the circuit breaker threshold was exceeded.".to_owned());
         }
         let back = candidate.filter(|_| roll_back).map(|at| {
             let mut entry = service.deployments.remove(at);
@@ -179,8 +218,24 @@ impl Sim<'_> {
                 .queue
                 .push(now.plus(if roll_back { end } else { stop }), Event::RollbackImpossible(key, failed)),
         }
+        if shifts {
+            self.take_traffic_back(key, failed);
+            if let Some(refused) = self.call_hooks_of_rollback(key, failed) {
+                self.end_rollback_badly(key, record_at, &refused);
+            }
+        }
         self.unsettle(key);
         self.pass_in(key, stop);
+    }
+
+    /// A hook refuses the way back: the record ends, while the tasks of the old revision go on.
+    fn end_rollback_badly(&mut self, key: ServiceKey, record: usize, reason: &str) {
+        let now = self.now;
+        let counts = counts(self.world, key);
+        if let Some(record) = self.service_mut(key).and_then(|service| service.history.get_mut(record)) {
+            record.close(Status::RollbackFailed, now, counts);
+            record.reason = Some(format!("Service deployment rollback failed because {reason}"));
+        }
     }
 
     /// Ends the record of a deployment that failed without a way back.

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::clock::Moment;
 use crate::model::{
     Counts, Definition, Deployment, DeploymentKey, Monitor, Object, Platform, Revision, Rollout, Service,
-    ServiceDeployment, ServiceKey, Status, World,
+    ServiceDeployment, ServiceKey, Status, Strategy, World,
 };
 use crate::sim::Sim;
 use crate::sim::queue::Event;
+use crate::sim::rollback::Cause;
+use crate::sim::stages::stages_of;
 
 /// What a new deployment rolls out.
 pub(crate) struct Proposal {
@@ -38,6 +42,8 @@ impl Sim<'_> {
             return;
         };
         let sources = running_revisions(service);
+        let shift = stages_of(service.configuration(), now);
+        let alternate = next_group(service, &proposal.template);
         let revision = service.revisions.len();
         service.revisions.push(Revision {
             arn: revision_arn,
@@ -46,6 +52,7 @@ impl Sim<'_> {
             definition: proposal.definition,
             digests: None,
             platform: proposal.platform,
+            alternate,
         });
         let launch_at = now.plus(durations.update_to_first_start);
         service.deployments.insert(
@@ -71,9 +78,12 @@ impl Sim<'_> {
                 superseded_at: None,
                 deadlock_told: false,
                 breaker_scheduled: false,
+                throttled_until: None,
+                retired: false,
             },
         );
         let configuration = service.configuration().clone();
+        let watched = configuration["alarms"]["enable"].as_bool().unwrap_or(false);
         let guarded = configuration["deploymentCircuitBreaker"]["enable"].as_bool().unwrap_or(false);
         let threshold = if guarded { super::rollback::threshold(&configuration, service.desired) } else { 0 };
         service.history.push(ServiceDeployment {
@@ -92,6 +102,9 @@ impl Sim<'_> {
             breaker: if guarded { Monitor::Monitoring } else { Monitor::Disabled },
             breaker_count: 0,
             breaker_threshold: threshold,
+            alarms: if watched { Monitor::Monitoring } else { Monitor::Disabled },
+            triggered_alarms: Vec::new(),
+            shift,
             rollback: None,
             frozen: None,
         });
@@ -149,6 +162,11 @@ impl Sim<'_> {
             service.deployments[0].launch_at = now;
             self.pass_in(key, Duration::ZERO);
         }
+        self.begin_alarms(key, deployment);
+        match self.refused_network(key, deployment) {
+            Some(reason) => self.fail(key, Cause::Network(reason)),
+            None => self.first_stage(key, deployment),
+        }
     }
 
     pub(crate) fn end_superseded(&mut self, key: ServiceKey, deployment: DeploymentKey) {
@@ -194,7 +212,7 @@ impl Sim<'_> {
             entry.key == primary
                 || busy.contains(&entry.key)
                 || match entry.rollout {
-                    Rollout::Completed => true,
+                    Rollout::Completed => !entry.retired,
                     Rollout::Failed => false,
                     Rollout::InProgress => entry.superseded_at.is_none_or(|moment| moment > now),
                 }
@@ -213,7 +231,13 @@ impl Sim<'_> {
         };
         let healthy = service.tasks.iter().filter(own).filter(|task| self.world.tasks[*task].healthy).count() as u32;
         let all = service.tasks.len() as u32;
-        let ready = healthy == service.desired && all == healthy;
+        let early = self.early_success(service);
+        let enough = early.map_or(service.desired, |early| early.healthy.min(service.desired));
+        let left = all - service.tasks.iter().filter(own).count() as u32;
+        let ready = match early {
+            Some(early) if primary.rollout == Rollout::InProgress => healthy >= enough && (early.deferred || left == 0),
+            _ => healthy == service.desired && all == healthy,
+        };
         if primary.rollout == Rollout::Completed {
             if ready && !service.steady && service.deployments.len() == 1 {
                 self.become_steady(key, now);
@@ -248,22 +272,41 @@ impl Sim<'_> {
             return rollback.at.plus(durations.rollback_to_completed).max(since);
         }
         let bake = service.configuration()["bakeTimeInMinutes"].as_u64().unwrap_or(0);
+        let watched = self.record(service.key, service.primary().key);
+        let watched = watched.is_some_and(|record| record.alarms == Monitor::Monitoring);
+        let bake = match bake {
+            0 if watched => durations.alarm_bake,
+            minutes => Duration::from_secs(60 * minutes),
+        };
         let settled = match service.primary().source_stopped_at {
+            _ if self.early_success(service).is_some_and(|early| early.deferred) => {
+                since.plus(durations.scheduler_pass)
+            }
             Some(stopped) => stopped.plus(durations.source_stop_to_complete),
             None if service.desired == 0 => since,
             None => since.plus(durations.scheduler_pass),
         };
-        settled.max(since.plus(Duration::from_secs(60 * bake)))
+        settled.max(since.plus(bake))
     }
 
-    fn complete(&mut self, key: ServiceKey) {
+    pub(crate) fn complete(&mut self, key: ServiceKey) {
         let now = self.now;
         let counts = counts(self.world, key);
+        let early =
+            self.service(key).filter(|service| service.rollback.is_none()).and_then(|it| self.early_success(it));
+        let deferred = early.is_some_and(|early| early.deferred);
         let Some(service) = self.service_mut(key) else {
             return;
         };
         let rollback = service.rollback.take();
-        service.deployments.truncate(1);
+        if deferred {
+            for entry in &mut service.deployments[1..] {
+                entry.retired = true;
+                entry.desired = 0;
+            }
+        } else {
+            service.deployments.truncate(1);
+        }
         let primary = &mut service.deployments[0];
         primary.rollout = Rollout::Completed;
         primary.reason = format!("ECS deployment {} completed.", primary.id);
@@ -272,7 +315,12 @@ impl Sim<'_> {
         primary.ready_since = None;
         let (id, deployment) = (primary.id.clone(), primary.key);
         match rollback {
-            Some(rollback) => service.history[rollback.record].close(Status::RollbackSuccessful, now, counts),
+            Some(rollback) => {
+                let record = &mut service.history[rollback.record];
+                if !record.status.terminal() {
+                    record.close(Status::RollbackSuccessful, now, counts);
+                }
+            }
             None => {
                 if let Some(record) = service.history.iter_mut().rev().find(|record| record.deployment == deployment) {
                     record.close(Status::Successful, now, counts);
@@ -280,6 +328,9 @@ impl Sim<'_> {
             }
         }
         self.tell(key, now, &format!(") (deployment {id}) deployment completed."));
+        if deferred {
+            return self.pass_in(key, self.durations().scheduler_pass);
+        }
         self.become_steady(key, now.plus(Duration::from_millis(1)));
     }
 
@@ -305,11 +356,49 @@ impl ServiceDeployment {
         if status == Status::Stopped {
             self.stopped_at = Some(now);
         }
-        if self.breaker == Monitor::Monitoring {
-            self.breaker = Monitor::Complete;
+        for monitor in [&mut self.breaker, &mut self.alarms] {
+            if *monitor == Monitor::Monitoring {
+                *monitor = Monitor::Complete;
+            }
         }
         self.frozen = Some(counts);
     }
+}
+
+/// `earlySuccessCriteria`, for the service's present size.
+#[derive(Debug, Clone, Copy)]
+struct EarlySuccess {
+    healthy: u32,
+    /// The old tasks go afterwards.
+    deferred: bool,
+}
+
+impl Sim<'_> {
+    fn early_success(&self, service: &Service) -> Option<EarlySuccess> {
+        let criteria = &service.configuration()["earlySuccessCriteria"];
+        let rolling = Strategy::of(service.configuration()) == Strategy::Rolling && service.rollback.is_none();
+        (rolling && criteria["enable"] == true).then(|| EarlySuccess {
+            healthy: (u64::from(service.desired) * criteria["healthyPercent"].as_u64().unwrap_or(100)).div_ceil(100)
+                as u32,
+            deferred: criteria["sourceServiceRevisionCleanup"] == "DEFERRED",
+        })
+    }
+}
+
+/// Which of a pair of target groups the next revision is to use: at each shift the two change their parts.
+fn next_group(service: &Service, template: &Object) -> bool {
+    let paired = |template: &Object| {
+        let balancers = template.get("loadBalancers").and_then(Value::as_array);
+        balancers.into_iter().flatten().any(|balancer| balancer["advancedConfiguration"].is_object())
+    };
+    let in_force = service.deployments.iter().find(|entry| entry.rollout == Rollout::Completed);
+    let Some(before) = in_force.map(|entry| &service.revisions[entry.revision]) else {
+        return false;
+    };
+    if !paired(template) || !paired(&before.template) {
+        return false;
+    }
+    before.alternate != (Strategy::of(service.configuration()) != Strategy::Rolling)
 }
 
 /// The revisions that have tasks, or would have if they were wanted.

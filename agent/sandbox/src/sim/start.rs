@@ -34,6 +34,10 @@ pub(crate) struct NewTask {
 impl Sim<'_> {
     /// Starts `count` tasks of a deployment and tells so. Returns whether any could be placed.
     pub(crate) fn start_tasks(&mut self, key: ServiceKey, deployment: DeploymentKey, count: u32) -> bool {
+        let count = match self.place(key, deployment, count) {
+            0 => return false,
+            count => count,
+        };
         let Some(service) = self.service(key) else {
             return false;
         };

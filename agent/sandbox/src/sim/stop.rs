@@ -60,6 +60,7 @@ impl Sim<'_> {
         let id = self.deployment_id(service, deployment);
         let draining = self.now.plus(std::time::Duration::from_millis(10));
         for key in &due {
+            self.show_target(*key, None);
             self.change(*key, |task| task.target = Target::Gone);
         }
         for (group, _) in groups {

@@ -35,7 +35,10 @@ impl Sim<'_> {
             Step::Run => self.run(key),
             Step::Exit => self.exit(key),
             Step::Register => self.register(key),
-            Step::TargetHealthy => self.change_health(key, |task| task.target_healthy = true),
+            Step::TargetHealthy => {
+                self.show_target(key, Some("healthy"));
+                self.change_health(key, |task| task.target_healthy = true);
+            }
             Step::ContainerHealthy => self.change_health(key, |task| task.health = Health::Healthy),
             Step::CountAsHealthy => self.change_health(key, |_| ()),
             Step::TargetUnhealthy => self.target_unhealthy(key),
@@ -164,7 +167,7 @@ impl Sim<'_> {
             }
             _ => {}
         }
-        let sick = task.behaviour == Behaviour::Unhealthy;
+        let sick = matches!(task.behaviour, Behaviour::Unhealthy | Behaviour::UnhealthyContainer);
         let checks = task
             .definition
             .containers
@@ -207,6 +210,12 @@ impl Sim<'_> {
             return;
         };
         let groups = owner.target_groups(revision);
+        if let Some(again) = self.cannot_register(key, service, &groups) {
+            return self.task_in(key, again, Step::Register);
+        }
+        let Some(owner) = self.service(service) else {
+            return;
+        };
         let due: Vec<TaskKey> = owner
             .tasks
             .iter()
@@ -224,8 +233,10 @@ impl Sim<'_> {
         }
         for key in due {
             self.change(key, |task| task.target = Target::Registered);
+            self.show_target(key, Some("initial"));
             let task = &self.world.tasks[&key];
-            if task.behaviour == Behaviour::Unhealthy {
+            let missing = self.lacks_target_group(task.service);
+            if missing || matches!(task.behaviour, Behaviour::Unhealthy | Behaviour::UnhealthyTarget { .. }) {
                 let grace = task.started_at.unwrap_or(now).plus(self.grace(task.service));
                 let verdict = now.plus(self.durations().target_unhealthy_after_register);
                 self.task_at(key, verdict.max(grace), Step::TargetUnhealthy);
@@ -271,6 +282,7 @@ impl Sim<'_> {
     }
 
     fn exit(&mut self, key: TaskKey) {
+        self.write_last_lines(key);
         self.change(key, |task| {
             let failing = task.failing;
             let container = &mut task.containers[failing];
@@ -297,11 +309,20 @@ impl Sim<'_> {
             return;
         };
         let id = task.id.clone();
-        self.tell(
-            service,
-            self.now,
-            &format!(") (task {id}) (port {port}) is unhealthy in (target-group {group}) due to (reason Health checks failed with these codes: [502])"),
-        );
+        let text = match &task.behaviour {
+            _ if self.lacks_target_group(task.service) => {
+                format!(") (task {id}) is not healthy in target-group ({group}) due to TARGET GROUP IS NOT FOUND")
+            }
+            Behaviour::UnhealthyTarget { reason } => {
+                format!(") (task {id}) (port {port}) is unhealthy in (target-group {group}) due to (reason {reason})")
+            }
+            _ => format!(
+                ") (task {id}) (port {port}) is unhealthy in (target-group {group}) due to (reason Health checks failed with these codes: [502])"
+            ),
+        };
+        let group = group.clone();
+        self.show_target(key, Some("unhealthy"));
+        self.tell(service, self.now, &text);
         self.stop_task(
             key,
             "ServiceSchedulerInitiated",

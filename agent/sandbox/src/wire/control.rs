@@ -15,9 +15,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::behaviour::{Behaviour, span};
+use crate::catalogue::Failure;
 use crate::control::Control;
 use crate::fault::Fault;
+use crate::model::Trouble;
 use crate::outside::ecr::NewImage;
+use crate::outside::functions::HookAnswer;
 use crate::wire::Handle;
 
 mod neighbours;
@@ -37,6 +40,9 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/secrets", post(secret))
         .route("/scalable-targets", post(scalable_target))
         .route("/access", post(access).delete(restore_access))
+        .route("/failures", post(failure))
+        .route("/troubles", post(trouble).delete(heal))
+        .route("/hooks", post(hook).get(hook_calls))
         .route("/reset", post(reset))
         .merge(neighbours::routes())
         .layer(middleware::from_fn(refuse_browsers))
@@ -268,6 +274,74 @@ async fn access(Shared(handle): Shared<Handle>, Json(refusals): Json<Refusals>) 
 async fn restore_access(Shared(handle): Shared<Handle>) -> Json<Value> {
     Control::new(handle).restore_access();
     done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewFailure {
+    cluster: String,
+    service: String,
+    failure: Failure,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+async fn failure(Shared(handle): Shared<Handle>, Json(new): Json<NewFailure>) -> Json<Value> {
+    let control = Control::new(handle);
+    let (account, region) = place(&control, new.account, new.region);
+    control.inject(&account, &region, &new.cluster, &new.service, new.failure);
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTrouble {
+    cluster: String,
+    service: String,
+    trouble: Trouble,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+async fn trouble(Shared(handle): Shared<Handle>, Json(new): Json<NewTrouble>) -> Json<Value> {
+    let control = Control::new(handle);
+    let (account, region) = place(&control, new.account, new.region);
+    control.trouble(&account, &region, &new.cluster, &new.service, new.trouble);
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patient {
+    cluster: String,
+    service: String,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+async fn heal(Shared(handle): Shared<Handle>, Json(who): Json<Patient>) -> Json<Value> {
+    let control = Control::new(handle);
+    let (account, region) = place(&control, who.account, who.region);
+    control.heal(&account, &region, &who.cluster, &who.service);
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewHook {
+    function: String,
+    answer: HookAnswer,
+}
+
+async fn hook(Shared(handle): Shared<Handle>, Json(new): Json<NewHook>) -> Json<Value> {
+    Control::new(handle).set_hook(&new.function, new.answer);
+    done()
+}
+
+async fn hook_calls(Shared(handle): Shared<Handle>, Query(from): Query<Where>) -> Json<Value> {
+    let control = Control::new(handle);
+    let (account, region) = place(&control, from.account, from.region);
+    Json(json!({ "calls": control.hook_calls(&account, &region) }))
 }
 
 async fn reset(Shared(handle): Shared<Handle>) -> Json<Value> {

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod balancing;
+mod catalogue;
 mod causes;
 mod control;
 mod failures;
@@ -13,4 +14,5 @@ mod queues;
 mod reads;
 mod rig;
 mod rolling;
+mod shifting;
 mod updates;

@@ -128,9 +128,9 @@ async fn writes_that_are_refused_change_nothing() {
         (json!({ "taskDefinition": "web:9" }), "ClientException", "TaskDefinition not found."),
         (json!({ "deploymentConfiguration": { "maximumPercent": 50 } }), "InvalidParameterException", "maximumPercent"),
         (
-            json!({ "deploymentConfiguration": { "strategy": "BLUE_GREEN" }, "forceNewDeployment": true }),
-            "UnsupportedFeatureException",
-            "BLUE_GREEN",
+            json!({ "deploymentConfiguration": { "strategy": "CANARY", "canaryConfiguration": { "canaryPercent": 0.05 } } }),
+            "InvalidParameterException",
+            "canaryPercent",
         ),
         (
             json!({ "loadBalancers": [{ "targetGroupArn": GROUP, "containerName": "no", "containerPort": 80 }] }),
