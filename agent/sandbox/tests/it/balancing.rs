@@ -191,3 +191,40 @@ async fn load_balancers_are_made_over_http_too() {
     let (_, xml) = read(&rig, "DescribeTargetGroups", &[]).await;
     assert!(elements(&xml, "TargetGroupArn").is_empty());
 }
+
+#[tokio::test]
+async fn a_blue_green_deployment_moves_the_weights_of_its_rules() {
+    let rig = Rig::start().await;
+    let control = &rig.control;
+    let blue = control.create_target_group(ACCOUNT, REGION, "blue");
+    let green = control.create_target_group(ACCOUNT, REGION, "green");
+    let groups = [(blue.as_str(), 1), (green.as_str(), 0)];
+    let listener = control.create_listener(ACCOUNT, REGION, "web", 443, &groups);
+    let rule = control.create_rule(ACCOUNT, REGION, &listener, &groups).unwrap();
+    let balancers = json!([{
+        "targetGroupArn": blue, "containerName": "web", "containerPort": 80,
+        "advancedConfiguration": {
+            "alternateTargetGroupArn": green, "productionListenerRule": rule, "roleArn": "arn:aws:iam::111111111111:role/ecs",
+        },
+    }]);
+    let first = rig.register("web", "nginx:1").await;
+    let configuration = json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1 });
+    rig.create(&first, json!({ "loadBalancers": balancers, "deploymentConfiguration": configuration })).await;
+    rig.advance(3600.0);
+    let serving = || {
+        let weights = control.rule_weights(ACCOUNT, REGION, &rule).unwrap();
+        weights.into_iter().filter(|(_, weight)| *weight > 0).map(|(group, _)| group).collect::<Vec<_>>()
+    };
+    assert_eq!((rig.rollout().await["status"].as_str(), serving()), (Some("SUCCESSFUL"), vec![blue.clone()]));
+    let second = rig.register("web", "nginx:2").await;
+    rig.update(json!({ "taskDefinition": second })).await;
+    rig.advance(3600.0);
+    assert_eq!((rig.rollout().await["status"].as_str(), serving()), (Some("SUCCESSFUL"), vec![green.clone()]));
+    // A rule that someone else points elsewhere is found out.
+    let stranger = control.create_target_group(ACCOUNT, REGION, "stranger");
+    assert!(control.set_rule_weights(ACCOUNT, REGION, &rule, &[(&stranger, 1)]));
+    rig.update(json!({ "taskDefinition": first })).await;
+    rig.advance(3600.0);
+    let reason = rig.rollout().await["statusReason"].as_str().unwrap().to_owned();
+    assert!(reason.contains(&format!("unexpected target group {stranger}")), "{reason}");
+}
