@@ -23,8 +23,19 @@ impl Moment {
         Self(millis)
     }
 
+    /// The moment of a timestamp on the wire.
+    pub(crate) fn from_seconds(seconds: f64) -> Self {
+        // Saturating is right: a moment before 1970 or beyond all time does not occur.
+        Self((seconds * 1000.0).round() as u64)
+    }
+
     pub(crate) fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// The form of a timestamp of CloudWatch Logs.
+    pub(crate) fn millis(self) -> u64 {
+        self.0
     }
 
     pub(crate) fn seconds(self) -> f64 {
@@ -51,6 +62,11 @@ impl Moment {
     /// ISO 8601, as the query protocol wants it.
     pub(crate) fn iso(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// ISO 8601 with milliseconds.
+    pub(crate) fn iso_millis(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 }
 
@@ -103,11 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_have_three_faces() {
+    fn moments_have_several_faces() {
         let moment = Moment::from_millis(1_700_000_000_250);
         assert_eq!(moment.wire(), serde_json::json!(1_700_000_000.25));
         assert_eq!(moment.http_date(), "Tue, 14 Nov 2023 22:13:20 GMT");
         assert_eq!(moment.iso(), "2023-11-14T22:13:20Z");
+        assert_eq!(moment.iso_millis(), "2023-11-14T22:13:20.250Z");
+        assert_eq!(Moment::from_seconds(moment.seconds()), moment);
     }
 
     #[test]

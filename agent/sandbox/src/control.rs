@@ -11,6 +11,7 @@ use crate::clock::ClockMode;
 use crate::fault::{Armed, Fault};
 use crate::journal::JournalEntry;
 use crate::model::{Cluster, DeploymentKey, Injected, ServiceStatus, Trouble};
+use crate::outside::ecr::NewImage;
 use crate::outside::functions::HookAnswer;
 use crate::outside::images::Reference;
 use crate::outside::scaling::Registration;
@@ -18,6 +19,8 @@ use crate::place::Place;
 use crate::sim::queue::Event;
 use crate::sim::{Around, Sim};
 use crate::wire::{Handle, lock};
+
+mod neighbours;
 
 /// Controls a running sandbox from within its process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -118,11 +121,23 @@ impl Control {
     /// Pushes a new image with a behaviour, and makes the repository if need be. The tag moves.
     /// Returns the digest.
     pub fn push_image(&self, account: &str, region: &str, repository: &str, tag: &str, behaviour: Behaviour) -> String {
+        let image = NewImage { behaviour, ..NewImage::default() };
+        self.push_image_with(account, region, repository, tag, &image)
+    }
+
+    /// Pushes a new image with labels or for several architectures, and makes the repository if need be. The tag moves.
+    /// Returns the digest.
+    pub fn push_image_with(
+        &self,
+        account: &str,
+        region: &str,
+        repository: &str,
+        tag: &str,
+        image: &NewImage,
+    ) -> String {
         let mut state = lock(&self.handle);
         let now = state.catch_up();
-        let unique = state.outside.ids.uuid();
-        let registry = state.outside.registries.entry(Place::new(account, region)).or_default();
-        registry.push(repository, tag, &unique, behaviour, now)
+        state.outside.push_image(&Place::new(account, region), repository, tag, image, now)
     }
 
     /// Attaches a behaviour to an image reference: to the image that an ECR reference means now,
@@ -263,13 +278,6 @@ impl Control {
         let mut state = lock(&self.handle);
         state.catch_up();
         state.world(&Place::new(account, region)).hook_calls.clone()
-    }
-
-    /// Sets an alarm off, or lets it be.
-    pub fn set_alarm(&self, account: &str, region: &str, name: &str, firing: bool) {
-        let mut state = lock(&self.handle);
-        state.catch_up();
-        state.outside.alarms.entry(Place::new(account, region)).or_default().set(name, firing);
     }
 
     /// Adds a fault. Faults apply in the order in which they were added.

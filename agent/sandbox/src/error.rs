@@ -46,7 +46,12 @@ impl ApiError {
     }
 
     pub(crate) fn throttled(service: &str) -> Self {
-        Self::new(if service == "sts" { "Throttling" } else { "ThrottlingException" }, "Rate exceeded")
+        let code = match service {
+            "sts" | "elasticloadbalancing" | "cloudwatch" => "Throttling",
+            "sqs" => "RequestThrottled",
+            _ => "ThrottlingException",
+        };
+        Self::new(code, "Rate exceeded")
     }
 
     /// The answer of a service that speaks JSON.

@@ -1,7 +1,8 @@
 //! Amazon ECS and its neighbours on loopback, over the AWS wire protocol, on a virtual clock.
 //!
 //! A [`Sandbox`] answers the operations that a deployment tool needs of ECS, ECR, SSM Parameter
-//! Store, Secrets Manager, Application Auto Scaling and STS. Any AWS client can talk to it when its
+//! Store, Secrets Manager, Application Auto Scaling, CloudWatch and its Logs, Elastic Load Balancing,
+//! SQS and STS. Any AWS client can talk to it when its
 //! endpoint URL is set. A rollout goes the way that it goes on the real service, but on a clock
 //! that runs at any speed or only when told to; images crash, stay unhealthy or are missing on demand.
 //!
@@ -48,6 +49,9 @@ pub use fault::{Effect, Fault, Timing, When};
 pub use journal::JournalEntry;
 pub use model::Trouble;
 pub use options::Options;
+pub use outside::alarms::AlarmState;
+pub use outside::balancing::TargetState;
+pub use outside::ecr::NewImage;
 pub use outside::functions::HookAnswer;
 
 /// A running sandbox. It ends when it is shut down or dropped.
@@ -64,6 +68,8 @@ impl Sandbox {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.address).await?;
         let address = listener.local_addr()?;
+        // Answers name addresses of the sandbox itself: of queues, of blobs.
+        let options = Options { address, ..options };
         let handle = Arc::new(Mutex::new(state::State::new(options)));
         let control = Control::new(handle.clone());
         let (stop, stopped) = oneshot::channel::<()>();

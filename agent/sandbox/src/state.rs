@@ -41,14 +41,21 @@ pub(crate) struct Incoming {
     pub(crate) access_key: Option<String>,
     pub(crate) region: String,
     pub(crate) service: &'static str,
+    pub(crate) protocol: Protocol,
     pub(crate) operation: String,
     pub(crate) body: Map<String, Value>,
+}
+
+/// How a request came, which errors depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Json,
+    Query,
 }
 
 /// What goes back.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) service: &'static str,
     pub(crate) answer: Answer,
     pub(crate) drop: bool,
     pub(crate) delay: Duration,
@@ -61,7 +68,7 @@ impl State {
         Self {
             clock: Clock::start(options.clock),
             worlds: BTreeMap::new(),
-            outside: Outside::new(options.seed, options.auto_create_images, options.short_pages),
+            outside: Outside::new(&options),
             identity: Identity::new(&options.default_account, options.seed, options.expire_sessions),
             faults: Vec::new(),
             journal: Journal::new(options.journal_capacity),
@@ -103,13 +110,29 @@ impl State {
         self.clock = clock;
     }
 
+    fn caller(&self, incoming: &Incoming, now: Moment) -> Result<Caller, ApiError> {
+        self.identity.caller(incoming.access_key.as_deref(), incoming.protocol == Protocol::Query, now)
+    }
+
+    /// How long a call wants to be held back as things are now: a receiver waits at an empty queue.
+    pub(crate) fn wait(&mut self, incoming: &Incoming) -> Duration {
+        if incoming.service != "sqs" || incoming.operation != "ReceiveMessage" {
+            return Duration::ZERO;
+        }
+        let now = self.catch_up();
+        let Ok(caller) = self.caller(incoming, now) else {
+            return Duration::ZERO;
+        };
+        let place = Place::new(&caller.account, &incoming.region);
+        let request = Request(&incoming.body);
+        outside::sqs::wait(outside::Call { outside: &mut self.outside, place: &place, caller: &caller, now, request })
+    }
+
     /// Answers one call.
     pub(crate) fn call(&mut self, incoming: Incoming) -> Outgoing {
         let now = self.catch_up();
-        let query = incoming.service == "sts";
-        let caller = self.identity.caller(incoming.access_key.as_deref(), query, now);
+        let caller = self.caller(&incoming, now);
         let mut outgoing = Outgoing {
-            service: incoming.service,
             answer: Ok(Value::Null),
             drop: false,
             delay: Duration::ZERO,
@@ -215,11 +238,15 @@ impl State {
             self.outside.take_effects(place, effects, now);
             return answer;
         }
-        let call = outside::Call { outside: &mut self.outside, place, now, request };
+        let call = outside::Call { outside: &mut self.outside, place, caller, now, request };
         match incoming.service {
             "ecr" => outside::ecr::run(operation, call),
             "ssm" => outside::ssm::run(operation, call),
             "secretsmanager" => outside::secrets::run(operation, call),
+            "cloudwatch" => outside::alarms::run(operation, &call),
+            "logs" => outside::logs::run(operation, call),
+            "elasticloadbalancing" => outside::balancing::run(operation, &call),
+            "sqs" => outside::sqs::run(operation, call),
             _ => outside::scaling::run(operation, call),
         }
     }
@@ -243,12 +270,12 @@ fn internal(service: &str) -> ApiError {
         "ssm" => "InternalServerError",
         "secretsmanager" => "InternalServiceError",
         "application-autoscaling" => "InternalServiceException",
-        "sts" => "InternalFailure",
+        "sts" | "elasticloadbalancing" | "cloudwatch" | "sqs" => "InternalFailure",
+        "logs" => "ServiceUnavailableException",
         _ => "ServerException",
     };
     ApiError::new(code, "Service Unavailable. Please try again later.").with_status(500)
 }
-
 /// The words of IAM for a call without permission.
 fn denied(incoming: &Incoming, caller: &Caller, place: &Place) -> ApiError {
     let action = format!("{}:{}", incoming.service, incoming.operation);
@@ -257,9 +284,9 @@ fn denied(incoming: &Incoming, caller: &Caller, place: &Place) -> ApiError {
         caller.arn,
         resource(incoming, place)
     );
-    match incoming.service {
-        "sts" => ApiError::new("AccessDenied", message).with_status(403),
-        _ => ApiError::new("AccessDeniedException", message),
+    match incoming.protocol {
+        Protocol::Query => ApiError::new("AccessDenied", message).with_status(403),
+        Protocol::Json => ApiError::new("AccessDeniedException", message),
     }
 }
 
@@ -295,6 +322,16 @@ fn resource(incoming: &Incoming, place: &Place) -> String {
         "ecr" => place.arn("ecr", format_args!("repository/{}", request.text("repositoryName").unwrap_or("*"))),
         "secretsmanager" => request.text("SecretId").unwrap_or("*").to_owned(),
         "sts" => request.text("RoleArn").unwrap_or("*").to_owned(),
+        "cloudwatch" => place.arn("cloudwatch", "alarm:*"),
+        "logs" => {
+            let group = request.text("logGroupName").unwrap_or("*");
+            let stream = request.text("logStreamName").unwrap_or_default();
+            place.arn("logs", format_args!("log-group:{group}:log-stream:{stream}"))
+        }
+        "sqs" => {
+            let queue = request.text("QueueUrl").map(ecs::last_segment).or_else(|| request.text("QueueName"));
+            place.arn("sqs", queue.unwrap_or("*"))
+        }
         _ => "*".to_owned(),
     }
 }

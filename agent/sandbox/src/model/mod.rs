@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Moment;
 use crate::ids::Ids;
+use crate::outside::balancing::TargetState;
 use crate::place::Place;
 use crate::sim::queue::Queue;
 
@@ -71,7 +72,7 @@ pub(crate) enum Effect {
     /// The weights of a listener rule, or of a listener's default action.
     Weights { rule: String, weights: Vec<(String, u32)> },
     /// A target of a target group: its state, or none when it is deregistered.
-    Target { group: String, ip: String, port: u64, state: Option<&'static str> },
+    Target { group: String, ip: String, port: u16, state: Option<TargetState> },
     /// A line of a container's log.
     Log { region: String, group: String, stream: String, line: String },
 }

@@ -1,4 +1,4 @@
-//! What lives beside ECS: registries, parameters, secrets, scalable targets.
+//! What lives beside ECS: registries, parameters, secrets, scalable targets, alarms, logs, load balancers, queues.
 //!
 //! ECS reads it while tasks start; nothing here depends on the simulation.
 
@@ -8,7 +8,8 @@ use crate::clock::Moment;
 use crate::error::ApiError;
 use crate::ids::Ids;
 use crate::model::Effect;
-use crate::place::Place;
+use crate::options::Options;
+use crate::place::{Caller, Place};
 use crate::request::{Paging, Request, page};
 
 pub(crate) mod alarms;
@@ -16,8 +17,10 @@ pub(crate) mod balancing;
 pub(crate) mod ecr;
 pub(crate) mod functions;
 pub(crate) mod images;
+pub(crate) mod logs;
 pub(crate) mod scaling;
 pub(crate) mod secrets;
+pub(crate) mod sqs;
 pub(crate) mod ssm;
 
 /// All neighbours of all places.
@@ -27,40 +30,62 @@ pub(crate) struct Outside {
     pub(crate) parameters: BTreeMap<Place, ssm::Parameters>,
     pub(crate) secrets: BTreeMap<Place, secrets::Secrets>,
     pub(crate) scaling: BTreeMap<Place, scaling::Targets>,
-    pub(crate) images: images::Rules,
     pub(crate) alarms: BTreeMap<Place, alarms::Alarms>,
+    pub(crate) logs: BTreeMap<Place, logs::Logs>,
     pub(crate) balancing: BTreeMap<Place, balancing::Balancing>,
+    pub(crate) queues: BTreeMap<Place, sqs::Queues>,
+    /// The queues in which pushes are announced.
+    pub(crate) ecr_events: BTreeMap<Place, String>,
+    pub(crate) images: images::Rules,
     pub(crate) functions: functions::Functions,
     pub(crate) ids: Ids,
     pub(crate) short_pages: bool,
+    /// Where the sandbox listens, as the start of a URL.
+    pub(crate) endpoint: String,
 }
 
 impl Outside {
-    pub(crate) fn new(seed: u64, auto_create_images: bool, short_pages: bool) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
             registries: BTreeMap::new(),
             parameters: BTreeMap::new(),
             secrets: BTreeMap::new(),
             scaling: BTreeMap::new(),
             alarms: BTreeMap::new(),
+            logs: BTreeMap::new(),
             balancing: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            ecr_events: BTreeMap::new(),
             functions: functions::Functions::default(),
-            images: images::Rules::new(auto_create_images),
-            ids: Ids::new(seed, "outside"),
-            short_pages,
+            images: images::Rules::new(options.auto_create_images),
+            ids: Ids::new(options.seed, "outside"),
+            short_pages: options.short_pages,
+            endpoint: format!("http://{}", options.address),
         }
     }
 }
 
 impl Outside {
     /// What ECS did to its neighbours while time passed.
-    pub(crate) fn take_effects(&mut self, place: &Place, effects: Vec<Effect>, _now: Moment) {
-        let Some(balancing) = self.balancing.get_mut(place) else {
-            return;
-        };
+    pub(crate) fn take_effects(&mut self, place: &Place, effects: Vec<Effect>, now: Moment) {
         for effect in effects {
-            if let Effect::Weights { rule, weights } = effect {
-                balancing.set_weights(&rule, weights);
+            // What nobody made does not come into being by ECS's use of it; logs do.
+            let balancing = self.balancing.get_mut(place);
+            match (effect, balancing) {
+                (Effect::Log { region, group, stream, line }, _) => {
+                    let place = Place::new(&place.account, &region);
+                    self.logs.entry(place).or_default().append(&group, &stream, now, &line);
+                }
+                (Effect::Weights { rule, weights }, Some(balancing)) => {
+                    balancing.set_weights(&rule, weights);
+                }
+                (Effect::Target { group, ip, port, state: Some(state) }, Some(balancing)) => {
+                    balancing.set_target(&group, &ip, port, state);
+                }
+                (Effect::Target { group, ip, port, state: None }, Some(balancing)) => {
+                    balancing.remove_target(&group, &ip, port);
+                }
+                _ => {}
             }
         }
     }
@@ -70,6 +95,7 @@ impl Outside {
 pub(crate) struct Call<'a> {
     pub(crate) outside: &'a mut Outside,
     pub(crate) place: &'a Place,
+    pub(crate) caller: &'a Caller,
     pub(crate) now: Moment,
     pub(crate) request: Request<'a>,
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::behaviour::{Behaviour, span};
 use crate::model::{DeploymentKey, Health, Phase, ServiceKey, Target, Task, TaskKey};
+use crate::outside::balancing::TargetState;
 use crate::sim::Sim;
 use crate::sim::queue::Step;
 
@@ -36,7 +37,7 @@ impl Sim<'_> {
             Step::Exit => self.exit(key),
             Step::Register => self.register(key),
             Step::TargetHealthy => {
-                self.show_target(key, Some("healthy"));
+                self.show_target(key, Some(TargetState::Healthy));
                 self.change_health(key, |task| task.target_healthy = true);
             }
             Step::ContainerHealthy => self.change_health(key, |task| task.health = Health::Healthy),
@@ -233,7 +234,7 @@ impl Sim<'_> {
         }
         for key in due {
             self.change(key, |task| task.target = Target::Registered);
-            self.show_target(key, Some("initial"));
+            self.show_target(key, Some(TargetState::Initial));
             let task = &self.world.tasks[&key];
             let missing = self.lacks_target_group(task.service);
             if missing || matches!(task.behaviour, Behaviour::Unhealthy | Behaviour::UnhealthyTarget { .. }) {
@@ -321,7 +322,7 @@ impl Sim<'_> {
             ),
         };
         let group = group.clone();
-        self.show_target(key, Some("unhealthy"));
+        self.show_target(key, Some(TargetState::Unhealthy));
         self.tell(service, self.now, &text);
         self.stop_task(
             key,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::behaviour::{Behaviour, span};
 use crate::model::{DeploymentKey, Effect, Rollout, ServiceKey, TaskKey, Trouble};
+use crate::outside::balancing::TargetState;
 use crate::sim::Sim;
 
 impl Sim<'_> {
@@ -148,14 +149,17 @@ impl Sim<'_> {
     }
 
     /// Shows the state of a task's target to the load balancers.
-    pub(crate) fn show_target(&mut self, task: TaskKey, state: Option<&'static str>) {
+    pub(crate) fn show_target(&mut self, task: TaskKey, state: Option<TargetState>) {
         let task = &self.world.tasks[&task];
         let (Some((service, _)), Some(revision)) = (task.service, task.revision) else {
             return;
         };
         let ip = task.interface.as_ref().map_or_else(|| task.id.clone(), |interface| interface.ip.clone());
         let groups = self.service(service).map(|service| service.target_groups(revision)).unwrap_or_default();
-        let effects = groups.into_iter().map(|(group, port)| Effect::Target { group, ip: ip.clone(), port, state });
+        let effects = groups.into_iter().map(|(group, port)| {
+            let port = u16::try_from(port).unwrap_or_default();
+            Effect::Target { group, ip: ip.clone(), port, state }
+        });
         self.world.effects.extend(effects);
     }
 

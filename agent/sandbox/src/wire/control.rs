@@ -3,6 +3,8 @@
 //! It listens on loopback, where any web page that the user visits could reach it; so a request
 //! that a browser sends for a page is refused.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Query, Request as HttpRequest, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -17,8 +19,11 @@ use crate::catalogue::Failure;
 use crate::control::Control;
 use crate::fault::Fault;
 use crate::model::Trouble;
+use crate::outside::ecr::NewImage;
 use crate::outside::functions::HookAnswer;
 use crate::wire::Handle;
+
+mod neighbours;
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
@@ -39,6 +44,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/troubles", post(trouble).delete(heal))
         .route("/hooks", post(hook).get(hook_calls))
         .route("/reset", post(reset))
+        .merge(neighbours::routes())
         .layer(middleware::from_fn(refuse_browsers))
 }
 
@@ -114,13 +120,17 @@ async fn set_clock(Shared(handle): Shared<Handle>, Json(change): Json<ClockChang
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewImage {
+struct Image {
     repository: String,
     tag: String,
     account: Option<String>,
     region: Option<String>,
     #[serde(default)]
     behaviour: Behaviour,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    architectures: Vec<String>,
 }
 
 /// The region of a control request that names none.
@@ -130,10 +140,11 @@ fn place(control: &Control, account: Option<String>, region: Option<String>) -> 
     (account.unwrap_or_else(|| control.default_account()), region.unwrap_or_else(|| REGION.to_owned()))
 }
 
-async fn image(Shared(handle): Shared<Handle>, Json(new): Json<NewImage>) -> Json<Value> {
+async fn image(Shared(handle): Shared<Handle>, Json(new): Json<Image>) -> Json<Value> {
     let control = Control::new(handle);
     let (account, region) = place(&control, new.account, new.region);
-    let digest = control.push_image(&account, &region, &new.repository, &new.tag, new.behaviour);
+    let image = NewImage { behaviour: new.behaviour, labels: new.labels, architectures: new.architectures };
+    let digest = control.push_image_with(&account, &region, &new.repository, &new.tag, &image);
     let image = format!("{account}.dkr.ecr.{region}.amazonaws.com/{}:{}", new.repository, new.tag);
     Json(json!({ "image": image, "imageDigest": digest }))
 }

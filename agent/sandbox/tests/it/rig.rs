@@ -72,6 +72,42 @@ impl Rig {
         Err(Fault { status, code: text("__type"), message: text("message") })
     }
 
+    /// A call of a service by its target. An error of a service that once spoke the query protocol has its short name.
+    pub(crate) async fn call(&self, target: &str, body: Value) -> Result<Value, Fault> {
+        self.send(ACCOUNT, target, body).await.map_err(|fault| {
+            let code = fault.code.rsplit('#').next().unwrap_or_default().to_owned();
+            Fault { code, ..fault }
+        })
+    }
+
+    /// A form, signed for a service. Returns status and XML.
+    pub(crate) async fn form(&self, service: &str, form: &[(&str, &str)]) -> (u16, String) {
+        let scope = format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261121/{REGION}/{service}/aws4_request");
+        let body: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.replace('&', "%26").replace('+', "%2B")))
+            .collect();
+        let answer = self
+            .client
+            .post(self.url())
+            .header("authorization", scope)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.join("&"))
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Something below `/sandbox`. Returns status and answer.
+    pub(crate) async fn by_hand(&self, method: &str, path: &str, mut body: Value) -> (u16, Value) {
+        body["region"] = json!(REGION);
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let url = format!("{}/sandbox{path}", self.url());
+        let answer = self.client.request(method, url).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     pub(crate) async fn try_ecs(&self, operation: &str, body: Value) -> Result<Value, Fault> {
         self.send(ACCOUNT, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
     }
@@ -177,6 +213,17 @@ impl Rig {
         let described = self.ecs("DescribeTasks", json!({ "cluster": "demo", "tasks": listed["taskArns"] })).await;
         described["tasks"].as_array().unwrap().clone()
     }
+}
+
+/// The names or other members of the items of a list.
+pub(crate) fn pluck<'a>(answer: &'a Value, list: &str, member: &str) -> Vec<&'a str> {
+    answer[list].as_array().unwrap().iter().map(|item| item[member].as_str().unwrap()).collect()
+}
+
+/// The contents of all elements of a name.
+pub(crate) fn elements<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    xml.split(open.as_str()).skip(1).map(|rest| rest.split_once(close.as_str()).unwrap().0).collect()
 }
 
 /// An event text without what differs from run to run.

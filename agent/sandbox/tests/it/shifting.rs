@@ -1,6 +1,6 @@
 //! Deployments that shift traffic, and what stops them.
 
-use lockstep_sandbox::{Behaviour, HookAnswer};
+use lockstep_sandbox::{AlarmState, Behaviour, HookAnswer};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ async fn trace_h_an_alarm_fires_while_the_canary_bakes() {
     watch(&rig, 600, |rollout| rollout["targetServiceRevision"]["requestedProductionTrafficWeight"] == 10.0).await;
     rig.advance(120.0);
     assert_eq!(rig.rollout().await["alarms"], json!({ "status": "MONITORING", "alarmNames": ["errors", "latency"] }));
-    rig.control.set_alarm(ACCOUNT, REGION, "errors", true);
+    rig.control.set_alarm(ACCOUNT, REGION, "errors", AlarmState::Alarm);
     let mut least = u64::MAX;
     let mut seen = Vec::new();
     for _ in 0..300 {
@@ -184,7 +184,7 @@ async fn trace_h_an_alarm_fires_while_the_canary_bakes() {
 async fn an_alarm_that_fires_already_is_not_watched() {
     let configuration = json!({ "alarms": { "alarmNames": ["errors"], "enable": true, "rollback": true } });
     let (rig, second) = rig(configuration, Behaviour::Ok).await;
-    rig.control.set_alarm(ACCOUNT, REGION, "errors", true);
+    rig.control.set_alarm(ACCOUNT, REGION, "errors", AlarmState::Alarm);
     rig.update(json!({ "taskDefinition": second })).await;
     rig.advance(600.0);
     let rollout = rig.rollout().await;

@@ -10,8 +10,12 @@ use crate::clock::Moment;
 use crate::ids::digest_of;
 use crate::place::Place;
 
+mod events;
+mod made;
 mod operations;
 
+use made::MANIFEST;
+pub use made::NewImage;
 pub(crate) use operations::run;
 
 /// The registry of one account in one region.
@@ -25,6 +29,8 @@ struct Repository {
     created_at: Moment,
     mutability: String,
     images: IndexMap<String, Image>,
+    /// Configurations and layers of made-up images, by digest.
+    blobs: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -36,29 +42,49 @@ struct Image {
     behaviour: Behaviour,
 }
 
-const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// The digests of a pushed image.
+pub(crate) struct Pushed {
+    /// Those of the manifests that an index is made of.
+    pub(crate) parts: Vec<String>,
+    pub(crate) whole: String,
+}
 
 impl Registry {
     pub(crate) fn create(&mut self, name: &str, mutability: &str, now: Moment) -> bool {
         if self.repositories.contains_key(name) {
             return false;
         }
-        let repository = Repository { created_at: now, mutability: mutability.to_owned(), images: IndexMap::new() };
+        let repository = Repository {
+            created_at: now,
+            mutability: mutability.to_owned(),
+            images: IndexMap::new(),
+            blobs: BTreeMap::new(),
+        };
         self.repositories.insert(name.to_owned(), repository);
         true
     }
 
-    /// Pushes a made-up image: each call gives a new digest, and the tag moves to it.
-    pub(crate) fn push(&mut self, name: &str, tag: &str, unique: &str, behaviour: Behaviour, now: Moment) -> String {
+    /// Pushes a made-up image: each `unique` gives new digests, and the tag moves to it.
+    pub(crate) fn push(&mut self, name: &str, tag: &str, unique: &str, image: &NewImage, now: Moment) -> Pushed {
         self.create(name, "MUTABLE", now);
-        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": { "digest": digest_of(unique) }, "layers": [] });
-        let manifest = manifest.to_string();
-        let digest = digest_of(&manifest);
+        let documents = image.documents(unique);
+        let mut parts: Vec<String> = documents.manifests.iter().map(|(manifest, _)| digest_of(manifest)).collect();
+        let whole = parts.pop().expect("an image has a manifest");
         if let Some(repository) = self.repositories.get_mut(name) {
-            repository.insert(&digest, manifest, MANIFEST.to_owned(), Some(tag), now);
-            repository.images[&digest].behaviour = behaviour;
+            repository.blobs.extend(documents.blobs.into_iter().map(|blob| (digest_of(&blob), blob)));
+            for (manifest, media_type) in documents.manifests {
+                let digest = digest_of(&manifest);
+                let tag = (digest == whole).then_some(tag);
+                repository.insert(&digest, manifest, media_type.to_owned(), tag, now);
+                repository.images[&digest].behaviour = image.behaviour.clone();
+            }
         }
-        digest
+        Pushed { parts, whole }
+    }
+
+    /// A configuration or layer.
+    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<&str> {
+        self.repositories.get(repository)?.blobs.get(digest).map(String::as_str)
     }
 
     /// The image of a tag or digest. Without either, the tag `latest`.

@@ -22,6 +22,7 @@ pub(crate) fn run(operation: &str, mut call: Call<'_>) -> Answer {
         "BatchGetImage" => batch_get_image(&mut call, &place),
         "ListImages" => list_images(&mut call, &place),
         "BatchDeleteImage" => batch_delete_image(&mut call, &place),
+        "GetDownloadUrlForLayer" => download_url(&mut call, &place),
         "GetAuthorizationToken" => Ok(authorization(&call)),
         other => Err(ApiError::unsupported(format!("The sandbox does not know ecr:{other}."))),
     }
@@ -110,6 +111,7 @@ fn put_image(call: &mut Call<'_>, place: &Place) -> Answer {
         ));
     }
     repository.insert(&digest, manifest.clone(), media_type.clone(), tag, now);
+    call.outside.announce(place, &name, &digest, tag, now);
     let image_id =
         tag.map_or_else(|| json!({ "imageDigest": digest }), |tag| json!({ "imageDigest": digest, "imageTag": tag }));
     Ok(json!({ "image": {
@@ -250,6 +252,24 @@ fn batch_delete_image(call: &mut Call<'_>, place: &Place) -> Answer {
         removed.push(gone);
     }
     Ok(json!({ "imageIds": removed, "failures": failures }))
+}
+
+/// The address of a blob, which the sandbox itself serves.
+fn download_url(call: &mut Call<'_>, place: &Place) -> Answer {
+    let digest = call.request.text("layerDigest").unwrap_or_default();
+    let (repository, name) = repository(call, place)?;
+    if !repository.blobs.contains_key(digest) {
+        return Err(ApiError::new(
+            "LayersNotFoundException",
+            format!(
+                "The layer with digest '{digest}' does not exist in the repository with name '{name}' in the registry with id '{}'",
+                place.account
+            ),
+        ));
+    }
+    let endpoint = &call.outside.endpoint;
+    let url = format!("{endpoint}/blobs/{}/{}/{digest}/{name}", place.account, place.region);
+    Ok(json!({ "downloadUrl": url, "layerDigest": digest }))
 }
 
 fn authorization(call: &Call<'_>) -> Value {
