@@ -382,11 +382,11 @@ fn every_mistake_in_lockstep_yaml_is_refused_at_its_place() {
         ),
         (
             CONFIG.replace("region: us-east-1", "sync: { heal: { after: soon } }"),
-            "LS0103 lockstep.yaml:14:53 `after` must be a duration like 30s, 15m or 2h, not `soon`",
+            "LS0102 lockstep.yaml:14:53 `after` must be a duration like 30s, 15m or 2h, not `soon`",
         ),
         (
             CONFIG.replace("region: us-east-1", "sync: { maxConcurrent: many }"),
-            "LS0103 lockstep.yaml:14:53 `maxConcurrent` must be a whole number; 0 is no limit, not `many`",
+            "LS0102 lockstep.yaml:14:53 `maxConcurrent` must be a whole number; 0 is no limit, not `many`",
         ),
         (
             CONFIG.replace("region: us-east-1", "updates: { write: none }"),

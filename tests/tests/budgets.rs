@@ -66,10 +66,17 @@ async fn a_restart_costs_reads_only_with_and_without_the_cache() {
     let mut world = deployed(11).await;
     world.restart(true).await;
     world.settle().await;
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 2), ("sts:GetCallerIdentity", 1)]));
+    // The list is the scan for orphans, at the start and then hourly.
+    let expected = [("ecs:DescribeServices", 2), ("ecs:ListServices", 1), ("sts:GetCallerIdentity", 1)];
+    assert_eq!(world.calls(), calls(&expected));
     world.control.reset_calls();
     world.restart(false).await;
     world.settle().await;
-    let expected = [("ecs:DescribeServices", 2), ("ecs:DescribeTaskDefinition", 11), ("sts:GetCallerIdentity", 1)];
+    let expected = [
+        ("ecs:DescribeServices", 2),
+        ("ecs:DescribeTaskDefinition", 11),
+        ("ecs:ListServices", 1),
+        ("sts:GetCallerIdentity", 1),
+    ];
     assert_eq!(world.calls(), calls(&expected));
 }

@@ -501,7 +501,7 @@ async fn failed_reads_are_unknown_and_failed_writes_are_said() {
     let state = world.reported("web");
     assert_eq!(reasons(&state), [Reason::Failed]);
     assert!(
-        state.plan.withheld[0].text.contains("not authorized to perform: ecs:UpdateService"),
+        state.plan.withheld[0].text.contains("is not allowed to ecs:UpdateService on "),
         "{}",
         state.plan.withheld[0].text
     );

@@ -13,6 +13,7 @@ pub mod normalise;
 pub mod observed;
 pub mod pause;
 pub mod plan;
+pub mod prune;
 pub mod report;
 pub mod rules;
 pub mod verify;

@@ -18,7 +18,7 @@ OPERATIONS = {
     "ecs": ("ecs", False, """RegisterTaskDefinition DescribeTaskDefinition DeregisterTaskDefinition ListTaskDefinitions
         ListTaskDefinitionFamilies CreateService UpdateService DeleteService DescribeServices ListServices RunTask
         StopTask ListTasks DescribeTasks ListServiceDeployments DescribeServiceDeployments DescribeServiceRevisions
-        StopServiceDeployment DescribeClusters ListClusters CreateCluster TagResource UntagResource
+        StopServiceDeployment ContinueServiceDeployment DescribeClusters ListClusters CreateCluster TagResource UntagResource
         ListTagsForResource DescribeCapacityProviders"""),
     "ssm": ("ssm", False, "GetParameters GetParameter PutParameter DescribeParameters DeleteParameter"),
     "secretsmanager": ("secretsmanager", False, "DescribeSecret GetSecretValue CreateSecret PutSecretValue ListSecrets"),

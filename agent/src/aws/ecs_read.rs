@@ -85,6 +85,27 @@ impl Clients {
             .collect()
     }
 
+    /// The names of a cluster's services.
+    ///
+    /// # Errors
+    /// As the calls fail.
+    pub async fn service_names(&self, cluster: &str) -> Result<Vec<String>, AwsError> {
+        const OPERATION: &str = "ecs:ListServices";
+        let mut names = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            // A page may be short and yet not the last one.
+            let request = self.ecs.list_services().cluster(cluster).max_results(100).set_next_token(token);
+            let answer = self.call(OPERATION, Group::ServiceRead, Kind::Read, || request.clone().send()).await?;
+            let last = |arn: &String| arn.rsplit('/').next().unwrap_or(arn).to_owned();
+            names.extend(answer.service_arns().iter().map(last));
+            token = answer.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
     /// A task definition revision by ARN, or a family's newest ACTIVE one by the family's name.
     pub async fn revision(&self, name: &str) -> Reading<Revision> {
         const OPERATION: &str = "ecs:DescribeTaskDefinition";

@@ -39,6 +39,9 @@ pub(super) struct SyncArgs {
     /// Try a state that ECS rejected once more.
     #[arg(long)]
     retry: bool,
+    /// Remove services that are not declared any more, however many there are.
+    #[arg(long)]
+    prune: bool,
 }
 
 pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure> {
@@ -48,7 +51,7 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     require_source(&opened, "sync")?;
     refuse_dirty(&opened, args.allow_dirty)?;
     let invalid = opened.show_problems();
-    let looking = Orders { by_hand: true, retry: args.retry, ..args.selection.looking() };
+    let looking = Orders { by_hand: true, retry: args.retry, prune: args.prune, ..args.selection.looking() };
     opened.runner.round(&opened.context, &looking).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     if format == Format::Text {
@@ -152,7 +155,7 @@ fn tell(event: &Event) {
             };
             output::say(format!("{environment}/{service}: {word} {text}").trim_end());
         }
-        Event::Commit { .. } | Event::Unreadable { .. } => {}
+        Event::Commit { .. } | Event::Unreadable { .. } | Event::Rewritten { .. } => {}
     }
 }
 

@@ -82,6 +82,7 @@ impl Teller {
                     Trigger::Create => "created, rolling out".to_owned(),
                     Trigger::Change => "updated, rolling out".to_owned(),
                     Trigger::Drift => "drift healed".to_owned(),
+                    Trigger::Removed => "removed".to_owned(),
                 };
                 let mut line = format!("  {environment}/{service}  {}", paint::notable(&what));
                 if *trigger != Trigger::Create {
@@ -106,6 +107,11 @@ impl Teller {
             }
             Event::Commit { commit, summary, .. } => {
                 Some(format!("  {}", paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))))
+            }
+            Event::Rewritten { from, .. } => {
+                let text =
+                    format!("the branch was rewritten; {} is not in its history any more", output::plan::short(from));
+                Some(format!("  {}", paint::notable(&text)))
             }
             Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
         };

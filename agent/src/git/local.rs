@@ -1,7 +1,7 @@
 //! A repository on disk, opened directly as an object database.
 
 use super::{
-    GitError, Tip, chain,
+    GitError, Tip, chain, history,
     objects::{Listings, ObjectTree, tip_of},
 };
 use std::path::{Path, PathBuf};
@@ -48,6 +48,10 @@ impl Local {
             .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })?
             .detach();
         tip_of(&repository, &self.name(), id)
+    }
+
+    pub(super) fn walk_back(&self, from: &str, enough: impl FnMut(&Tip) -> bool) -> Result<(), GitError> {
+        history::walk(&self.repository()?.to_thread_local(), &self.name(), from, enough)
     }
 
     pub(super) fn tree(&self, tip: &Tip) -> Result<ObjectTree, GitError> {

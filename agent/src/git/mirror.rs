@@ -2,7 +2,7 @@
 //! two requests on a connection that is kept.
 
 use super::{
-    GitError, Tip, chain,
+    GitError, Tip, chain, history,
     objects::{Listings, ObjectTree, tip_of},
 };
 use gix::{
@@ -172,6 +172,10 @@ impl Mirror {
         let Ok(Some(mut reference)) = repository.try_find_reference(self.tracking().as_str()) else { return false };
         let Ok(id) = reference.peel_to_id().map(gix::Id::detach) else { return true };
         !tip_of(&repository, &self.url, id).is_ok_and(|tip| self.is_whole(&tip))
+    }
+
+    pub(super) fn walk_back(&self, from: &str, enough: impl FnMut(&Tip) -> bool) -> Result<(), GitError> {
+        history::walk(&self.repository.to_thread_local(), &self.url, from, enough)
     }
 
     pub(super) fn tree(&self, tip: &Tip) -> Result<ObjectTree, GitError> {

@@ -2,6 +2,7 @@
 //! blocks, so callers run it on a blocking thread.
 
 mod checkout;
+mod history;
 mod local;
 mod mirror;
 mod objects;
@@ -148,7 +149,36 @@ impl Remote {
             Self::Local(local) => local.tree(tip),
         }
     }
+
+    /// Goes back in the history of a commit, newest first and itself first, until `enough` says so.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn walk_back(&self, from: &str, enough: impl FnMut(&Tip) -> bool) -> Result<(), GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.walk_back(from, enough),
+            Self::Local(local) => local.walk_back(from, enough),
+        }
+    }
+
+    /// Whether a commit is in the history of another, as far as it is looked for.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn is_behind(&self, commit: &str, tip: &str) -> Result<bool, GitError> {
+        let (mut found, mut seen) = (false, 0);
+        self.walk_back(tip, |other| {
+            seen += 1;
+            found = other.commit == commit;
+            found || seen >= LONGEST_WALK
+        })?;
+        // What is not found in so long a history may be further back: nothing is concluded.
+        Ok(found || seen >= LONGEST_WALK)
+    }
 }
+
+/// Commits that are looked at to find another.
+const LONGEST_WALK: usize = 20_000;
 
 /// An error of gix with its causes, in one line.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -33,6 +33,9 @@ pub struct SourceState {
     pub commit: String,
     /// The first line of its message.
     pub summary: String,
+    /// The commit that was followed before, where the branch was rewritten and no longer leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten: Option<String>,
     /// Why the repository cannot be read now, where it cannot. The state below is then the last good one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -6,6 +6,7 @@ use super::{
     board::{EnvironmentState, ServiceState},
     event::Event,
     load::Snapshot,
+    prune::{History, Orphans},
     service::{Prepared, Round, Track},
 };
 use crate::{
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     tracks: HashMap<String, Track>,
     parameters: Option<(Instant, Parameters)>,
     bound: HashMap<String, Bound>,
+    orphans: Orphans,
 }
 
 struct Bound {
@@ -73,6 +75,7 @@ impl Worker {
             tracks: HashMap::new(),
             parameters: None,
             bound: HashMap::new(),
+            orphans: Orphans::default(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Worker {
         snapshot: &Snapshot,
         environment: &Environment,
         orders: &Orders,
+        history: &History,
     ) -> Report {
         let entries: Vec<Entry> = snapshot
             .services
@@ -150,13 +154,23 @@ impl Worker {
             unexplained: None,
         };
         let mut prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
+            true if orders.orphans || environment.sync.prune => {
+                let declared = snapshot.declared(&environment.name);
+                self.orphans.round(&round, snapshot, &declared, history).await
+            }
+            _ => Vec::new(),
+        };
         let states = self.run_waves(&round, snapshot, &wanted, &due, &mut live, &mut prepared).await;
         plans.extend(states);
-        let in_flight = plans.iter().any(|state| {
-            matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
-                && (may_write || state.plan.verdict == Some(Verdict::Progressing))
-                && !state.plan.is_held()
-        });
+        let removing = states_of_orphans.iter().any(|state| !state.note.is_empty());
+        plans.extend(states_of_orphans);
+        let in_flight = removing
+            || plans.iter().any(|state| {
+                matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
+                    && (may_write || state.plan.verdict == Some(Verdict::Progressing))
+                    && !state.plan.is_held()
+            });
         self.publish(context, snapshot, environment, plans, withheld);
         Report { in_flight }
     }
@@ -534,6 +548,9 @@ pub(super) fn tell(context: &Context, event: Event) {
             }
         }
         Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
+        Event::Rewritten { source, from, to } => {
+            tracing::warn!(source, from, to, "the branch was rewritten; it is followed");
+        }
         Event::Unreadable { source, reason } => {
             tracing::warn!(source, reason, "the repository cannot be read")
         }

@@ -16,6 +16,8 @@ pub enum Trigger {
     Change,
     /// What runs was changed by somebody else.
     Drift,
+    /// It is not declared any more.
+    Removed,
 }
 
 /// Something that happened.
@@ -63,6 +65,15 @@ pub enum Event {
         verdict: Verdict,
         /// In words.
         text: String,
+    },
+    /// The branch was rewritten: what was followed is not in its history any more.
+    Rewritten {
+        /// The source.
+        source: String,
+        /// The commit that was followed.
+        from: String,
+        /// The commit that is followed now.
+        to: String,
     },
     /// The repository cannot be read.
     Unreadable {

@@ -12,7 +12,7 @@ use lockstep_manifests::{
 };
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -55,6 +55,27 @@ pub struct Loader {
     files: Vec<FileEntry>,
     repository: Option<(Arc<Repository>, Vec<Diagnostic>)>,
     services: HashMap<String, Arc<LoadedService>>,
+}
+
+impl Snapshot {
+    /// Whether a service of this ECS name is declared for an environment.
+    pub fn declares(&self, environment: &str, service: &str) -> bool {
+        self.services.iter().any(|loaded| loaded.names.get(environment).is_some_and(|name| name == service))
+    }
+
+    /// The ECS names of the services that are declared for an environment.
+    pub fn declared(&self, environment: &str) -> BTreeSet<String> {
+        self.services.iter().filter_map(|loaded| loaded.names.get(environment).cloned()).collect()
+    }
+
+    /// Whether a service has errors, so that nobody knows which ECS service it declares for an environment.
+    pub fn has_unreadable(&self, environment: &str) -> bool {
+        self.services.iter().any(|loaded| {
+            let errors = loaded.problems.iter().any(|problem| problem.severity == lockstep_manifests::Severity::Error);
+            let broken = matches!(loaded.environments.get(environment), Some(Err(_)));
+            (broken || errors) && !loaded.names.contains_key(environment)
+        })
+    }
 }
 
 impl Loader {

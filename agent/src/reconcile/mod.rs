@@ -9,6 +9,7 @@ mod facts;
 mod follow;
 mod load;
 pub mod memory;
+mod prune;
 mod service;
 mod source;
 
@@ -88,6 +89,10 @@ pub struct Orders {
     pub adopt: bool,
     /// Whether a state that ECS rejected is tried once more.
     pub retry: bool,
+    /// Whether a person confirmed that many services may be removed.
+    pub prune: bool,
+    /// Whether services that are not declared any more are looked for where the environment does not prune, too.
+    pub orphans: bool,
     /// Whether everything is observed, however young the last observation is.
     pub everything: bool,
     /// The environments; all where none are named.
@@ -99,7 +104,7 @@ pub struct Orders {
 impl Orders {
     /// What the agent's own rounds do.
     pub fn agent() -> Self {
-        Self { write: true, ..Self::default() }
+        Self { write: true, orphans: true, ..Self::default() }
     }
 
     /// Whether a service is meant.

@@ -33,6 +33,8 @@ pub struct SourceRunner {
     loader: Loader,
     snapshot: Option<Arc<Snapshot>>,
     workers: BTreeMap<String, Worker>,
+    /// The commit that was followed before, where the branch was rewritten since.
+    rewritten: Option<String>,
 }
 
 impl SourceRunner {
@@ -47,6 +49,7 @@ impl SourceRunner {
             loader: Loader::default(),
             snapshot: None,
             workers: BTreeMap::new(),
+            rewritten: None,
         }
     }
 
@@ -99,16 +102,23 @@ impl SourceRunner {
                         return Ok(None);
                     }
                     let tree = remote.tree(&tip)?;
-                    Ok(Some((tip, tree)))
+                    // What cannot be found out is not called rewritten.
+                    let rewritten = known.filter(|known| !remote.is_behind(known, &tip.commit).unwrap_or(true));
+                    Ok(Some((tip, tree, rewritten)))
                 });
                 let read: Result<_, GitError> = read.await.unwrap_or_else(|error| {
                     Err(GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() })
                 });
-                let Some((tip, tree)) = read? else {
+                let Some((tip, tree, rewritten)) = read? else {
                     return Ok(());
                 };
                 let mut snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
                 snapshot.committed_at = tip.committed_at;
+                if let Some(from) = &rewritten {
+                    let (source, from, to) = (self.id.clone(), from.clone(), tip.commit.clone());
+                    tell(context, Event::Rewritten { source, from, to });
+                }
+                self.rewritten = rewritten;
                 tell(
                     context,
                     Event::Commit { source: self.id.clone(), commit: tip.commit.clone(), summary: tip.summary.clone() },
@@ -129,6 +139,7 @@ impl SourceRunner {
         context.board.update(self.index, |source| {
             source.commit.clone_from(&snapshot.commit);
             source.summary.clone_from(&snapshot.summary);
+            source.rewritten.clone_from(&self.rewritten);
             source.problems = snapshot.problems.iter().map(problem).collect();
             if snapshot.valid {
                 source
@@ -179,6 +190,10 @@ impl SourceRunner {
                 self.workers.remove(name).unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
             jobs.push((name.clone(), worker));
         }
+        let history = match &self.content {
+            Content::Remote(remote) => Some(remote.clone()),
+            Content::Checkout(_) => None,
+        };
         let mut in_flight = false;
         // Environments that wait for others come after them, so that they see what became of them in this round.
         while !jobs.is_empty() {
@@ -190,10 +205,10 @@ impl SourceRunner {
             let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, _)| is_ready(name));
             let (ready, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
             let rounds = ready.into_iter().map(|(name, mut worker)| {
-                let snapshot = snapshot.clone();
+                let (snapshot, history) = (snapshot.clone(), &history);
                 async move {
                     let environment = &snapshot.repository.environments[&name];
-                    let report = worker.round(context, &snapshot, environment, orders).await;
+                    let report = worker.round(context, &snapshot, environment, orders, history).await;
                     (name, worker, report.in_flight)
                 }
             });

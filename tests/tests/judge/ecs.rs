@@ -159,10 +159,6 @@ pub(crate) fn services(story: &Story) {
             json!({"cluster": CLUSTER, "serviceName": "plain", "taskDefinition": "web:1", "desiredCount": 1}),
             "InvalidParameterException",
         ),
-        (
-            json!({"cluster": CLUSTER, "serviceName": "a", "deploymentController": {"type": "EXTERNAL"}}),
-            "UnsupportedFeatureException",
-        ),
     ] {
         story.no("ecs:CreateService", input, code);
     }

@@ -1,0 +1,198 @@
+//! Orphans: services that carry our tags and are not declared any more. Found by a scan of the cluster, which is apart
+//! from the rounds: at the start, when a commit removes something, and hourly.
+
+use super::{
+    board::ServiceState,
+    environment::tell,
+    event::{Event, Trigger},
+    load::{Loader, Snapshot},
+    service::{Round, short},
+};
+use crate::{
+    execute::{Place, execute},
+    git::{GitError, Remote},
+};
+use lockstep_core::{
+    identity::{self, Owner, owner},
+    observed::{LiveService, Reading},
+    prune::{Circumstances, Declared, plan_orphan},
+    report::{ActionKind, Reason, ServicePlan, Withheld},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Seconds of AWS's clock between two scans.
+const SCAN: i64 = 3600;
+/// Commits that are looked at to find the one that declared a service.
+const LONGEST_WALK: usize = 5_000;
+
+/// Where the branch's history is, if anywhere.
+pub(super) type History = Option<Arc<Mutex<Remote>>>;
+
+/// What a worker remembers of orphans.
+#[derive(Default)]
+pub(super) struct Orphans {
+    scanned_at: Option<i64>,
+    /// The ECS names that were declared at the last scan.
+    declared: BTreeSet<String>,
+    /// ECS names of orphans that were found.
+    found: BTreeSet<String>,
+    /// The commits that declared them.
+    commits: HashMap<String, String>,
+}
+
+impl Orphans {
+    /// Plans the orphans of an environment, acts, and reports.
+    pub(super) async fn round(
+        &mut self,
+        round: &Round<'_>,
+        snapshot: &Snapshot,
+        declared: &BTreeSet<String>,
+        history: &History,
+    ) -> Vec<ServiceState> {
+        let now = round.clients.now();
+        let removed = self.declared.iter().any(|name| !declared.contains(name));
+        let due = removed || self.scanned_at.is_none_or(|at| now - at >= SCAN) || round.orders.prune;
+        if due {
+            match round.clients.service_names(&round.environment.cluster).await {
+                Ok(names) => {
+                    self.found = names.into_iter().filter(|name| !declared.contains(name)).collect();
+                    self.scanned_at = Some(now);
+                    declared.clone_into(&mut self.declared);
+                }
+                Err(error) => tracing::warn!(%error, "the cluster cannot be searched for orphans"),
+            }
+        }
+        self.found.retain(|name| !declared.contains(name));
+        if self.found.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<String> = self.found.iter().cloned().collect();
+        let live = round.clients.services(&round.environment.cluster, &names).await;
+        let is_ours = |live: &LiveService| {
+            let service = live.tags.get(identity::SERVICE).map_or("", String::as_str);
+            let us = owner(&live.tags, round.source, &round.environment.name, service) == Owner::Us;
+            us && live.definition.get("serviceName").and_then(|name| name.as_str()) == Some(service)
+        };
+        let mut ours: BTreeMap<String, LiveService> = BTreeMap::new();
+        for (name, reading) in live {
+            match reading {
+                Reading::Found(live) if live.status == "ACTIVE" && is_ours(&live) => {
+                    ours.insert(name, live);
+                }
+                Reading::Found(live) if live.status == "DRAINING" => {}
+                // Gone, or somebody else's: no business of ours until the next scan.
+                Reading::Found(_) | Reading::Missing => {
+                    self.found.remove(&name);
+                }
+                Reading::Failed(_) | Reading::Unread => {}
+            }
+        }
+        let around = Circumstances {
+            prune: round.environment.sync.prune,
+            confirmed: round.orders.prune,
+            declared: declared.len(),
+            orphans: ours.len(),
+            unreadable: snapshot.has_unreadable(&round.environment.name),
+            now,
+        };
+        let mut states = Vec::new();
+        for (name, live) in ours {
+            let by = if around.prune { self.declared_by(round, &name, history).await } else { Declared::Never };
+            let mut plan = plan_orphan(&live, &name, &by, around);
+            let note = if round.may_write && !plan.actions.is_empty() {
+                self.remove(round, &live, &mut plan).await
+            } else {
+                String::new()
+            };
+            let mut state = ServiceState {
+                revision: short(&live.task_definition),
+                running: live.running,
+                desired_count: live.desired,
+                observed_at: round.now_text(),
+                note,
+                ..ServiceState::unseen(plan, round.commit)
+            };
+            state.axes.turn(&state.plan, live.running, live.desired, &round.now_text());
+            states.push(state);
+        }
+        states
+    }
+
+    async fn remove(&mut self, round: &Round<'_>, live: &LiveService, plan: &mut ServicePlan) -> String {
+        let (environment, service) = (round.environment.name.clone(), plan.name.clone());
+        let place = Place {
+            allow: round.allow,
+            environment: round.environment,
+            clients: round.clients,
+            service: &service,
+            arn: Some(live.arn.as_str()),
+        };
+        let changes = plan.actions.iter().flat_map(|action| action.changes.clone()).collect();
+        match execute(plan, &place).await {
+            Ok(_) => {
+                plan.actions.clear();
+                let actions = vec![ActionKind::PruneService];
+                let trigger = Trigger::Removed;
+                tell(round.context, Event::Wrote { environment, service, trigger, actions, changes });
+                "removing the service".to_owned()
+            }
+            Err(failed) => {
+                let reason = failed.to_string();
+                plan.actions.clear();
+                plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
+                tell(round.context, Event::Failed { environment, service, reason: reason.clone() });
+                reason
+            }
+        }
+    }
+
+    /// The newest commit on the branch that declared the service for the environment.
+    async fn declared_by(&mut self, round: &Round<'_>, name: &str, history: &History) -> Declared {
+        if let Some(commit) = self.commits.get(name) {
+            return Declared::By(commit.clone());
+        }
+        let (Some(remote), false) = (history.clone(), round.commit.is_empty()) else {
+            let text = "the files were not read from a branch; the agent, or --config, reads its history";
+            return Declared::Unknown(text.to_owned());
+        };
+        let (tip, environment, service) = (round.commit.to_owned(), round.environment.name.clone(), name.to_owned());
+        let found = tokio::task::spawn_blocking(move || {
+            let remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
+            search(&remote, &tip, &environment, &service)
+        });
+        match found.await {
+            Ok(Ok(Some(commit))) => {
+                self.commits.insert(name.to_owned(), commit.clone());
+                Declared::By(commit)
+            }
+            Ok(Ok(None)) => Declared::Never,
+            Ok(Err(error)) => Declared::Unknown(error.to_string()),
+            Err(error) => Declared::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Reads the commits behind a tip until one declares the service.
+fn search(remote: &Remote, tip: &str, environment: &str, service: &str) -> Result<Option<String>, GitError> {
+    let mut loader = Loader::default();
+    let (mut found, mut failed, mut seen, mut tree) = (None, None, 0, String::new());
+    remote.walk_back(tip, |commit| {
+        seen += 1;
+        if commit.tree != tree {
+            tree.clone_from(&commit.tree);
+            match remote.tree(commit) {
+                Ok(files) => {
+                    if loader.load(&files, &commit.commit, "").declares(environment, service) {
+                        found = Some(commit.commit.clone());
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        found.is_some() || failed.is_some() || seen >= LONGEST_WALK
+    })?;
+    failed.map_or(Ok(found), Err)
+}
