@@ -21,7 +21,7 @@ pub const ENVIRONMENT: &str = "lockstep:environment";
 pub const COMMIT: &str = "lockstep:commit";
 /// On a task definition revision: the hash of its content.
 pub const HASH: &str = "lockstep:hash";
-/// On a service: the hash of the desired state that ECS rejected.
+/// On a service: the desired state that ECS rejected, and the deployment that failed ([`Rejected`]).
 pub const REJECTED: &str = "lockstep:rejected";
 /// On a service that may be replaced: the hash of what was chosen when it was created.
 pub const CREATED: &str = "lockstep:created";
@@ -37,6 +37,30 @@ pub enum Owner {
     Nobody,
     /// Another source, or another environment or service of this one.
     Other(String),
+}
+
+/// The value of the tag [`REJECTED`]: `HASH DEPLOYMENT`.
+///
+/// The deployment tells a failure that is recorded from a later one of the same revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected<'a> {
+    /// The hash of the desired state.
+    pub hash: &'a str,
+    /// The last part of the service deployment's ARN; empty where it was not recorded.
+    pub deployment: &'a str,
+}
+
+impl<'a> Rejected<'a> {
+    /// Reads the tag's value.
+    pub fn parse(value: &'a str) -> Self {
+        let (hash, deployment) = value.split_once(' ').unwrap_or((value, ""));
+        Self { hash, deployment }
+    }
+
+    /// The tag's value.
+    pub fn value(&self) -> String {
+        tag_text(&format!("{} {}", self.hash, self.deployment))
+    }
 }
 
 /// Reads the owner from a service's tags. An empty `source` stands for any: who only looks need not say who he is.

@@ -353,7 +353,7 @@ fn a_state_that_ecs_rolled_back_is_not_tried_again() {
     assert_eq!((plan.verdict, reasons(&plan)), (Some(Verdict::Rejected), vec![Reason::Rejected]));
     assert!(plan.withheld[0].text.contains("exited with code 1"), "{}", plan.withheld[0].text);
     let Some(Order::TagService { tags }) = &plan.actions[0].order else { panic!() };
-    assert_eq!(tags[identity::REJECTED], desired_hash(&wanted));
+    assert_eq!(tags[identity::REJECTED], format!("{} 2", desired_hash(&wanted)));
 
     // Once it is tagged, nothing is written any more.
     let mut tagged = live(answer());
@@ -592,4 +592,22 @@ fn stripped_tags_are_reported_with_who_seems_to_own_the_service_now() {
     let plan = planned(&wanted, &observation, &around());
     assert!(plan.withheld[0].text.starts_with("our tags were removed from the ECS service web"), "{:?}", plan.withheld);
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotAdopted]));
+}
+
+#[test]
+fn a_second_failure_is_told_from_the_first() {
+    // The tag records that another desired state failed, with another deployment.
+    let wanted = desired("web:2", declared());
+    let mut tagged = live(answer());
+    tagged.tags.insert(identity::REJECTED.into(), "v1:other 1".into());
+    let mut observation = observed(tagged.clone());
+    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
+    observation.cause = Some(Cause::recorded("exit 1"));
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!((plan.verdict, kinds(&plan)[0]), (Some(Verdict::Rejected), ActionKind::TagService));
+    // It records this very deployment, for a desired state that had the same revision: this one is tried.
+    tagged.tags.insert(identity::REJECTED.into(), "v1:other 2".into());
+    observation.service = Reading::Found(tagged);
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
 }

@@ -282,7 +282,12 @@ impl Control {
 
     /// Adds a fault. Faults apply in the order in which they were added.
     pub fn add_fault(&self, fault: Fault) {
-        lock(&self.handle).faults.push(Armed { fault, matched: 0 });
+        lock(&self.handle).faults.push(Armed::from(fault));
+    }
+
+    /// How many calls the present faults have struck.
+    pub fn strikes(&self) -> u64 {
+        lock(&self.handle).faults.iter().map(|armed| armed.struck).sum()
     }
 
     /// Removes all faults.

@@ -115,6 +115,8 @@ pub enum Effect {
     },
     /// The connection ends without an answer.
     Drop,
+    /// No answer ever comes, and the connection stays.
+    Hang,
     /// The answer comes later, by so many real seconds.
     Delay(f64),
     /// A read answers as it would have before the latest write, for so many virtual seconds after it.
@@ -133,6 +135,13 @@ pub enum Effect {
 pub(crate) struct Armed {
     pub(crate) fault: Fault,
     pub(crate) matched: u64,
+    pub(crate) struck: u64,
+}
+
+impl From<Fault> for Armed {
+    fn from(fault: Fault) -> Self {
+        Self { fault, matched: 0, struck: 0 }
+    }
 }
 
 impl Armed {
@@ -149,7 +158,7 @@ impl Armed {
             return false;
         }
         self.matched += 1;
-        match fault.when {
+        let strikes = match fault.when {
             When::Always => true,
             When::Nth(n) => self.matched == n,
             When::Every(n) => n > 0 && self.matched.is_multiple_of(n),
@@ -157,7 +166,9 @@ impl Armed {
             When::Percent { share, seed } => {
                 Ids::new(seed, &format!("{} {}", fault.operation, self.matched)).next() % 100 < share
             }
-        }
+        };
+        self.struck += u64::from(strikes);
+        strikes
     }
 }
 
@@ -167,7 +178,7 @@ mod tests {
 
     #[test]
     fn occurrences_are_counted_per_fault() {
-        let mut armed = Armed { fault: Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)), matched: 0 };
+        let mut armed = Armed::from(Fault::new("ecs:*", Effect::Throttle).when(When::Every(2)));
         let strikes: Vec<bool> = (0..4).map(|_| armed.strikes("ecs:ListServices", "1", "r")).collect();
         assert_eq!(strikes, [false, true, false, true]);
         assert!(!armed.strikes("ssm:GetParameters", "1", "r"));

@@ -21,6 +21,9 @@ use crate::sim::{Around, Sim};
 use crate::throttle::Buckets;
 use crate::wire::shapes;
 
+/// How long a connection is held that gets no answer: longer than any client waits.
+const HANG: Duration = Duration::from_secs(3600);
+
 /// The state of a sandbox.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -182,6 +185,11 @@ impl State {
             for (_, effect) in struck.iter().filter(|(when, _)| *when == timing) {
                 match effect {
                     Effect::Stale(_) | Effect::Replace { .. } => {}
+                    Effect::Hang => {
+                        outgoing.delay = HANG;
+                        outgoing.drop = true;
+                        return Err(ApiError::new("ConnectionDropped", "No answer comes.").with_status(500));
+                    }
                     Effect::Delay(seconds) => outgoing.delay += crate::behaviour::span(*seconds),
                     Effect::Drop => {
                         outgoing.drop = true;

@@ -5,6 +5,7 @@ mod agent;
 mod diff;
 mod explain;
 mod file;
+mod pause;
 mod plan;
 mod render;
 mod sandbox;
@@ -58,6 +59,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Take ownership of services that exist already.
     Adopt(adopt::AdoptArgs),
+    /// Leave services alone for a while: nothing of them is written.
+    Pause(pause::PauseArgs),
+    /// End a pause.
+    Resume(pause::ResumeArgs),
     /// Check before deploying what ECS would tell only later.
     Verify(verify::VerifyArgs),
     /// Run the ECS sandbox on loopback.
@@ -200,6 +205,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Sync(args) => sync::run(args, format).await,
         Command::Status(args) => status::run(args, format).await,
         Command::Adopt(args) => adopt::run(args, format).await,
+        Command::Pause(args) => pause::pause(args, format).await,
+        Command::Resume(args) => pause::resume(args, format).await,
         Command::Verify(args) => verify::run(args, format).await,
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Schema(args) => schema::run(&args, format),

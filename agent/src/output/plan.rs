@@ -55,7 +55,10 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 pub fn render_service(service: &ServicePlan) -> String {
     let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
     for cause in &service.causes {
-        text.push_str(&format!("    {}\n", paint::faint(&format!("because of {cause}"))));
+        text.push_str(&format!("    {}\n", paint::faint(&format!("because of {}", super::clean(cause)))));
+    }
+    if let Some(rollout) = &service.rollout {
+        text.push_str(&format!("    {}\n", paint::notable(&format!("rolling out: {}", super::clean(&rollout.text())))));
     }
     for action in &service.actions {
         let effect = match action.kind {
@@ -76,12 +79,15 @@ pub fn render_service(service: &ServicePlan) -> String {
         }
     }
     for withheld in &service.withheld {
-        text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", withheld.text))));
+        text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", super::clean(&withheld.text)))));
         let missing = service.health == Health::Missing;
         for change in &withheld.changes {
             let shown = if missing { render_addition(change) } else { render_change(change) };
             text.push_str(&format!("        {shown}\n"));
         }
+    }
+    for line in service.cause.iter().flat_map(|cause| &cause.log) {
+        text.push_str(&format!("        {}\n", paint::faint(&format!("log: {}", super::clean(line)))));
     }
     text
 }

@@ -16,6 +16,10 @@ pub fn render(state: &State) -> String {
             format!("{} {}", short(&source.commit), source.summary)
         };
         text.push_str(&format!("{}  {}\n", paint::strong(&source.id), commit.trim()));
+        if let Some(from) = &source.rewritten {
+            let note = format!("the branch was rewritten: {} is not in its history any more", short(from));
+            text.push_str(&format!("  {}\n", paint::notable(&note)));
+        }
         if let Some(error) = &source.error {
             text.push_str(&format!("  {}\n", paint::bad(error)));
         }
@@ -75,8 +79,21 @@ fn render_service(service: &ServiceState, width: usize) -> String {
         "  {:width$}  {sync}  {health}  {}/{}  {}{verdict}\n",
         service.plan.name, service.running, service.desired_count, service.revision
     );
+    let mut line = |line: &str| text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(line)));
+    let sync = &service.axes.sync;
+    match (service.plan.sync, sync.last_known.as_str()) {
+        (SyncStatus::Synced, _) | (_, "") if service.plan.sync != SyncStatus::OutOfSync => {}
+        (SyncStatus::Unknown, known) => line(&format!("unknown since {}, {known} before", sync.since)),
+        _ => line(&format!("out of sync since {}", sync.since)),
+    }
+    if let Some(rollout) = &service.plan.rollout {
+        line(&super::clean(&rollout.text()));
+    }
     for withheld in &service.plan.withheld {
-        text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&withheld.text)));
+        line(&super::clean(&withheld.text));
+    }
+    for log in service.plan.cause.iter().flat_map(|cause| &cause.log) {
+        line(&format!("log: {}", super::clean(log)));
     }
     text
 }

@@ -122,6 +122,7 @@ impl Round<'_> {
                     self.supersede(desired, hash, track);
                     let before = existing.and_then(|live| live.current_deployment.clone());
                     track.started = Some(Started { before, at: Instant::now() });
+                    track.memory().progress = None;
                     plan.verdict = Some(Verdict::Progressing);
                 } else if done.wrote_service || !done.actions.is_empty() {
                     // A change that starts no deployment is done when a fresh read is equal.

@@ -300,7 +300,9 @@ impl Worker {
                 let reading = live.remove(&desired.service_name).unwrap_or_default();
                 let prepared = prepared.remove(name);
                 // What ECS rejected is known before anything of the same change is started.
-                let first = reading.found().is_some_and(|live| live.tags.get(identity::REJECTED) == Some(hash));
+                let first = reading.found().is_some_and(|live| {
+                    live.tags.get(identity::REJECTED).is_some_and(|tag| identity::Rejected::parse(tag).hash == hash)
+                });
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
                     let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;

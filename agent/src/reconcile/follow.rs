@@ -71,7 +71,12 @@ impl Round<'_> {
             track.memory().progress = None;
             return;
         }
-        if plan.verdict != Some(Verdict::Progressing) {
+        let is_new = track
+            .started
+            .as_ref()
+            .is_some_and(|started| live.and_then(|live| live.current_deployment.as_ref()) == started.before.as_ref());
+        // What was observed is still the deployment before.
+        if plan.verdict != Some(Verdict::Progressing) || is_new {
             return;
         }
         let rollout = live.and_then(|live| live.rollout.as_ref());

@@ -68,6 +68,13 @@ impl Snapshot {
         self.services.iter().filter_map(|loaded| loaded.names.get(environment).cloned()).collect()
     }
 
+    /// The services of an environment, by their own and their ECS name.
+    pub fn services_in(&self, environment: &str) -> Vec<(String, String)> {
+        let name =
+            |loaded: &Arc<LoadedService>| Some((loaded.directory.name.clone(), loaded.names.get(environment)?.clone()));
+        self.services.iter().filter_map(name).collect()
+    }
+
     /// Whether a service has errors, so that nobody knows which ECS service it declares for an environment.
     pub fn has_unreadable(&self, environment: &str) -> bool {
         self.services.iter().any(|loaded| {

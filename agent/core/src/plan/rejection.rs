@@ -4,7 +4,7 @@ use super::{Differences, Planner, tag_changes, take};
 use crate::{
     cause::Cause,
     diff::{Change, diff},
-    identity,
+    identity::{self, Rejected},
     normalise::Context,
     observed::{History, LiveService, Need, PastDeployment, Reading, Tags},
     report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
@@ -59,15 +59,19 @@ impl Planner<'_> {
         let Some(failed) = find(self.desired, &past, &self.ignore) else {
             return true;
         };
-        let tagged = live.tags.get(identity::REJECTED);
+        let tagged = live.tags.get(identity::REJECTED).map(|tag| Rejected::parse(tag));
+        let recorded = tagged.as_ref().is_some_and(|tagged| tagged.hash == self.hash);
         let ours = match tagged {
-            Some(hash) => *hash == self.hash,
-            None => others == 0,
+            _ if recorded => true,
+            // It failed for another desired state, which had the same revision.
+            Some(tagged) if tagged.deployment == last_segment(&failed.arn) => false,
+            // Not recorded yet: what is recorded is an older failure.
+            _ => others == 0,
         };
         if !ours {
             return true;
         }
-        self.withhold_rejected(failed, tagged.is_some(), differences, plan);
+        self.withhold_rejected(failed, recorded, differences, plan);
         self.write_actions(live, differences, plan);
         false
     }
@@ -102,7 +106,8 @@ impl Planner<'_> {
         plan.verdict = Some(Verdict::Rejected);
         plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: held });
         if !tagged {
-            let tags = Tags::from([(identity::REJECTED.to_owned(), self.hash.clone())]);
+            let value = Rejected { hash: &self.hash, deployment: last_segment(&failed.arn) }.value();
+            let tags = Tags::from([(identity::REJECTED.to_owned(), value)]);
             let order = Some(Order::TagService { tags: tags.clone() });
             plan.actions.push(Action {
                 kind: ActionKind::TagService,
@@ -136,6 +141,10 @@ impl Planner<'_> {
         }
         self.observed.cause.clone()
     }
+}
+
+fn last_segment(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 /// The newest deployment whose target equals desired, where it failed.

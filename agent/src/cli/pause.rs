@@ -1,0 +1,167 @@
+//! `lockstep pause` and `lockstep resume`: services that the agent leaves alone for a while, by a tag on each of them.
+
+use super::{
+    Failure, Selection,
+    target::{Opened, Target},
+};
+use crate::{
+    aws::Clients,
+    exit::Exit,
+    output::{self, Format},
+};
+use clap::Args;
+use lockstep_core::{
+    identity::{self, Owner, owner, tag_text},
+    observed::{LiveService, Reading, Tags},
+    pause::{PAUSE, Pause},
+};
+use lockstep_manifests::{Environment, sync::parse_span};
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(super) struct PauseArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    selection: Selection,
+    /// How long, as `30m`, `2h` or `1d`; without it, until somebody resumes.
+    #[arg(long = "for", value_name = "DURATION")]
+    length: Option<String>,
+    /// Why, for whoever wonders.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who asks for it.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
+    by: String,
+}
+
+#[derive(Args)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// What became of one service.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    environment: String,
+    service: String,
+    text: String,
+    done: bool,
+}
+
+pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failure> {
+    let length = match args.length.as_deref().map(|text| (text, parse_span(text))) {
+        None => None,
+        Some((_, Some(length))) if !length.is_zero() => Some(length),
+        Some((text, _)) => {
+            return Err(Failure::new(Exit::Usage, format!("`{text}` is not a duration like 30m, 2h or 1d")));
+        }
+    };
+    let seconds = length.and_then(|length| i64::try_from(length.as_secs()).ok());
+    each(args.target, &args.selection, "pause", format, async |clients, live| {
+        let until = seconds.map(|seconds| clients.now().saturating_add(seconds));
+        if until.is_some_and(|until| jiff::Timestamp::from_second(until).is_err()) {
+            return Err("that is too long; leave --for out to pause until somebody resumes".to_owned());
+        }
+        let pause = Pause {
+            until,
+            written: String::new(),
+            by: tag_text(&args.by),
+            reason: tag_text(args.reason.as_deref().unwrap_or_default()),
+        };
+        let value = pause.value();
+        let tags = Tags::from([(PAUSE.to_owned(), value.clone())]);
+        clients.tag(&live.arn, &tags).await.map_err(|error| error.to_string())?;
+        Ok(Pause::parse(&value).text())
+    })
+    .await
+}
+
+pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Failure> {
+    each(args.target, &args.selection, "resume", format, async |clients, live| {
+        if !live.tags.contains_key(PAUSE) {
+            return Ok("was not paused".to_owned());
+        }
+        clients.untag(&live.arn, PAUSE).await.map_err(|error| error.to_string())?;
+        Ok("resumed".to_owned())
+    })
+    .await
+}
+
+/// Does something with each service of the selection that is ours, and says what became of it.
+async fn each(
+    target: Target,
+    selection: &Selection,
+    verb: &str,
+    format: Format,
+    act: impl AsyncFn(&Clients, &LiveService) -> Result<String, String>,
+) -> Result<Exit, Failure> {
+    if selection.environments.is_empty() {
+        let message = format!("name the environment to {verb} with -e; without services, all of it is meant");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let opened = target.open().await?;
+    opened.check_names(selection)?;
+    let mut lines: Vec<Line> = Vec::new();
+    for name in &selection.environments {
+        let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
+        let clients = clients_of(&opened, environment).await?;
+        let services: Vec<(String, String)> = opened
+            .snapshot
+            .services_in(name)
+            .into_iter()
+            .filter(|(service, _)| selection.services.is_empty() || selection.services.contains(service))
+            .collect();
+        let names: Vec<String> = services.iter().map(|(_, ecs)| ecs.clone()).collect();
+        let mut live = clients.services(&environment.cluster, &names).await;
+        for (service, ecs) in services {
+            let result = match live.remove(&ecs).unwrap_or_default() {
+                Reading::Found(live) if live.status == "ACTIVE" => match refusal(&opened, &live, name, &ecs) {
+                    Some(refusal) => Err(refusal),
+                    None => act(&clients, &live).await,
+                },
+                Reading::Found(_) | Reading::Missing => Err("the ECS service does not exist".to_owned()),
+                Reading::Failed(text) => Err(text),
+                Reading::Unread => Err("it was not read".to_owned()),
+            };
+            let done = result.is_ok();
+            let text = result.unwrap_or_else(|text| text);
+            lines.push(Line { environment: name.clone(), service, text, done });
+        }
+    }
+    match format {
+        Format::Json => output::data(&output::json(&lines)),
+        Format::Text => {
+            for line in &lines {
+                let text = output::clean(&line.text);
+                let text = if line.done { text } else { output::paint::bad(&text) };
+                output::data(&format!("{}/{}  {text}", line.environment, line.service));
+            }
+        }
+    }
+    Ok(if lines.iter().all(|line| line.done) { Exit::Done } else { Exit::Failed })
+}
+
+/// The clients of an environment, after everything that must hold before they are used.
+async fn clients_of(opened: &Opened, environment: &Environment) -> Result<Arc<Clients>, Failure> {
+    if let Some(text) = opened.allow.refuses_cluster(&environment.cluster) {
+        return Err(Failure::new(Exit::Failed, text));
+    }
+    let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
+    clients.check_account().await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok(clients)
+}
+
+/// Why a service is none of our business. Without --source, any source's will do.
+fn refusal(opened: &Opened, live: &LiveService, environment: &str, service: &str) -> Option<String> {
+    let source = opened.source.as_deref().unwrap_or_default();
+    match owner(&live.tags, source, environment, service) {
+        Owner::Us if live.tags.contains_key(identity::SOURCE) => None,
+        Owner::Other(other) => Some(format!("it is owned by {other}")),
+        _ => Some("it is not adopted, so that Lockstep leaves it alone anyway".to_owned()),
+    }
+}
