@@ -212,12 +212,7 @@ impl Planner<'_> {
     fn existing(&mut self, live: &LiveService) -> ServicePlan {
         let health = health_of(live);
         if live.managed_by_ecs || !matches!(live.controller.as_str(), "" | "ECS") {
-            let what = if live.managed_by_ecs {
-                "an Express service".to_owned()
-            } else {
-                format!("the {} controller", live.controller)
-            };
-            let text = format!("the service is under {what}; Lockstep writes only what ECS's own deployments control");
+            let text = under_other_control(live);
             return ServicePlan { health, ..self.not_ours(health, Reason::Controller, text) };
         }
         if live.status == "DRAINING" {
@@ -570,6 +565,25 @@ impl Planner<'_> {
         let changes = self.differences(live).map(|differences| differences.all()).unwrap_or_default();
         ServicePlan { withheld: vec![Withheld { reason, text, changes }], ..self.bare(SyncStatus::OutOfSync, health) }
     }
+}
+
+/// Why a service is only observed, and the way out.
+fn under_other_control(live: &LiveService) -> String {
+    let only = "Lockstep writes only what ECS's own deployments control";
+    if live.managed_by_ecs {
+        return format!(
+            "the service is managed by ECS itself (Express); {only}. The way out: create a service of your own beside it, move the traffic, and delete the Express service"
+        );
+    }
+    let first = match live.controller.as_str() {
+        "CODE_DEPLOY" => "with no CodeDeploy deployment under way and both target groups on the listener rules",
+        _ => "with no task set being deployed",
+    };
+    let after = if live.controller == "EXTERNAL" { ", and delete the task sets that are left" } else { "" };
+    format!(
+        "the service is under the {} controller; {only}. The way out: {first}, `aws ecs update-service` with deploymentController type=ECS, the deployment strategy, and advancedConfiguration on its load balancers{after}; there is no way back",
+        live.controller
+    )
 }
 
 /// Tags that tell of another tool or team.

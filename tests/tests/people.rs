@@ -1,0 +1,230 @@
+//! People win: pauses, drift that must last, fields that somebody else keeps changing, tags that were taken away.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lockstep::reconcile::{Orders, board::ServiceState};
+use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
+use lockstep_sandbox::Behaviour;
+use lockstep_tests::{
+    outcome,
+    program::lockstep,
+    world::{ACCOUNT, ONE_ENVIRONMENT, REGION, SOURCE, World, calls, service},
+};
+use serde_json::json;
+use std::time::Duration;
+
+const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
+
+/// A settled world with these services, and this line of `sync:` in place of the plain one.
+async fn world(names: &[&str], sync: &str) -> World {
+    let app = service(&format!("{IMAGE}:1"));
+    let config = match ONE_ENVIRONMENT.split_once("sync: ") {
+        Some((before, _)) if !sync.is_empty() => format!("{before}sync: {{ mode: converge, {sync} }}\n"),
+        _ => ONE_ENVIRONMENT.to_owned(),
+    };
+    let paths: Vec<String> = names.iter().map(|name| format!("services/{name}/service.yaml")).collect();
+    let mut files = vec![("lockstep.yaml", config.as_str())];
+    files.extend(paths.iter().map(|path| (path.as_str(), app.as_str())));
+    let mut world = World::new(&files).await;
+    for tag in ["1", "2"] {
+        world.control.push_image(ACCOUNT, REGION, "app", tag, Behaviour::Ok);
+    }
+    world.settle().await;
+    world.happened();
+    world.control.reset_calls();
+    world
+}
+
+fn reasons(state: &ServiceState) -> Vec<Reason> {
+    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
+}
+
+async fn scale(world: &World, service: &str, count: u32) {
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": service, "desiredCount": count})).await;
+}
+
+/// `lockstep` on the world's repository, with the agent's own credentials.
+fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = lockstep(Some(&world.endpoint()));
+    command.args(arguments).arg("-C").arg(world.repository.path()).env("USER", "ada").env("AWS_ACCESS_KEY_ID", ACCOUNT);
+    command.env("AWS_SECRET_ACCESS_KEY", "sandbox").env("AWS_REGION", REGION);
+    outcome(&mut command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_service_is_left_alone_until_its_time_is_over() {
+    let mut world = world(&["web", "api"], "").await;
+    let (code, stdout, stderr) =
+        run(&world, &["pause", "web", "-e", "prod", "--for", "1h", "--reason", "INC-4711 db failover", "--source", SOURCE]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("prod/web  paused by ada until 20"), "{stdout}");
+    assert!(stdout.trim_end().ends_with(": INC-4711 db failover"), "{stdout}");
+    world.control.reset_calls();
+    let app = service(&format!("{IMAGE}:2"));
+    world.repository.commit("2", &[("services/web/service.yaml", &app), ("services/api/service.yaml", &app)]);
+    scale(&world, "web", 3).await;
+    for _ in 0..20 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::OutOfSync, vec![Reason::Paused]));
+    assert!(!state.plan.withheld[0].changes.is_empty(), "what waits is shown");
+    assert_eq!(world.reported("api").plan.verdict, Some(Verdict::Deployed), "the others go on");
+    let others = world.writes();
+    assert_eq!(others, calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]), "api's, and the person's");
+    // It holds over a restart, and a person's sync does not break it either.
+    world.restart(false).await;
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);
+    // The hour is over.
+    world.control.advance(Duration::from_secs(3600));
+    world.settle().await;
+    let state = world.reported("web");
+    assert_eq!((state.plan.sync, state.desired_count), (SyncStatus::Synced, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_environment_is_paused_and_resumed_by_hand() {
+    let mut world = world(&["api", "web"], "").await;
+    let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "--source", SOURCE, "-o", "json"]);
+    assert_eq!(code, 0);
+    let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let expected = |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
+    let text = "paused by ada until somebody resumes it";
+    assert_eq!(lines, json!([expected("api", text), expected("web", text)]));
+    scale(&world, "web", 3).await;
+    world.round().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);
+    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE]);
+    assert_eq!((code, stdout.as_str()), (0, "prod/web  resumed\n"));
+    world.settle().await;
+    assert_eq!(world.reported("web").desired_count, 1);
+    assert_eq!(reasons(&world.reported("api")), [Reason::Paused]);
+    // Wrong use is said.
+    assert_eq!(run(&world, &["pause", "web"]).0, 2);
+    assert_eq!(run(&world, &["pause", "-e", "prod", "--for", "soon"]).0, 2);
+    assert_eq!(run(&world, &["pause", "-e", "nowhere"]).0, 2);
+    let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "web", "--source", "other"]);
+    assert_eq!((code, stdout.as_str()), (1, "prod/web  it is owned by source acme\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_healed_only_when_it_lasts() {
+    let mut world = world(&["web"], "heal: { after: 15m }").await;
+    scale(&world, "web", 3).await;
+    world.control.reset_calls();
+    for _ in 0..14 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::Healing], calls(&[])));
+    assert!(state.plan.withheld[0].text.starts_with("drift, healed at 20"), "{}", state.plan.withheld[0].text);
+    assert_eq!(state.axes.sync.value, "OutOfSync");
+    // The age of the drift is remembered over a restart.
+    world.restart(true).await;
+    world.control.advance(Duration::from_secs(90));
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    // A commit is not drift: it goes at once.
+    world.repository.commit("2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.round().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Progressing));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_somebody_keeps_changing_is_contested_and_the_rest_is_healed() {
+    let mut world = world(&["web"], "").await;
+    let arn = world.described("web").await["serviceArn"].clone();
+    let tag = json!([{"key": "terraform-workspace", "value": "shop"}]);
+    world.ecs("TagResource", json!({"resourceArn": arn, "tags": tag})).await;
+    for _ in 0..2 {
+        scale(&world, "web", 3).await;
+        world.settle().await;
+        assert_eq!(world.reported("web").desired_count, 1);
+        world.control.advance(Duration::from_secs(300));
+    }
+    scale(&world, "web", 3).await;
+    world.control.reset_calls();
+    world.settle().await;
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::Contested], calls(&[])));
+    let text = &state.plan.withheld[0].text;
+    assert!(text.starts_with("contested: somebody else changed service.desiredCount 3 times within an hour"), "{text}");
+    assert!(text.contains("The service's tags name terraform-workspace=shop"), "{text}");
+    // Another field of the same service is healed, and what is contested is not sent along.
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "enableExecuteCommand": true})).await;
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    assert_eq!(world.described("web").await["desiredCount"], 3);
+    // It holds over a restart, and ends when a person orders it, or after a quiet hour.
+    world.restart(true).await;
+    world.round().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Contested]);
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.settle().await;
+    assert_eq!(world.described("web").await["desiredCount"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_were_taken_away_are_reported_and_not_fought_over() {
+    let mut world = world(&["web"], "").await;
+    let arn = world.described("web").await["serviceArn"].clone();
+    let keys = ["lockstep:source", "lockstep:environment", "lockstep:service"];
+    world.ecs("UntagResource", json!({"resourceArn": arn, "tagKeys": keys})).await;
+    world.ecs("TagResource", json!({"resourceArn": arn, "tags": [{"key": "ManagedBy", "value": "terraform"}]})).await;
+    scale(&world, "web", 4).await;
+    world.control.reset_calls();
+    for _ in 0..5 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::NotAdopted], calls(&[])));
+    let text = &state.plan.withheld[0].text;
+    assert!(text.starts_with("our tags were removed from the ECS service web"), "{text}");
+    assert!(text.contains("ManagedBy=terraform"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_deploy_elsewhere_are_observed_and_never_written() {
+    for controller in ["CODE_DEPLOY", "EXTERNAL", "EXPRESS"] {
+        let app = service(&format!("{IMAGE}:1"));
+        let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &app)]).await;
+        world.control.push_image(ACCOUNT, REGION, "app", "1", Behaviour::Ok);
+        let container = json!([{"name": "web", "image": format!("{IMAGE}:0")}]);
+        let definition = json!({"family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+            "cpu": "256", "memory": "512", "containerDefinitions": container});
+        world.ecs("RegisterTaskDefinition", definition).await;
+        let kind = if controller == "EXPRESS" { "ECS" } else { controller };
+        let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+        let tags: Vec<_> = [("lockstep:source", SOURCE), ("lockstep:environment", "prod"), ("lockstep:service", "web")]
+            .map(|(key, value)| json!({"key": key, "value": value}))
+            .into();
+        world
+            .ecs(
+                "CreateService",
+                json!({"cluster": "prod", "serviceName": "web", "taskDefinition": "web", "desiredCount": 1,
+                    "launchType": "FARGATE", "networkConfiguration": network, "tags": tags,
+                    "deploymentController": {"type": kind}}),
+            )
+            .await;
+        if controller == "EXPRESS" {
+            world.control.make_express(ACCOUNT, REGION, "prod", "web");
+        }
+        world.control.reset_calls();
+        for _ in 0..3 {
+            world.round().await;
+            world.control.advance(Duration::from_secs(60));
+        }
+        let state = world.reported("web");
+        assert_eq!((reasons(&state), world.writes()), (vec![Reason::Controller], calls(&[])), "{controller}");
+        assert_ne!(state.plan.withheld[0].changes, [], "{controller}: it is compared all the same");
+        assert_eq!(state.plan.sync, SyncStatus::OutOfSync);
+        assert_ne!(state.plan.health, Health::Unknown);
+        let text = &state.plan.withheld[0].text;
+        let way_out = if controller == "EXPRESS" { "Express" } else { "deploymentController" };
+        assert!(text.contains(way_out), "{controller}: {text}");
+    }
+}
