@@ -55,8 +55,8 @@ impl Round<'_> {
         let since = match &pending {
             _ if self.orders.by_hand => now,
             Some((pending, since)) if pending == hash => *since,
-            // A commit that was there before we looked may have failed elsewhere already.
-            _ if track.deployed.is_none() && self.committed_at > 0 => self.committed_at.min(now),
+            // A commit that was there before this process looked may have failed elsewhere already.
+            _ if track.found == hash && self.committed_at > 0 => self.committed_at.min(now),
             _ => now,
         };
         track.memory().pending = Some((hash.to_owned(), since));

@@ -23,6 +23,8 @@ use tokio::time::Instant;
 pub(super) struct Track {
     /// The hash of the desired state that was planned last.
     pub hash: String,
+    /// The hash of the desired state that was there when this process looked first.
+    pub found: String,
     /// When it was observed.
     pub observed_at: Option<Instant>,
     /// What was reported.
@@ -135,6 +137,9 @@ impl Round<'_> {
             track.failures = 0;
             track.not_before = None;
             track.refused = None;
+        }
+        if track.found.is_empty() {
+            hash.clone_into(&mut track.found);
         }
         let fingerprint = fingerprint(&live, waiting.as_deref());
         if let Some(state) = track.at_rest(hash, fingerprint) {

@@ -1,0 +1,271 @@
+//! Many services at once: the brake, differences that nothing explains, and services that are not declared any more.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lockstep::reconcile::{Orders, board::ServiceState};
+use lockstep_core::report::{Reason, Verdict};
+use lockstep_sandbox::Behaviour;
+use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, service};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+
+const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
+
+fn config(sync: &str) -> String {
+    let (before, _) = ONE_ENVIRONMENT.split_once("sync: ").unwrap();
+    format!("{before}sync: {{ mode: converge, {sync} }}\n")
+}
+
+/// A service that takes its image from a component, so that one file changes them all.
+fn shared() -> String {
+    let own = service("placeholder").replace("    app: { image: \"placeholder\", environment: { LEVEL: info } }\n", "    app: {}\n");
+    format!("components: [app]\n{own}")
+}
+
+fn component(tag: &str) -> String {
+    format!("taskDefinition:\n  containerDefinitions:\n    app: {{ image: \"{IMAGE}:{tag}\" }}\n")
+}
+
+fn name(at: usize) -> String {
+    format!("s{at:02}")
+}
+
+/// A settled world of so many services that share a component.
+async fn world(count: usize, sync: &str) -> World {
+    let (config, shared, component) = (config(sync), shared(), component("1"));
+    let paths: Vec<String> = (0..count).map(|at| format!("services/{}/service.yaml", name(at))).collect();
+    let mut files = vec![("lockstep.yaml", config.as_str()), ("components/app.yaml", component.as_str())];
+    files.extend(paths.iter().map(|path| (path.as_str(), shared.as_str())));
+    let mut world = World::new(&files).await;
+    for tag in ["1", "2"] {
+        world.control.push_image(ACCOUNT, REGION, "app", tag, Behaviour::Ok);
+    }
+    world.control.push_image(ACCOUNT, REGION, "app", "bad", Behaviour::crash(1, Duration::from_secs(1)));
+    world.settle().await;
+    world.control.reset_calls();
+    world
+}
+
+fn state(world: &World, at: usize) -> ServiceState {
+    world.reported(&name(at))
+}
+
+fn count(world: &World, total: usize, which: impl Fn(&ServiceState) -> bool) -> usize {
+    (0..total).filter(|at| which(&state(world, *at))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_change_rolls_through_in_batches() {
+    let mut world = world(9, "maxConcurrent: 2, stopAfterFailures: 0, maxUnexplained: 0").await;
+    world.repository.commit("2", &[("components/app.yaml", &component("2"))]);
+    let mut most = 0;
+    for _ in 0..400 {
+        let open = world.round().await;
+        let live = world.ecs("ListServices", json!({"cluster": "prod", "maxResults": 100})).await["serviceArns"].clone();
+        let names: Vec<String> =
+            live.as_array().unwrap().iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect();
+        let described = world.ecs("DescribeServices", json!({"cluster": "prod", "services": names})).await;
+        let services = described["services"].as_array().unwrap();
+        let rolling = services.iter().filter(|one| one["deployments"][0]["rolloutState"] == "IN_PROGRESS").count();
+        most = most.max(rolling);
+        if !open {
+            break;
+        }
+        world.control.advance(Duration::from_secs(10));
+    }
+    assert_eq!((most, count(&world, 9, |state| state.plan.verdict == Some(Verdict::Deployed))), (2, 9));
+    assert_eq!(world.writes()["ecs:UpdateService"], 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_shared_change_stops_when_the_first_ones_fail() {
+    let mut world = world(9, "maxConcurrent: 3, stopAfterFailures: 2, maxUnexplained: 0").await;
+    world.repository.commit("bad", &[("components/app.yaml", &component("bad"))]);
+    for _ in 0..90 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(10));
+    }
+    let rejected = count(&world, 9, |state| state.plan.verdict == Some(Verdict::Rejected));
+    let stopped = count(&world, 9, |state| state.plan.is_withheld_for(Reason::Stopped));
+    assert_eq!((rejected, stopped), (3, 6), "those that were under way together failed; no other was started");
+    let text = (0..9).flat_map(|at| state(&world, at).plan.withheld).find(|held| held.reason == Reason::Stopped).unwrap().text;
+    assert_eq!(
+        text,
+        "stopped: 3 of this change failed in the environment (s00, s01, s02); `lockstep sync` goes on, or a commit that mends them"
+    );
+    let updates = world.writes()["ecs:UpdateService"];
+    assert_eq!(updates, 3);
+    // It holds over a restart, with and without the cache.
+    for keep_cache in [true, false] {
+        world.control.reset_calls();
+        world.restart(keep_cache).await;
+        for _ in 0..5 {
+            world.round().await;
+            world.control.advance(Duration::from_secs(60));
+        }
+        assert_eq!(world.writes(), calls(&[]), "with the cache: {keep_cache}");
+    }
+    // A commit that mends it goes through.
+    world.repository.commit("2", &[("components/app.yaml", &component("2"))]);
+    world.settle().await;
+    assert_eq!(count(&world, 9, |state| state.plan.verdict == Some(Verdict::Deployed)), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_may_go_on_after_failures() {
+    let mut world = world(4, "maxConcurrent: 1, stopAfterFailures: 1, maxUnexplained: 0").await;
+    world.repository.commit("bad", &[("components/app.yaml", &component("bad"))]);
+    for _ in 0..60 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(10));
+    }
+    assert_eq!(count(&world, 4, |state| state.plan.is_withheld_for(Reason::Stopped)), 3);
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    assert_eq!(count(&world, 4, |state| state.plan.verdict == Some(Verdict::Progressing)), 1, "one at a time all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_a_few_differences_that_nothing_explains_wait_for_a_person() {
+    let mut world = world(6, "maxUnexplained: 2, maxConcurrent: 0").await;
+    let edit = async |world: &World, at: usize| {
+        let request = json!({"cluster": "prod", "service": name(at), "enableExecuteCommand": true});
+        world.ecs("UpdateService", request).await;
+    };
+    for at in 0..2 {
+        edit(&world, at).await;
+    }
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 2)]), "as many as are allowed are healed");
+    for keep_cache in [true, false] {
+        for at in 0..3 {
+            edit(&world, at).await;
+        }
+        world.control.reset_calls();
+        world.restart(keep_cache).await;
+        for _ in 0..4 {
+            world.round().await;
+            world.control.advance(Duration::from_secs(60));
+        }
+        assert_eq!(world.writes(), calls(&[]), "with the cache: {keep_cache}");
+        let held = state(&world, 0).plan.withheld;
+        assert_eq!(held[0].reason, Reason::Unexplained);
+        assert_eq!(
+            held[0].text,
+            "3 services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained (2); `lockstep sync` heals them"
+        );
+    }
+    // A commit is an explanation of its own: what it changes goes on.
+    let app = shared().replace("desiredCount: 1", "desiredCount: 2");
+    world.repository.commit("scale", &[("services/s05/service.yaml", &app)]);
+    world.round().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    world.round_with(&Orders { by_hand: true, everything: true, ..Orders::agent() }).await;
+    world.settle().await;
+    assert_eq!(count(&world, 6, |state| state.plan.verdict == Some(Verdict::Deployed)), 6);
+}
+
+async fn exists(world: &World, service: &str) -> bool {
+    let described = world.described(service).await;
+    described["status"] == "ACTIVE"
+}
+
+fn remove(world: &World, names: &[usize], message: &str) {
+    for at in names {
+        world.repository.git(&["rm", "-r", "--quiet", &format!("services/{}", name(*at))]);
+    }
+    world.repository.git(&["commit", "--quiet", "-m", message]);
+}
+
+async fn rounds(world: &mut World, minutes: u32) {
+    for _ in 0..minutes {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+}
+
+fn told(world: &World, service: &str) -> String {
+    world.reported(service).plan.withheld.iter().map(|held| held.text.clone()).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_declared_any_more_is_reported_and_removed_only_where_that_is_on() {
+    let mut world = world(5, "maxConcurrent: 0").await;
+    remove(&world, &[1], "remove s01");
+    rounds(&mut world, 3).await;
+    assert_eq!((told(&world, "s01"), exists(&world, "s01").await), ("not declared any more; sync.prune is off, so that it stays".to_owned(), true));
+    world.control.reset_calls();
+    world.repository.commit("prune", &[("lockstep.yaml", &config("prune: true"))]);
+    rounds(&mut world, 6).await;
+    assert!(!exists(&world, "s01").await);
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1), ("ecs:DeleteService", 1)]), "no tasks first, then none at all");
+    let journal = world.control.journal(0);
+    let update = journal.iter().find(|entry| entry.operation == "UpdateService").unwrap();
+    assert_eq!(update.request, json!({"cluster": "prod", "service": "s01", "desiredCount": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_guard_of_pruning_holds() {
+    let mut world = world(6, "maxConcurrent: 0, prune: true").await;
+    // More than a third needs a person.
+    remove(&world, &[0, 1, 2], "remove three");
+    rounds(&mut world, 5).await;
+    let many = "3 of 6 services are not declared any more; `lockstep sync --prune` removes so many";
+    assert_eq!((told(&world, "s00").as_str(), exists(&world, "s00").await), (many, true));
+    // A file with errors counts as declared, whatever it declared.
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    remove(&world, &[3], "remove one");
+    world.repository.commit("break", &[("services/s04/service.yaml", "taskDefinition: [\n")]);
+    rounds(&mut world, 5).await;
+    assert!(told(&world, "s03").contains("or declared by a file with errors"), "{}", told(&world, "s03"));
+    assert!(exists(&world, "s03").await && exists(&world, "s04").await);
+    world.repository.commit("mend", &[("services/s04/service.yaml", &shared())]);
+    // A service of the same tags that no commit ever declared stays.
+    let definition = world.described("s05").await["taskDefinition"].clone();
+    let tag = |key: &str, value: &str| json!({"key": key, "value": value});
+    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+    let tags = [tag("lockstep:source", "acme"), tag("lockstep:environment", "prod"), tag("lockstep:service", "stray")];
+    let create = json!({"cluster": "prod", "serviceName": "stray", "taskDefinition": definition, "desiredCount": 1,
+        "launchType": "FARGATE", "networkConfiguration": network, "tags": tags});
+    world.ecs("CreateService", create).await;
+    world.control.advance(Duration::from_secs(3600));
+    rounds(&mut world, 5).await;
+    assert!(!exists(&world, "s03").await, "{}", told(&world, "s03"));
+    assert!(told(&world, "stray").contains("no commit on the branch ever declared it"), "{}", told(&world, "stray"));
+    // Without lockstep.yaml, and without the environment, nothing goes.
+    world.repository.git(&["rm", "--quiet", "lockstep.yaml"]);
+    remove(&world, &[5], "no lockstep.yaml");
+    rounds(&mut world, 3).await;
+    assert!(exists(&world, "s05").await);
+    let other = config("prune: true").replace("prod:", "staging:");
+    world.repository.commit("another environment", &[("lockstep.yaml", &other)]);
+    rounds(&mut world, 3).await;
+    let list = world.ecs("ListServices", json!({"cluster": "prod", "maxResults": 100})).await["serviceArns"].clone();
+    assert_eq!(list.as_array().unwrap().len(), 6, "s00, s01, s02, s04, s05 and stray: {list}");
+    // A person's order removes many.
+    world.repository.commit("back", &[("lockstep.yaml", &config("prune: true, maxConcurrent: 0"))]);
+    remove(&world, &[0, 1], "remove two more");
+    rounds(&mut world, 3).await;
+    assert!(exists(&world, "s00").await);
+    for _ in 0..4 {
+        world.round_with(&Orders { by_hand: true, prune: true, ..Orders::agent() }).await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    assert!(!exists(&world, "s00").await && !exists(&world, "s01").await && !exists(&world, "s05").await);
+    assert!(exists(&world, "stray").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_the_scan_are_counted_apart() {
+    let mut world = world(12, "maxConcurrent: 0").await;
+    world.control.reset_calls();
+    let per_hour = async |world: &mut World| -> BTreeMap<String, u64> {
+        world.control.reset_calls();
+        for _ in 0..120 {
+            world.round().await;
+            world.control.advance(Duration::from_secs(30));
+        }
+        world.calls()
+    };
+    let counted = per_hour(&mut world).await;
+    assert_eq!(counted, calls(&[("ecs:DescribeServices", 240), ("ecs:ListServices", 1)]));
+}
