@@ -98,7 +98,50 @@ pub struct World {
     pub state: PathBuf,
     sandbox: Sandbox,
     allow: Allow,
+    pace: Pace,
     _state: TempDir,
+}
+
+/// How a world is set up.
+pub struct Setup {
+    /// The sandbox.
+    pub options: Options,
+    /// What the source may reach.
+    pub allow: Allow,
+    /// How fast the agent is.
+    pub pace: Pace,
+}
+
+/// How fast an agent is.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    /// Its share of the documented rates.
+    pub share: f64,
+    /// Seconds of the sandbox's clock in one of ours.
+    pub speed: f64,
+    /// How often it looks.
+    pub timing: Timing,
+}
+
+impl Default for Setup {
+    /// A clock that the test moves, answers for the judge, and an agent that nothing slows: its budget is the subject
+    /// of other tests.
+    fn default() -> Self {
+        Self {
+            options: Options {
+                clock: ClockMode::Manual,
+                default_account: ACCOUNT.to_owned(),
+                journal_answers: true,
+                ..Options::default()
+            },
+            allow: Allow { adopt: true, ..Allow::everything() },
+            pace: Pace {
+                share: 10_000.0,
+                speed: 1.0,
+                timing: Timing { interval: Duration::ZERO, follow: Duration::ZERO },
+            },
+        }
+    }
 }
 
 /// An environment `prod` in the agent's own account, without a brake: that is the subject of tests of its own.
@@ -122,12 +165,12 @@ impl World {
 
     /// The same with an allow-list.
     pub async fn with(files: &[(&str, &str)], allow: Allow) -> Self {
-        let options = Options {
-            clock: ClockMode::Manual,
-            default_account: ACCOUNT.to_owned(),
-            journal_answers: true,
-            ..Options::default()
-        };
+        Self::set_up(files, Setup { allow, ..Setup::default() }).await
+    }
+
+    /// A world of one's own.
+    pub async fn set_up(files: &[(&str, &str)], setup: Setup) -> Self {
+        let Setup { options, allow, pace } = setup;
         let sandbox = Sandbox::start(options).await.expect("a free port");
         let control = sandbox.control();
         control.create_cluster(ACCOUNT, REGION, "prod");
@@ -135,19 +178,17 @@ impl World {
         repository.commit("first", files);
         let state = TempDir::new().expect("a temporary directory");
         let path = state.path().to_owned();
-        let context = Self::context(&sandbox, &path).await;
+        let context = Self::context(&sandbox, &path, pace).await;
         let runner = Self::runner(&repository, &allow);
         let events = context.events.subscribe();
-        Self { control, repository, context, runner, events, state: path, sandbox, allow, _state: state }
+        Self { control, repository, context, runner, events, state: path, sandbox, allow, pace, _state: state }
     }
 
-    async fn context(sandbox: &Sandbox, state: &Path) -> Arc<Context> {
+    async fn context(sandbox: &Sandbox, state: &Path, pace: Pace) -> Arc<Context> {
         let role = format!("arn:aws:iam::{OTHER_ACCOUNT}:role/lockstep");
         let roles = BTreeMap::from([(OTHER_ACCOUNT.to_owned(), AccountRole { role, external_id: None })]);
-        // A share above 1: the budget is the subject of other tests, and must not slow these.
-        let accounts = Accounts::at_endpoint(&sandbox.endpoint_url(), ACCOUNT, REGION, roles, 10_000.0).await;
-        let timing = Timing { interval: Duration::ZERO, follow: Duration::ZERO };
-        Arc::new(Context::new(accounts, Cache::open(state), timing))
+        let accounts = Accounts::at_endpoint(&sandbox.endpoint_url(), ACCOUNT, REGION, roles, pace.share).await;
+        Arc::new(Context::new(accounts.with_speed(pace.speed), Cache::open(state), pace.timing))
     }
 
     fn runner(repository: &Repository, allow: &Allow) -> SourceRunner {
@@ -165,12 +206,12 @@ impl World {
     pub async fn restart(&mut self, keep_cache: bool) {
         let path = self.state.clone();
         // The old cache must let go of its directory first.
-        self.context = Self::context(&self.sandbox, &path.join("elsewhere")).await;
+        self.context = Self::context(&self.sandbox, &path.join("elsewhere"), self.pace).await;
         self.runner = Self::runner(&self.repository, &self.allow);
         if !keep_cache {
             let _ = std::fs::remove_dir_all(path.join("cache"));
         }
-        self.context = Self::context(&self.sandbox, &path).await;
+        self.context = Self::context(&self.sandbox, &path, self.pace).await;
         self.events = self.context.events.subscribe();
     }
 
@@ -223,6 +264,18 @@ impl World {
 
     /// A call to ECS as somebody else would make it, in an account and region. Panics when it is refused.
     pub async fn ecs_in(&self, account: &str, region: &str, operation: &str, request: Value) -> Value {
+        let (status, body) = self.send(account, region, operation, request).await.expect("the sandbox answers");
+        assert!(status == 200, "{operation}: {status} {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// The same, where it may be refused or lost.
+    pub async fn attempt(&self, operation: &str, request: Value) -> Option<Value> {
+        let (status, body) = self.send(ACCOUNT, REGION, operation, request).await?;
+        (status == 200).then(|| serde_json::from_str(&body).expect("JSON"))
+    }
+
+    async fn send(&self, account: &str, region: &str, operation: &str, request: Value) -> Option<(u16, String)> {
         let answer = reqwest::Client::new()
             .post(self.endpoint())
             .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
@@ -235,11 +288,8 @@ impl World {
             .body(request.to_string())
             .send()
             .await
-            .expect("the sandbox answers");
-        let status = answer.status();
-        let body = answer.text().await.expect("a body");
-        assert!(status.is_success(), "{operation}: {status} {body}");
-        serde_json::from_str(&body).expect("JSON")
+            .ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
     /// The same in the agent's own account.

@@ -17,7 +17,8 @@ fn config(sync: &str) -> String {
 
 /// A service that takes its image from a component, so that one file changes them all.
 fn shared() -> String {
-    let own = service("placeholder").replace("    app: { image: \"placeholder\", environment: { LEVEL: info } }\n", "    app: {}\n");
+    let own = service("placeholder")
+        .replace("    app: { image: \"placeholder\", environment: { LEVEL: info } }\n", "    app: {}\n");
     format!("components: [app]\n{own}")
 }
 
@@ -60,9 +61,14 @@ async fn a_shared_change_rolls_through_in_batches() {
     let mut most = 0;
     for _ in 0..400 {
         let open = world.round().await;
-        let live = world.ecs("ListServices", json!({"cluster": "prod", "maxResults": 100})).await["serviceArns"].clone();
-        let names: Vec<String> =
-            live.as_array().unwrap().iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect();
+        let live =
+            world.ecs("ListServices", json!({"cluster": "prod", "maxResults": 100})).await["serviceArns"].clone();
+        let names: Vec<String> = live
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+            .collect();
         let described = world.ecs("DescribeServices", json!({"cluster": "prod", "services": names})).await;
         let services = described["services"].as_array().unwrap();
         let rolling = services.iter().filter(|one| one["deployments"][0]["rolloutState"] == "IN_PROGRESS").count();
@@ -87,7 +93,8 @@ async fn a_bad_shared_change_stops_when_the_first_ones_fail() {
     let rejected = count(&world, 9, |state| state.plan.verdict == Some(Verdict::Rejected));
     let stopped = count(&world, 9, |state| state.plan.is_withheld_for(Reason::Stopped));
     assert_eq!((rejected, stopped), (3, 6), "those that were under way together failed; no other was started");
-    let text = (0..9).flat_map(|at| state(&world, at).plan.withheld).find(|held| held.reason == Reason::Stopped).unwrap().text;
+    let text =
+        (0..9).flat_map(|at| state(&world, at).plan.withheld).find(|held| held.reason == Reason::Stopped).unwrap().text;
     assert_eq!(
         text,
         "stopped: 3 of this change failed in the environment (s00, s01, s02); `lockstep sync` goes on, or a commit that mends them"
@@ -120,7 +127,11 @@ async fn a_person_may_go_on_after_failures() {
     }
     assert_eq!(count(&world, 4, |state| state.plan.is_withheld_for(Reason::Stopped)), 3);
     world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
-    assert_eq!(count(&world, 4, |state| state.plan.verdict == Some(Verdict::Progressing)), 1, "one at a time all the same");
+    assert_eq!(
+        count(&world, 4, |state| state.plan.verdict == Some(Verdict::Progressing)),
+        1,
+        "one at a time all the same"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,12 +203,19 @@ async fn what_is_not_declared_any_more_is_reported_and_removed_only_where_that_i
     let mut world = world(5, "maxConcurrent: 0").await;
     remove(&world, &[1], "remove s01");
     rounds(&mut world, 3).await;
-    assert_eq!((told(&world, "s01"), exists(&world, "s01").await), ("not declared any more; sync.prune is off, so that it stays".to_owned(), true));
+    assert_eq!(
+        (told(&world, "s01"), exists(&world, "s01").await),
+        ("not declared any more; sync.prune is off, so that it stays".to_owned(), true)
+    );
     world.control.reset_calls();
     world.repository.commit("prune", &[("lockstep.yaml", &config("prune: true"))]);
     rounds(&mut world, 6).await;
     assert!(!exists(&world, "s01").await);
-    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1), ("ecs:DeleteService", 1)]), "no tasks first, then none at all");
+    assert_eq!(
+        world.writes(),
+        calls(&[("ecs:UpdateService", 1), ("ecs:DeleteService", 1)]),
+        "no tasks first, then none at all"
+    );
     let journal = world.control.journal(0);
     let update = journal.iter().find(|entry| entry.operation == "UpdateService").unwrap();
     assert_eq!(update.request, json!({"cluster": "prod", "service": "s01", "desiredCount": 0}));

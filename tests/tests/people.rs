@@ -53,8 +53,10 @@ fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_service_is_left_alone_until_its_time_is_over() {
     let mut world = world(&["web", "api"], "").await;
-    let (code, stdout, stderr) =
-        run(&world, &["pause", "web", "-e", "prod", "--for", "1h", "--reason", "INC-4711 db failover", "--source", SOURCE]);
+    let (code, stdout, stderr) = run(
+        &world,
+        &["pause", "web", "-e", "prod", "--for", "1h", "--reason", "INC-4711 db failover", "--source", SOURCE],
+    );
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("prod/web  paused by ada until 20"), "{stdout}");
     assert!(stdout.trim_end().ends_with(": INC-4711 db failover"), "{stdout}");
@@ -71,7 +73,11 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
     assert!(!state.plan.withheld[0].changes.is_empty(), "what waits is shown");
     assert_eq!(world.reported("api").plan.verdict, Some(Verdict::Deployed), "the others go on");
     let others = world.writes();
-    assert_eq!(others, calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]), "api's, and the person's");
+    assert_eq!(
+        others,
+        calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]),
+        "api's, and the person's"
+    );
     // It holds over a restart, and a person's sync does not break it either.
     world.restart(false).await;
     world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
@@ -89,7 +95,8 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "--source", SOURCE, "-o", "json"]);
     assert_eq!(code, 0);
     let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    let expected = |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
+    let expected =
+        |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
     let text = "paused by ada until somebody resumes it";
     assert_eq!(lines, json!([expected("api", text), expected("web", text)]));
     scale(&world, "web", 3).await;

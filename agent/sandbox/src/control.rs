@@ -285,6 +285,15 @@ impl Control {
         lock(&self.handle).faults.push(Armed::from(fault));
     }
 
+    /// The image of the first container of a task definition revision.
+    pub fn image_of(&self, account: &str, region: &str, arn: &str) -> Option<String> {
+        let mut state = lock(&self.handle);
+        let (family, revision) = arn.rsplit('/').next()?.rsplit_once(':')?;
+        let revisions = state.world(&Place::new(account, region)).families.get(family)?;
+        let definition = &revisions.get(&revision.parse().ok()?)?.definition;
+        definition.containers.first().map(|container| container.image.clone())
+    }
+
     /// How many calls the present faults have struck.
     pub fn strikes(&self) -> u64 {
         lock(&self.handle).faults.iter().map(|armed| armed.struck).sum()
