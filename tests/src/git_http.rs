@@ -64,7 +64,28 @@ struct Shared {
     root: PathBuf,
     token: Option<String>,
     stopping: AtomicBool,
+    hold: Mutex<Option<Hold>>,
+    held: AtomicBool,
     seen: Mutex<Seen>,
+}
+
+/// Where an answer stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// So many requests are answered first; then one gets no answer at all.
+    Nothing(usize),
+    /// The same; then one gets the first half of its answer.
+    Half(usize),
+}
+
+impl Hold {
+    /// Whether the next request is the one; counts down otherwise.
+    fn strikes(&mut self) -> bool {
+        let (Self::Nothing(left) | Self::Half(left)) = self;
+        let now = *left == 0;
+        *left = left.saturating_sub(1);
+        now
+    }
 }
 
 #[derive(Default)]
@@ -90,6 +111,8 @@ impl GitServer {
             root: root.to_owned(),
             token: options.token.clone(),
             stopping: AtomicBool::new(false),
+            hold: Mutex::default(),
+            held: AtomicBool::new(false),
             seen: Mutex::default(),
         });
         let accepting = std::thread::spawn({
@@ -141,6 +164,23 @@ impl GitServer {
         self.shared.seen().connections
     }
 
+    /// Lets one of the next requests hang until [`GitServer::release`].
+    pub fn hold(&self, hold: Hold) {
+        self.shared.held.store(false, Ordering::SeqCst);
+        *self.shared.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+    }
+
+    /// Whether a request hangs.
+    pub fn is_holding(&self) -> bool {
+        self.shared.held.load(Ordering::SeqCst)
+    }
+
+    /// Answers all requests again.
+    pub fn release(&self) {
+        self.shared.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.held.store(false, Ordering::SeqCst);
+    }
+
     /// Starts the list of requests anew.
     pub fn forget(&self) {
         self.shared.seen().requests.clear();
@@ -189,9 +229,32 @@ impl Shared {
                 received: body.len(),
                 sent: answer.body.len(),
             });
-            answer.write(stream.get_mut())?;
+            match self.held_now() {
+                None => answer.write(stream.get_mut())?,
+                Some(hold) => {
+                    if matches!(hold, Hold::Half(_)) {
+                        let mut whole = Vec::new();
+                        answer.write(&mut whole)?;
+                        stream.get_mut().write_all(&whole[..whole.len() / 2])?;
+                        stream.get_mut().flush()?;
+                    }
+                    self.held.store(true, Ordering::SeqCst);
+                    // The client goes away, or the server does.
+                    while !self.stopping.load(Ordering::SeqCst) && self.held.load(Ordering::SeqCst) {
+                        std::thread::park_timeout(std::time::Duration::from_millis(20));
+                    }
+                    return Ok(());
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The hold, where this request is the one that it is for.
+    fn held_now(&self) -> Option<Hold> {
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let strikes = hold.as_mut().is_some_and(Hold::strikes);
+        if strikes { hold.take() } else { None }
     }
 
     fn answer(&self, head: &Head, body: &[u8]) -> Answer {

@@ -114,6 +114,12 @@ impl Running {
         format!("http://{}", rest.split_whitespace().next().expect("an address"))
     }
 
+    /// Kills it at once, as a machine that fails does.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Sends SIGTERM, and waits for the end at most this long.
     pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
         let id = self.child.id().to_string();
