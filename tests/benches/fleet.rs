@@ -95,7 +95,9 @@ fn per_minute(calls: &BTreeMap<String, u64>, seconds: f64) -> f64 {
 }
 
 async fn table() {
-    println!("services | at rest, calls per minute | a rollout of everything: calls, minutes, calls per minute, of which writes");
+    println!(
+        "services | at rest, calls per minute | a rollout of everything: calls, minutes, calls per minute, of which writes"
+    );
     for count in [10, 100, 500] {
         let mut world = world(count).await;
         run(&mut world, count).await;

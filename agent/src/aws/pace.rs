@@ -141,6 +141,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn throttling_slows_a_group_and_time_heals_it() {
+        let pace = Pace::new(1.0, 1.0);
+        let start = Instant::now();
+        assert_eq!(pace.take(Group::ServiceModify, start), None);
+        pace.slow_down(Group::ServiceModify);
+        let wait = pace.take(Group::ServiceModify, start).expect("the bucket is empty");
+        assert!(wait > Duration::from_millis(390), "half of five a second: {wait:?}");
+        assert_eq!(pace.take(Group::ServiceRead, start), None, "other groups go on");
+        let later = start + Duration::from_secs(120);
+        for _ in 0..50 {
+            assert_eq!(pace.take(Group::ServiceModify, later), None);
+        }
+        let wait = pace.take(Group::ServiceModify, later).expect("the burst is used up");
+        assert!(wait <= Duration::from_millis(201), "the full pace is back: {wait:?}");
+    }
+
+    #[test]
+    fn pauses_differ() {
+        let pace = Pace::new(1.0, 1.0);
+        let pauses: Vec<Duration> = (0..100).map(|_| pace.jittered(Duration::from_secs(1))).collect();
+        assert!(pauses.iter().all(|pause| (0.5..1.5).contains(&pause.as_secs_f64())));
+        assert!(pauses.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
     fn a_bucket_gives_its_burst_and_then_its_refill() {
         let pace = Pace::new(0.5, 1.0);
         let start = Instant::now();

@@ -160,6 +160,13 @@ impl Round<'_> {
                 self.with_holds(desired, hash, prepared, waiting, track).await
             }
         };
+        // An error is no answer: the last verdict stays.
+        if plan.sync == SyncStatus::Unknown
+            && plan.verdict.is_none()
+            && track.verdict.as_ref().is_some_and(|it| it.0 == hash)
+        {
+            plan.verdict = track.verdict.as_ref().map(|(_, verdict, _)| *verdict);
+        }
         let mut note = String::new();
         if plan.verdict == Some(Verdict::Deployed) && track.started.is_some() {
             self.confirm(&mut plan, live.found());
