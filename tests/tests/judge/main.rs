@@ -183,7 +183,15 @@ fn tell(options: Options) {
     let judged = judge(&journal);
     assert_eq!(judged, journal.len());
     let rendered = story.rendered();
-    assert!(rendered.len() > 50, "{}", rendered.len());
+    let spoken = |fine: bool| {
+        let entries = rendered.iter().filter(move |entry| (entry["status"] == 200) == fine);
+        entries.map(|entry| entry["operation"].as_str().unwrap()).collect::<BTreeSet<_>>()
+    };
+    for operation in
+        ["DescribeAlarms", "DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"]
+    {
+        assert!(spoken(true).contains(operation) && spoken(false).contains(operation), "no XML of {operation}");
+    }
     assert_eq!(run(&rendered), (String::new(), format!("judged {}", rendered.len())));
 }
 
@@ -236,6 +244,27 @@ fn the_judge_finds_what_is_wrong() {
         let (findings, _) = run(&[&entry]);
         assert!(findings.contains(finding), "{:?}: {findings}", entry.answer);
         assert_eq!(findings.lines().count(), 1, "{findings}");
+    }
+    // The same of XML that does not say what it was rendered from.
+    let alarm = |xml: &str| {
+        let result = format!("<DescribeAlarmsResult>{xml}</DescribeAlarmsResult>");
+        let id = "<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata>";
+        json!({
+            "sequence": 1, "service": "cloudwatch", "operation": "DescribeAlarms", "status": 200,
+            "answer": {"MetricAlarms": [{"AlarmName": "a", "Threshold": 5.0}]},
+            "xml": format!("<DescribeAlarmsResponse>{result}{id}</DescribeAlarmsResponse>"),
+        })
+    };
+    let list = |member: &str| format!("<MetricAlarms><member>{member}</member></MetricAlarms>");
+    let right = list("<AlarmName>a</AlarmName><Threshold>5.0</Threshold>");
+    assert_eq!(run(&[alarm(&right)]), (String::new(), "judged 1".to_owned()));
+    for (xml, finding) in [
+        (list("<AlarmName>b</AlarmName><Threshold>5.0</Threshold>"), "the XML reads as"),
+        (list("<AlarmName>a</AlarmName>"), "the XML reads as"),
+        ("<MetricAlarms>".to_owned(), "the XML cannot be read"),
+    ] {
+        let (findings, _) = run(&[alarm(&xml)]);
+        assert!(findings.contains(finding), "{xml}: {findings}");
     }
     let future = service("status", json!("FUTURE_STATUS"));
     assert_eq!(run(&[&future]), (String::new(), "judged 1".to_owned()));
