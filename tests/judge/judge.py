@@ -2,14 +2,19 @@
 
 stdin: entries of the sandbox's journal, one JSON object a line. stdout: one line per finding. The exit code is 2 if there
 is any. What ParamValidator does not look at (enums, the form of timestamps, upper bounds, patterns, errors) is walked here.
+
+An answer that was rendered in the query protocol may stand beside the entry's value, as `xml`: botocore's own parser must
+read the same value from it.
 """
 
 import base64
+import datetime
 import json
 import re
 import sys
 
 import botocore
+import botocore.parsers
 import botocore.session
 from botocore.validate import ParamValidator
 
@@ -41,17 +46,22 @@ COMMON = {
     "UnrecognizedClientException": 400,
     "ValidationException": 400,
 }
-# The same for the Query protocol.
+# The same for services that speak the Query protocol, or did.
 COMMON_QUERY = {
     "AccessDenied": 403,
     "ExpiredToken": 403,
     "InternalFailure": 500,
     "InvalidAction": 400,
     "InvalidClientTokenId": 403,
+    "InvalidParameterCombination": 400,
+    "InvalidParameterValue": 400,
     "MissingAuthenticationToken": 403,
+    "MissingParameter": 400,
     "Throttling": 400,
     "ValidationError": 400,
 }
+# The names of services that botocore calls otherwise.
+SERVICES = {"elasticloadbalancing": "elbv2"}
 
 FOUND = 2
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -123,18 +133,20 @@ def status_of(shape):
     return status or (500 if shape._shape_model.get("fault") else STATUSES.get(shape.name, 400))
 
 
-def judge_error(operation, entry, query):
+def judge_error(operation, entry, common):
     """Findings on an error: its code, its status, its members."""
     answer, status = entry["answer"], entry["status"]
     code = answer.get("__type")
     if code == LACKING[0] and answer.get("message", "").startswith(LACKING[1]):
         return
     declared = {code_of(shape): shape for shape in operation.error_shapes} if operation else {}
-    common = COMMON_QUERY if query else COMMON
     members = {name: member for name, member in answer.items() if name != "__type"}
     if code in declared:
         expected = status_of(declared[code])
-        yield from validate(members, declared[code], query)
+        # Many models leave out the message, which every error has.
+        if all(name.lower() != "message" for name in declared[code].members):
+            members.pop("message", None)
+        yield from validate(members, declared[code], False)
     elif code in common:
         expected = common[code]
         if {name.lower() for name in members} != {"message"}:
@@ -146,20 +158,65 @@ def judge_error(operation, entry, query):
         yield f"the error {code} has the status {status}, not {expected}"
 
 
+def parsed_form(value, shape):
+    """A JSON value as botocore's parser of XML gives it."""
+    kind = shape.type_name
+    if kind == "structure":
+        return {name: parsed_form(member, shape.members[name]) for name, member in value.items()}
+    if kind == "map":
+        return {name: parsed_form(member, shape.value) for name, member in value.items()}
+    if kind == "list":
+        return [parsed_form(item, shape.member) for item in value]
+    if kind == "timestamp" and isinstance(value, (int, float)):
+        epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+        return epoch + datetime.timedelta(milliseconds=round(value * 1000))
+    if kind == "timestamp":
+        return datetime.datetime.fromisoformat(value)
+    return value
+
+
+def judge_xml(operation, entry):
+    """Findings on an answer as it was rendered: whether it reads as the value that it was rendered from."""
+    shape = operation.output_shape if operation else None
+    response = {"status_code": entry["status"], "headers": {}, "body": entry["xml"].encode()}
+    try:
+        read = botocore.parsers.create_parser("query").parse(response, shape)
+    except botocore.parsers.ResponseParserError as error:
+        yield f"the XML cannot be read: {error}"
+        return
+    if not read.pop("ResponseMetadata", {}).get("RequestId"):
+        yield "the XML has no id of the request"
+    if entry["status"] != 200:
+        error, answer = read["Error"], entry["answer"]
+        expected = {"Code": answer["__type"], "Message": answer["message"]}
+        expected["Type"] = "Sender" if entry["status"] < 500 else "Receiver"
+        if error != expected:
+            yield f"the XML reads as {error!r}, not {expected!r}"
+    elif shape is not None and read != parsed_form(entry["answer"], shape):
+        yield f"the XML reads as {read!r}, not {entry['answer']!r}"
+
+
 def judge(model, entry):
     """Findings on one answer."""
-    query = model.metadata["protocol"] == "query"
+    protocols = model.metadata["protocols"]
+    # Where a service speaks JSON too, its moments are kept as JSON has them.
+    timed = protocols == ["query"]
+    common = COMMON_QUERY if timed else COMMON
+    if "awsQueryCompatible" in model.metadata:
+        common = COMMON | COMMON_QUERY
     known = entry["operation"] in model.operation_names
     operation = model.operation_model(entry["operation"]) if known else None
+    if "xml" in entry:
+        yield from judge_xml(operation, entry)
     if entry["status"] != 200:
-        yield from judge_error(operation, entry, query)
+        yield from judge_error(operation, entry, common)
     elif operation is None:
         yield "the model does not have the operation"
     elif operation.output_shape is None:
-        if entry["answer"] != {}:
+        if entry["answer"] not in ({}, None):
             yield f"the operation answers nothing, not {entry['answer']!r}"
     else:
-        yield from validate(entry["answer"], operation.output_shape, query)
+        yield from validate(entry["answer"], operation.output_shape, timed)
 
 
 def main(version):
@@ -172,7 +229,7 @@ def main(version):
         entry = json.loads(line)
         service = entry["service"]
         if service not in models:
-            models[service] = session.get_service_model(service)
+            models[service] = session.get_service_model(SERVICES.get(service, service))
         judged += 1
         for finding in judge(models[service], entry):
             findings += 1

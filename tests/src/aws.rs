@@ -48,7 +48,10 @@ impl Aws {
             "ssm" => "AmazonSSM",
             "secretsmanager" => "secretsmanager",
             "application-autoscaling" => "AnyScaleFrontendService",
-            "sts" => return self.query(operation, input),
+            "cloudwatch" => "GraniteServiceVersion20100801",
+            "logs" => "Logs_20140328",
+            "sqs" => "AmazonSQS",
+            "sts" | "elasticloadbalancing" => return self.query(&format!("{service}:{operation}"), input).0,
             _ => panic!("no target is known for {service}"),
         };
         let request = self
@@ -64,32 +67,43 @@ impl Aws {
             text => serde_json::from_str(text).unwrap_or_else(|_| json!({ "__type": "NotJson", "message": text })),
         };
         assert!(status != 200 || body.get("__type").is_none(), "{service}:{operation} answers {text}");
-        // Clients take the message under either name.
+        // Clients take the message under either name, and the code with or without its namespace.
         if let Some(message) = body.as_object_mut().filter(|_| status != 200).and_then(|body| body.remove("Message")) {
             body["message"] = message;
+        }
+        if let Some((_, code)) = body["__type"].as_str().and_then(|code| code.split_once('#')) {
+            body["__type"] = json!(code);
         }
         Reply { status, body }
     }
 
-    fn query(&self, operation: &str, input: &Value) -> Reply {
-        let mut form = format!("Action={operation}&Version=2011-06-15");
-        for (name, value) in input.as_object().into_iter().flatten() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            form.push_str(&format!("&{name}={}", text.replace(':', "%3A").replace('/', "%2F")));
-        }
+    /// A call in the query protocol: a form. Answers its XML too.
+    ///
+    /// # Panics
+    /// When there is no answer, or one that is not of the protocol.
+    pub fn query(&self, operation: &str, input: &Value) -> (Reply, String) {
+        let (service, operation) = operation.split_once(':').expect("an operation is SERVICE:OPERATION");
+        let (signed, version) = match service {
+            "sts" => ("sts", "2011-06-15"),
+            "elasticloadbalancing" => ("elasticloadbalancing", "2015-12-01"),
+            "cloudwatch" => ("monitoring", "2010-08-01"),
+            _ => panic!("no query protocol is known for {service}"),
+        };
+        let mut form = format!("Action={operation}&Version={version}");
+        fields("", input, &mut form);
         let request =
             self.client.post(&self.endpoint).header("Content-Type", "application/x-www-form-urlencoded").body(form);
-        let (status, text) = self.signed("sts", request);
-        let document = elements(&text);
+        let (status, text) = self.signed(signed, request);
+        let mut document = elements(&text);
         let body = match status {
-            200 => document[format!("{operation}Response")][format!("{operation}Result")].clone(),
+            200 => document[format!("{operation}Response")][format!("{operation}Result")].take(),
             _ => {
                 let error = &document["ErrorResponse"]["Error"];
                 json!({ "__type": error["Code"], "message": error["Message"] })
             }
         };
-        assert!(body.is_object(), "sts:{operation} answers {text}");
-        Reply { status, body }
+        assert!(body.is_object(), "{service}:{operation} answers {text}");
+        (Reply { status, body }, text)
     }
 
     fn signed(&self, service: &str, request: reqwest::blocking::RequestBuilder) -> (u16, String) {
@@ -100,24 +114,58 @@ impl Aws {
     }
 }
 
-/// The elements of an XML text without attributes that matter: objects of objects and texts.
+/// Adds a value's fields to a form: `&Targets.member.1.Id=10.0.0.1`.
+fn fields(name: &str, value: &Value, form: &mut String) {
+    let below = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(member, value)| fields(&below(member), value, form)),
+        Value::Array(items) => {
+            (1..).zip(items).for_each(|(at, item)| fields(&below(&format!("member.{at}")), item, form));
+        }
+        Value::String(text) => form.push_str(&format!("&{name}={}", escaped(text))),
+        other => form.push_str(&format!("&{name}={other}")),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// What is inside an element of XML: texts, elements by name, or the items of a list.
+#[derive(Default)]
+struct Inside {
+    members: Map<String, Value>,
+    items: Vec<Value>,
+}
+
+/// The elements of an XML text without attributes that matter: objects, lists of `member`, and texts.
 fn elements(xml: &str) -> Value {
-    let mut open: Vec<(String, Map<String, Value>)> = vec![(String::new(), Map::new())];
+    let mut open = vec![(String::new(), Inside::default())];
     let mut text = String::new();
     for piece in xml.split('<').skip(1) {
         let (tag, after) = piece.split_once('>').expect("XML");
         if let Some(name) = tag.strip_prefix('/') {
-            let (opened, members) = open.pop().expect("XML");
+            let (opened, inside) = open.pop().expect("XML");
             assert_eq!(opened, name);
-            let value = if members.is_empty() { Value::from(text.trim()) } else { Value::Object(members) };
-            open.last_mut().expect("XML").1.insert(opened, value);
+            let value = match inside {
+                Inside { items, .. } if !items.is_empty() => Value::Array(items),
+                Inside { members, .. } if !members.is_empty() => Value::Object(members),
+                _ if name.ends_with("Result") => json!({}),
+                _ => Value::from(text.trim().replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")),
+            };
+            let (_, outside) = open.last_mut().expect("XML");
+            match opened.as_str() {
+                "member" => outside.items.push(value),
+                _ => drop(outside.members.insert(opened, value)),
+            }
         } else if !tag.starts_with('?') {
             let name = tag.split_whitespace().next().unwrap_or_default();
-            open.push((name.to_owned(), Map::new()));
+            open.push((name.to_owned(), Inside::default()));
         }
         after.clone_into(&mut text);
     }
-    Value::Object(open.swap_remove(0).1)
+    Value::Object(open.swap_remove(0).1.members)
 }
 
 /// A sandbox on a clock that the test moves, with a runtime of its own. Its journal keeps answers.

@@ -2,6 +2,7 @@
 
 use crate::moto::{BOTOCORE, installed};
 use lockstep_sandbox::JournalEntry;
+use serde::Serialize;
 use std::{
     io::Write,
     path::Path,
@@ -20,8 +21,9 @@ pub fn judge(journal: &[JournalEntry]) -> usize {
     answered.len()
 }
 
-/// What the judge says to these entries: its findings, and its account of what it has seen.
-pub fn run(entries: &[&JournalEntry]) -> (String, String) {
+/// What the judge says to these entries: its findings, and its account of what it has seen. An entry may have a member
+/// `xml`, the answer as it was rendered for the query protocol.
+pub fn run<T: Serialize + Sync>(entries: &[T]) -> (String, String) {
     let mut child = Command::new(installed().join("bin/python"))
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("judge/judge.py"))
         .arg(BOTOCORE)

@@ -28,9 +28,10 @@ impl Buckets {
     }
 }
 
-/// Group, burst and refill per second.
+/// Group, burst and refill per second. Operations that the sandbox lacks have none.
 fn group(operation: &str) -> Option<(&'static str, f64, f64)> {
     Some(match operation {
+        // The table names neither StopServiceDeployment nor ContinueServiceDeployment.
         "CreateService" | "UpdateService" | "DeleteService" | "StopServiceDeployment" | "ContinueServiceDeployment" => {
             ("service modify", 50.0, 5.0)
         }
@@ -45,8 +46,9 @@ fn group(operation: &str) -> Option<(&'static str, f64, f64)> {
         }
         "TagResource" | "UntagResource" => ("tag modify", 20.0, 10.0),
         "ListTagsForResource" => ("tag read", 50.0, 20.0),
-        "DescribeClusters" | "ListClusters" | "DescribeCapacityProviders" => ("cluster read", 50.0, 20.0),
+        "DescribeClusters" | "ListClusters" => ("cluster read", 50.0, 20.0),
         "CreateCluster" => ("cluster modify", 20.0, 1.0),
+        "DescribeCapacityProviders" => ("capacity provider read", 50.0, 20.0),
         _ => return None,
     })
 }
@@ -54,7 +56,24 @@ fn group(operation: &str) -> Option<(&'static str, f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::time::Duration;
+
+    #[test]
+    fn every_operation_of_ecs_has_a_bucket() {
+        let shapes: Value = serde_json::from_str(include_str!("wire/shapes.json")).unwrap();
+        let operations = shapes["ecs"]["operations"].as_object().unwrap();
+        let without: Vec<_> = operations.keys().filter(|operation| group(operation).is_none()).collect();
+        assert_eq!(without, Vec::<&String>::new());
+    }
+
+    #[test]
+    fn reads_of_clusters_and_of_capacity_providers_are_counted_apart() {
+        let (mut buckets, place, now) = (Buckets::default(), Place::new("1", "r"), Moment::from_millis(0));
+        let mut admitted = |operation| (0..60).filter(|_| buckets.admit(&place, operation, now)).count();
+        assert_eq!((admitted("DescribeClusters"), admitted("DescribeCapacityProviders")), (50, 50));
+        assert_eq!(admitted("ListClusters"), 0);
+    }
 
     #[test]
     fn a_bucket_empties_and_refills() {

@@ -20,7 +20,7 @@ pub(super) struct SandboxArgs {
     /// The account of access keys that are not an account's id.
     #[arg(long, value_name = "ACCOUNT", default_value = "111111111111")]
     account: String,
-    /// Put the clusters, images and parameters in that the sample repository needs.
+    /// Put the clusters, images, parameters, target groups and log groups in that the sample repository needs.
     #[arg(long)]
     sample: bool,
 }
@@ -53,7 +53,8 @@ pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
         args.account
     ));
     output::say(&format!(
-        "ECS, ECR, SSM, Secrets Manager, STS and Application Auto Scaling answer on {url}; Ctrl-C ends it."
+        "ECS, ECR, SSM, Secrets Manager, STS, Application Auto Scaling, CloudWatch, Elastic Load Balancing and SQS answer \
+         on {url}; Ctrl-C ends it."
     ));
     output::say("An access key of 12 digits is the account of that id. Calls are counted at /sandbox/calls.");
     signal().await;

@@ -1,7 +1,7 @@
 //! The world that the sample repository needs: two accounts in the sandbox, with clusters, images and parameters.
 
 use super::repository::DemoRepository;
-use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};
+use lockstep_sandbox::{Behaviour, ClockMode, Control, NewImage, Options, Sandbox};
 use std::{path::Path, time::Duration};
 
 /// The account of `staging`; the agent's own.
@@ -24,6 +24,12 @@ const IMAGES: &[(&str, &[&str])] = &[
     ("orders-worker", &["2.11.0"]),
     ("notifications", &["0.9.4"]),
 ];
+
+/// The target group of the storefront, as the end of its ARN.
+const TARGET_GROUP: &str = "storefront/50dc6c495c0c9188";
+
+/// The services that write logs to a group of their own.
+const LOGGING: [&str; 4] = ["storefront", "checkout", "orders-worker", "notifications"];
 
 /// The image that crashes.
 pub(crate) const BROKEN: (&str, &str) = ("checkout", "3.3.0");
@@ -75,9 +81,17 @@ pub(crate) fn seed(control: &Control) {
             control.put_parameter(account, region, name, kind, value);
         }
         control.put_secret(account, region, "checkout/stripe", "sandbox");
+        let group = control.create_target_group(account, region, TARGET_GROUP);
+        control.create_listener(account, region, "shop", 443, &[(&group, 1)]);
+        for service in LOGGING {
+            control.create_log_group(account, region, &format!("/shop/{service}"));
+        }
+        // Some services run on ARM, some elsewhere.
+        let architectures = ["amd64", "arm64"].map(str::to_owned).to_vec();
+        let image = NewImage { architectures, ..NewImage::default() };
         for (repository, tags) in IMAGES {
             for tag in *tags {
-                control.push_image(account, region, repository, tag, Behaviour::Ok);
+                control.push_image_with(account, region, repository, tag, &image);
             }
         }
         let crash = Behaviour::crash(1, Duration::from_secs(2));

@@ -3,7 +3,9 @@
 
 mod ecs;
 mod neighbours;
+mod shifting;
 mod story;
+mod surroundings;
 
 use lockstep_sandbox::{Behaviour, JournalEntry, Options};
 use lockstep_tests::{
@@ -24,8 +26,9 @@ fn operations() -> BTreeSet<String> {
     named.chain(["sts:GetCallerIdentity".to_owned(), "sts:AssumeRole".to_owned()]).collect()
 }
 
-/// What the story must have passed through, for its answers to be worth judging.
-const SEEN: [(&str, &str, &str, &[&str]); 6] = [
+/// What the story must have passed through, for its answers to be worth judging: of an operation's list a member, or what
+/// is below it, with its values.
+const SEEN: [(&str, &str, &str, &[&str]); 14] = [
     (
         "DescribeServiceDeployments",
         "serviceDeployments",
@@ -34,6 +37,7 @@ const SEEN: [(&str, &str, &str, &[&str]); 6] = [
             "PENDING",
             "IN_PROGRESS",
             "SUCCESSFUL",
+            "STOP_REQUESTED",
             "STOPPED",
             "ROLLBACK_REQUESTED",
             "ROLLBACK_IN_PROGRESS",
@@ -41,8 +45,46 @@ const SEEN: [(&str, &str, &str, &[&str]); 6] = [
             "ROLLBACK_FAILED",
         ],
     ),
+    (
+        "DescribeServiceDeployments",
+        "serviceDeployments",
+        "lifecycleStage",
+        &[
+            "RECONCILE_SERVICE",
+            "PRE_SCALE_UP",
+            "SCALE_UP",
+            "POST_SCALE_UP",
+            "TEST_TRAFFIC_SHIFT",
+            "POST_TEST_TRAFFIC_SHIFT",
+            "PRE_PRODUCTION_TRAFFIC_SHIFT",
+            "PRODUCTION_TRAFFIC_SHIFT",
+            "POST_PRODUCTION_TRAFFIC_SHIFT",
+            "BAKE_TIME",
+            "CLEAN_UP",
+        ],
+    ),
+    (
+        "DescribeServiceDeployments",
+        "serviceDeployments",
+        "lifecycleHookDetails.status",
+        &["AWAITING_ACTION", "IN_PROGRESS", "SUCCEEDED", "FAILED", "TIMED_OUT"],
+    ),
+    (
+        "DescribeServiceDeployments",
+        "serviceDeployments",
+        "alarms.status",
+        &["DISABLED", "MONITORING", "TRIGGERED", "MONITORING_COMPLETE"],
+    ),
+    (
+        "DescribeServiceDeployments",
+        "serviceDeployments",
+        "deploymentConfiguration.strategy",
+        &["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"],
+    ),
     ("DescribeServices", "services", "status", &["ACTIVE", "DRAINING", "INACTIVE"]),
     ("DescribeServices", "services", "schedulingStrategy", &["REPLICA", "DAEMON"]),
+    ("DescribeServices", "services", "resourceManagementType", &["ECS"]),
+    ("DescribeServices", "services", "taskSets.stabilityStatus", &["STABILIZING", "STEADY_STATE"]),
     ("DescribeTaskDefinition", "taskDefinition", "status", &["ACTIVE", "INACTIVE"]),
     (
         "DescribeTasks",
@@ -54,18 +96,42 @@ const SEEN: [(&str, &str, &str, &[&str]); 6] = [
         "DescribeTasks",
         "tasks",
         "stopCode",
-        &["TaskFailedToStart", "EssentialContainerExited", "UserInitiated", "ServiceSchedulerInitiated"],
+        &[
+            "TaskFailedToStart",
+            "EssentialContainerExited",
+            "UserInitiated",
+            "ServiceSchedulerInitiated",
+            "SpotInterruption",
+        ],
     ),
+    (
+        "DescribeTargetHealth",
+        "TargetHealthDescriptions",
+        "TargetHealth.State",
+        &["initial", "healthy", "unhealthy", "draining", "unused"],
+    ),
+    ("DescribeAlarms", "MetricAlarms", "StateValue", &["OK", "ALARM", "INSUFFICIENT_DATA"]),
 ];
+
+/// The texts at a path, through all lists on the way.
+fn texts(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match (value, path.split_once('.').unwrap_or((path, ""))) {
+        (Value::Array(items), _) => items.iter().for_each(|item| texts(item, path, found)),
+        (Value::String(text), ("", _)) => drop(found.insert(text.clone())),
+        (value, (first, rest)) => {
+            if let Some(inner) = value.get(first) {
+                texts(inner, rest, found);
+            }
+        }
+    }
+}
 
 /// The values of a member of an answer's list, or of its one thing.
 fn seen(journal: &[JournalEntry], operation: &str, list: &str, member: &str) -> BTreeSet<String> {
     let answers = journal.iter().filter(|entry| entry.operation == operation).filter_map(|entry| entry.answer.as_ref());
-    let things = answers.flat_map(|answer| match &answer[list] {
-        Value::Array(items) => items.clone(),
-        one => vec![one.clone()],
-    });
-    things.filter_map(|thing| thing[member].as_str().map(str::to_owned)).collect()
+    let mut found = BTreeSet::new();
+    answers.for_each(|answer| texts(answer, &format!("{list}.{member}"), &mut found));
+    found
 }
 
 fn answered(journal: &[JournalEntry], fine: bool) -> BTreeSet<String> {
@@ -73,9 +139,8 @@ fn answered(journal: &[JournalEntry], fine: bool) -> BTreeSet<String> {
     entries.map(|entry| format!("{}:{}", entry.service, entry.operation)).collect()
 }
 
-#[test]
-fn every_answer_is_as_the_service_model_says() {
-    let story = Story::new(Options { expire_sessions: true, ..Options::default() });
+fn tell(options: Options) {
+    let story = Story::new(Options { expire_sessions: true, ..options });
     let control = &story.emulator.control;
     control.put_parameter(ACCOUNT, REGION, "/shop/b", "SecureString", "b");
     let stuck =
@@ -93,6 +158,14 @@ fn every_answer_is_as_the_service_model_says() {
     ecs::rollouts(&story);
     ecs::tasks(&story);
     ecs::endings(&story);
+    surroundings::alarms(&story);
+    surroundings::balancers(&story);
+    shifting::strategies(&story);
+    shifting::others(&story);
+    shifting::odd_reads(&story);
+    shifting::failures(&story);
+    surroundings::logs(&story);
+    surroundings::queues(&story);
     neighbours::registries(&story);
     neighbours::parameters(&story);
     neighbours::secrets(&story);
@@ -109,6 +182,27 @@ fn every_answer_is_as_the_service_model_says() {
     }
     let judged = judge(&journal);
     assert_eq!(judged, journal.len());
+    let rendered = story.rendered();
+    let spoken = |fine: bool| {
+        let entries = rendered.iter().filter(move |entry| (entry["status"] == 200) == fine);
+        entries.map(|entry| entry["operation"].as_str().unwrap()).collect::<BTreeSet<_>>()
+    };
+    for operation in
+        ["DescribeAlarms", "DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"]
+    {
+        assert!(spoken(true).contains(operation) && spoken(false).contains(operation), "no XML of {operation}");
+    }
+    assert_eq!(run(&rendered), (String::new(), format!("judged {}", rendered.len())));
+}
+
+#[test]
+fn every_answer_is_as_the_service_model_says() {
+    tell(Options::default());
+}
+
+#[test]
+fn every_answer_is_so_in_another_order_and_on_short_pages() {
+    tell(Options { seed: 2, shuffle_sets: true, short_pages: true, ..Options::default() });
 }
 
 /// A judge that finds nothing may be blind.
@@ -150,6 +244,27 @@ fn the_judge_finds_what_is_wrong() {
         let (findings, _) = run(&[&entry]);
         assert!(findings.contains(finding), "{:?}: {findings}", entry.answer);
         assert_eq!(findings.lines().count(), 1, "{findings}");
+    }
+    // The same of XML that does not say what it was rendered from.
+    let alarm = |xml: &str| {
+        let result = format!("<DescribeAlarmsResult>{xml}</DescribeAlarmsResult>");
+        let id = "<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata>";
+        json!({
+            "sequence": 1, "service": "cloudwatch", "operation": "DescribeAlarms", "status": 200,
+            "answer": {"MetricAlarms": [{"AlarmName": "a", "Threshold": 5.0}]},
+            "xml": format!("<DescribeAlarmsResponse>{result}{id}</DescribeAlarmsResponse>"),
+        })
+    };
+    let list = |member: &str| format!("<MetricAlarms><member>{member}</member></MetricAlarms>");
+    let right = list("<AlarmName>a</AlarmName><Threshold>5.0</Threshold>");
+    assert_eq!(run(&[alarm(&right)]), (String::new(), "judged 1".to_owned()));
+    for (xml, finding) in [
+        (list("<AlarmName>b</AlarmName><Threshold>5.0</Threshold>"), "the XML reads as"),
+        (list("<AlarmName>a</AlarmName>"), "the XML reads as"),
+        ("<MetricAlarms>".to_owned(), "the XML cannot be read"),
+    ] {
+        let (findings, _) = run(&[alarm(&xml)]);
+        assert!(findings.contains(finding), "{xml}: {findings}");
     }
     let future = service("status", json!("FUTURE_STATUS"));
     assert_eq!(run(&[&future]), (String::new(), "judged 1".to_owned()));

@@ -1,8 +1,11 @@
 //! What lives beside ECS, and what all services fail with.
 
 use crate::story::{Story, over};
-use lockstep_sandbox::{Effect, Timing};
-use lockstep_tests::aws::Aws;
+use lockstep_sandbox::{Behaviour, Effect, Timing};
+use lockstep_tests::{
+    aws::Aws,
+    moto::{ACCOUNT, REGION},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -34,6 +37,12 @@ pub(crate) fn registries(story: &Story) {
         json!({"repositoryName": "ghost", "imageIds": ids}),
         "RepositoryNotFoundException",
     );
+    story.emulator.control.push_image(ACCOUNT, REGION, "two", "a", Behaviour::Ok);
+    let pushed = story.ok("ecr:BatchGetImage", json!({"repositoryName": "two", "imageIds": [{"imageTag": "a"}]}));
+    let manifest: Value = serde_json::from_str(pushed["images"][0]["imageManifest"].as_str().unwrap()).unwrap();
+    let layer = json!({"repositoryName": "two", "layerDigest": manifest["config"]["digest"]});
+    story.ok("ecr:GetDownloadUrlForLayer", layer.clone());
+    story.no("ecr:GetDownloadUrlForLayer", over(layer, json!({"repositoryName": "one"})), "LayersNotFoundException");
     story.ok("ecr:GetAuthorizationToken", json!({}));
     story.no("ecr:GetAuthorizationToken", json!({"registryIds": "x"}), "InvalidParameterException");
 }
@@ -135,16 +144,25 @@ pub(crate) fn faults(story: &Story) {
         ("secretsmanager:ListSecrets", "InternalServiceError"),
         ("application-autoscaling:DescribeScalableTargets", "InternalServiceException"),
         ("sts:GetCallerIdentity", "InternalFailure"),
+        ("cloudwatch:DescribeAlarms", "InternalFailure"),
+        ("elasticloadbalancing:DescribeTargetGroups", "InternalFailure"),
+        ("logs:DescribeLogGroups", "ServiceUnavailableException"),
+        ("sqs:GetQueueUrl", "InternalFailure"),
     ];
     for (operation, broken) in reads {
-        let input = json!({"ServiceNamespace": "ecs"});
+        let input = json!({"ServiceNamespace": "ecs", "QueueName": "jobs"});
         story.fault(operation, Effect::InternalError, Timing::After);
         story.no(operation, input.clone(), broken);
         story.fault(operation, Effect::Throttle, Timing::Before);
-        let sts = operation.starts_with("sts:");
-        story.no(operation, input.clone(), if sts { "Throttling" } else { "ThrottlingException" });
+        let (throttled, denied) = match operation.split_once(':').unwrap().0 {
+            "sts" | "elasticloadbalancing" => ("Throttling", "AccessDenied"),
+            "cloudwatch" => ("Throttling", "AccessDeniedException"),
+            "sqs" => ("RequestThrottled", "AccessDeniedException"),
+            _ => ("ThrottlingException", "AccessDeniedException"),
+        };
+        story.no(operation, input.clone(), throttled);
         story.fault(operation, Effect::Deny, Timing::Before);
-        story.no(operation, input, if sts { "AccessDenied" } else { "AccessDeniedException" });
+        story.no(operation, input, denied);
         story.emulator.control.clear_faults();
     }
 }

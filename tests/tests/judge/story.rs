@@ -2,11 +2,11 @@
 
 use lockstep_sandbox::{Behaviour, Effect, Fault, Options, Timing, When};
 use lockstep_tests::{
-    aws::{Aws, Emulator},
+    aws::{Aws, Emulator, Reply},
     moto::{ACCOUNT, REGION},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 pub(crate) const CLUSTER: &str = "prod";
 pub(crate) const REPOSITORY: &str = "shop/web";
@@ -15,25 +15,49 @@ pub(crate) const REPOSITORY: &str = "shop/web";
 pub(crate) struct Story {
     pub(crate) emulator: Emulator,
     pub(crate) aws: Aws,
+    /// Entries of the journal with their answers as XML.
+    rendered: RefCell<Vec<Value>>,
 }
 
 impl Story {
     pub(crate) fn new(options: Options) -> Self {
         let emulator = Emulator::start(options);
         let aws = emulator.client(ACCOUNT);
-        Self { emulator, aws }
+        Self { emulator, aws, rendered: RefCell::default() }
+    }
+
+    fn call(&self, operation: &str, input: &Value) -> Reply {
+        match operation.split_once(':') {
+            Some(("sts" | "elasticloadbalancing", _)) => self.form(operation, input),
+            _ => self.aws.send(operation, input),
+        }
+    }
+
+    /// A call in the query protocol, whose XML the judge reads too.
+    pub(crate) fn form(&self, operation: &str, input: &Value) -> Reply {
+        let (reply, xml) = self.aws.query(operation, input);
+        let journal = self.emulator.control.journal(0);
+        let mut entry = serde_json::to_value(journal.last().unwrap()).unwrap();
+        entry["xml"] = json!(xml);
+        self.rendered.borrow_mut().push(entry);
+        reply
+    }
+
+    /// The entries of the calls in the query protocol, with `xml`.
+    pub(crate) fn rendered(&self) -> Vec<Value> {
+        self.rendered.borrow().clone()
     }
 
     /// A call that is answered.
     pub(crate) fn ok(&self, operation: &str, input: Value) -> Value {
-        let reply = self.aws.send(operation, &input);
+        let reply = self.call(operation, &input);
         assert_eq!(reply.status, 200, "{operation} {input}: {}", reply.body);
         reply.body
     }
 
     /// A call that is refused with this code.
     pub(crate) fn no(&self, operation: &str, input: Value, code: &str) {
-        let reply = self.aws.send(operation, &input);
+        let reply = self.call(operation, &input);
         assert_eq!(reply.code(), Some(code), "{operation} {input}: {}", reply.body);
     }
 
@@ -69,8 +93,14 @@ impl Story {
         self.ok("ecs:UpdateService", over(json!({"cluster": CLUSTER, "service": name}), more));
     }
 
-    /// All that can be seen of these services.
+    /// All that can be seen of these services, and of all tasks.
     pub(crate) fn look(&self, services: &[&str]) {
+        self.look_at(services);
+        self.tasks();
+    }
+
+    /// All that can be seen of these services themselves.
+    pub(crate) fn look_at(&self, services: &[&str]) {
         let described =
             self.ok("ecs:DescribeServices", json!({"cluster": CLUSTER, "services": services, "include": ["TAGS"]}));
         for service in described["services"].as_array().unwrap() {
@@ -82,7 +112,6 @@ impl Story {
             let revisions: Vec<&Value> = targets.map(|one| &one["targetServiceRevision"]["arn"]).collect();
             self.ok("ecs:DescribeServiceRevisions", json!({"serviceRevisionArns": revisions}));
         }
-        self.tasks();
     }
 
     /// The tasks of the cluster, running and stopped.

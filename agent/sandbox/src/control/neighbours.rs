@@ -25,6 +25,13 @@ impl Control {
         lines.iter().for_each(|line| logs.append(group, stream, now, line));
     }
 
+    /// Makes a log group, unless it is there.
+    pub fn create_log_group(&self, account: &str, region: &str, name: &str) {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        state.outside.logs.entry(Place::new(account, region)).or_default().create(name, "STANDARD", now);
+    }
+
     /// Makes a target group for addresses, unless one of the name is there. Returns its ARN, which is known beforehand
     /// where the name is that of an ARN's end: `web/50dc6c495c0c9188`.
     pub fn create_target_group(&self, account: &str, region: &str, name: &str) -> String {

@@ -212,7 +212,8 @@ async fn batches_have_bounds() {
     assert_eq!(delete(many).await.unwrap_err().code, "TooManyEntriesInBatchRequest");
     assert_eq!(sqs(&rig, "PurgeQueue", json!({ "QueueUrl": url })).await, Ok(json!({})));
     assert_eq!(rig.control.queue_depth(ACCOUNT, REGION, "jobs"), 0);
-    assert_eq!(sqs(&rig, "PurgeQueue", json!({ "QueueUrl": url })).await.unwrap_err().code, "PurgeQueueInProgress");
+    let again = sqs(&rig, "PurgeQueue", json!({ "QueueUrl": url })).await.unwrap_err();
+    assert_eq!((again.status, again.code.as_str()), (400, "PurgeQueueInProgress"));
     rig.advance(60.0);
     assert_eq!(sqs(&rig, "PurgeQueue", json!({ "QueueUrl": url })).await, Ok(json!({})));
 }
@@ -326,6 +327,8 @@ async fn old_clients_speak_the_query_protocol() {
     assert_eq!(elements(&xml, "DeleteMessageBatchResultEntry"), ["<Id>a</Id>"]);
     let (_, xml) = rig.form("sqs", &[("Action", "PurgeQueue"), version, ("QueueUrl", &url)]).await;
     assert!(elements(&xml, "PurgeQueueResult").is_empty() && xml.contains("<RequestId>"), "{xml}");
+    let (status, xml) = rig.form("sqs", &[("Action", "PurgeQueue"), version, ("QueueUrl", &url)]).await;
+    assert_eq!((status, elements(&xml, "Code")), (403, vec!["AWS.SimpleQueueService.PurgeQueueInProgress"]));
     let (status, xml) = rig.form("sqs", &[("Action", "GetQueueUrl"), version, ("QueueName", "none")]).await;
     assert_eq!((status, elements(&xml, "Code")), (400, vec!["AWS.SimpleQueueService.NonExistentQueue"]));
 }

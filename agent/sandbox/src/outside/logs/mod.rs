@@ -58,8 +58,8 @@ impl Logs {
         group.append(stream, at.millis(), line, at);
     }
 
-    /// Makes a group, unless it is there.
-    fn create(&mut self, name: &str, class: &str, now: Moment) -> bool {
+    /// Makes a group, unless it is there. Says whether it was not.
+    pub(crate) fn create(&mut self, name: &str, class: &str, now: Moment) -> bool {
         let absent = !self.groups.contains_key(name);
         if absent {
             self.groups.insert(name.to_owned(), Group::new(now, class));

@@ -13,7 +13,7 @@ mod attributes;
 mod operations;
 mod sums;
 
-pub(crate) use operations::{query_code, run, wait};
+pub(crate) use operations::{query_code, query_status, run, wait};
 
 /// The queues of a place, by name.
 #[derive(Debug, Default)]

@@ -83,6 +83,11 @@ pub(crate) fn query_code(code: &str) -> &str {
     }
 }
 
+/// The HTTP status that an error had in the query protocol.
+pub(crate) fn query_status(error: &ApiError) -> u16 {
+    if error.code == "PurgeQueueInProgress" { 403 } else { error.status }
+}
+
 /// The place and the name of the queue that a request means. The URL says which account, the signature which region.
 fn address(place: &Place, request: Request<'_>) -> (Place, String) {
     let url = request.text("QueueUrl").unwrap_or_default();
@@ -288,7 +293,7 @@ fn purge(queue: &mut Queue, name: &str, now: Moment) -> Answer {
     const PAUSE: Duration = Duration::from_secs(60);
     if queue.purged_at.is_some_and(|at| at.plus(PAUSE) > now) {
         let message = format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
-        return Err(ApiError::new("PurgeQueueInProgress", message).with_status(403));
+        return Err(ApiError::new("PurgeQueueInProgress", message));
     }
     queue.purged_at = Some(now);
     queue.messages.clear();

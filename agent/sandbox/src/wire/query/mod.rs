@@ -81,13 +81,16 @@ impl Dialect {
             }
             Err(error) => {
                 let kind = if error.status >= 500 { "Receiver" } else { "Sender" };
-                let code = if self.service == "sqs" { sqs::query_code(&error.code) } else { &error.code };
+                let (code, status) = match self.service {
+                    "sqs" => (sqs::query_code(&error.code), sqs::query_status(error)),
+                    _ => (error.code.as_str(), error.status),
+                };
                 let body = format!(
                     "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
                     escape(code),
                     escape(&error.message)
                 );
-                (error.status, body)
+                (status, body)
             }
         };
         respond(status, "text/xml", body, &[], outgoing)
