@@ -3,6 +3,7 @@
 //! How long 1,000 services take that are deployed at once with the brake off, beside the bound of the agent's own share
 //! of the API rates; and the calls per minute at rest and during a rollout of everything. The sandbox applies the rates
 //! that AWS documents, on a clock that runs [`SPEED`] times as fast as ours; the agent's pace and intervals follow it.
+#![allow(clippy::print_stdout, reason = "the figures are its result")]
 
 use lockstep::reconcile::{Orders, Timing};
 use lockstep_core::report::Verdict;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod aws;
+pub mod chaos;
 pub mod files;
 pub mod git_http;
 pub mod judge;

@@ -112,7 +112,7 @@ impl Clients {
         let request = self.ecs.describe_task_definition().task_definition(name).include(sdk::TaskDefinitionField::Tags);
         match self.call(OPERATION, Group::TaskDefinitionRead, Kind::Read, || request.clone().send()).await {
             Ok(answer) => match answer.task_definition() {
-                Some(definition) => Reading::Found(revision(definition, answer.tags())),
+                Some(definition) => Reading::Found(revision_of(definition, answer.tags())),
                 None => Reading::Missing,
             },
             Err(error) => {
@@ -253,7 +253,8 @@ fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
     }
 }
 
-fn revision(definition: &sdk::TaskDefinition, tag_list: &[sdk::Tag]) -> Revision {
+/// A revision of the SDK's types.
+pub(super) fn revision_of(definition: &sdk::TaskDefinition, tag_list: &[sdk::Tag]) -> Revision {
     Revision {
         arn: definition.task_definition_arn().unwrap_or_default().to_owned(),
         definition: to_json(&generated::task_definition_from_sdk(definition)),

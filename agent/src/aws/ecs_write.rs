@@ -1,8 +1,8 @@
 //! Writes to ECS. They carry out orders; every decision was taken before.
 
-use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
+use super::{AwsError, Clients, Remedy, call::Kind, ecs_read::revision_of, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
-use lockstep_core::observed::Tags;
+use lockstep_core::observed::{Revision, Tags};
 use lockstep_manifests::ecs::types as ecs;
 use serde_json::Value;
 
@@ -16,22 +16,25 @@ pub struct Written {
 }
 
 impl Clients {
-    /// RegisterTaskDefinition. Answers the new revision's ARN.
+    /// RegisterTaskDefinition. Answers the new revision, as ECS keeps it.
     ///
     /// # Errors
     /// As the call fails; a definition that the SDK cannot express.
-    pub async fn register(&self, definition: &Value, tags: &Tags) -> Result<String, AwsError> {
+    pub async fn register(&self, definition: &Value, tags: &Tags) -> Result<Revision, AwsError> {
         const OPERATION: &str = "ecs:RegisterTaskDefinition";
         let definition: ecs::TaskDefinition = typed(OPERATION, definition)?;
         let request = generated::register_task_definition(self.ecs.register_task_definition(), &definition)
             .map_err(|error| AwsError::build(OPERATION, &error))?;
         let request = request.set_tags(some_tags(tags));
         let answer = self.call(OPERATION, Group::TaskDefinitionModify, Kind::Write, || request.clone().send()).await?;
-        answer
+        let mut revision = answer
             .task_definition()
-            .and_then(|definition| definition.task_definition_arn())
-            .map(str::to_owned)
-            .ok_or_else(|| AwsError::build(OPERATION, &"the answer names no revision"))
+            .filter(|definition| definition.task_definition_arn().is_some())
+            .map(|definition| revision_of(definition, answer.tags()))
+            .ok_or_else(|| AwsError::build(OPERATION, &"the answer names no revision"))?;
+        // Not every endpoint repeats the tags that it was given.
+        revision.tags.extend(tags.clone());
+        Ok(revision)
     }
 
     /// CreateService, with a client token so that a repetition creates nothing twice.

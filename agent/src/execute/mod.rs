@@ -4,17 +4,20 @@ use crate::{
     aws::{AwsError, Clients},
     config::Allow,
 };
-use lockstep_core::report::{ActionKind, Order, RevisionRef, ServicePlan};
+use lockstep_core::{
+    observed::Revision,
+    report::{ActionKind, Order, RevisionRef, ServicePlan},
+};
 use lockstep_manifests::Environment;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What was done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Done {
     /// The actions that took effect.
     pub actions: Vec<ActionKind>,
     /// The revision that was registered.
-    pub registered: Option<String>,
+    pub registered: Option<Revision>,
     /// The service deployment that ECS names after the write.
     pub deployment: Option<String>,
     /// Whether a service was created or updated.
@@ -130,7 +133,7 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
 fn resolve(revision: &RevisionRef, done: &Done) -> Result<String, AwsError> {
     match (revision, &done.registered) {
         (RevisionRef::Known(arn), _) => Ok(arn.clone()),
-        (RevisionRef::Registered, Some(arn)) => Ok(arn.clone()),
+        (RevisionRef::Registered, Some(revision)) => Ok(revision.arn.clone()),
         (RevisionRef::Registered, None) => {
             Err(AwsError::build("ecs:RegisterTaskDefinition", &"the plan uses a revision that it does not register"))
         }

@@ -111,6 +111,9 @@ impl Round<'_> {
         let healed = drift_of(plan);
         match execute(plan, &place).await {
             Ok(done) => {
+                if let Some(revision) = &done.registered {
+                    self.context.cache.keep_revision(&self.place(), revision);
+                }
                 self.remember_tags(plan, live.found(), hash);
                 track.failures = 0;
                 track.not_before = None;
@@ -140,7 +143,12 @@ impl Round<'_> {
                 plan.actions.clear();
                 words.join(", ")
             }
-            Err(failed) => self.failed(desired, &failed, plan, track),
+            Err(failed) => {
+                if let Some(revision) = &failed.done.registered {
+                    self.context.cache.keep_revision(&self.place(), revision);
+                }
+                self.failed(desired, &failed, plan, track)
+            }
         }
     }
 

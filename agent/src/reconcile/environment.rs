@@ -299,10 +299,12 @@ impl Worker {
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = live.remove(&desired.service_name).unwrap_or_default();
                 let prepared = prepared.remove(name);
-                // What ECS rejected is known before anything of the same change is started.
-                let first = reading.found().is_some_and(|live| {
-                    live.tags.get(identity::REJECTED).is_some_and(|tag| identity::Rejected::parse(tag).hash == hash)
-                });
+                // What ECS rejected, and what became of what is under way, is known before anything else is started.
+                let rejected = |live: &LiveService| {
+                    let tag = live.tags.get(identity::REJECTED);
+                    tag.is_some_and(|tag| identity::Rejected::parse(tag).hash == hash)
+                };
+                let first = track.follows() || reading.found().is_some_and(rejected);
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
                     let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;

@@ -70,6 +70,12 @@ impl Track {
         (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
     }
 
+    /// Whether a rollout is followed.
+    pub(super) fn follows(&self) -> bool {
+        let verdict = self.state.as_ref().and_then(|state| state.plan.verdict);
+        self.started.is_some() || matches!(verdict, Some(Verdict::Progressing | Verdict::Stalled))
+    }
+
     /// Whether something is under way that should be looked at soon.
     pub(super) fn is_open(&self) -> bool {
         self.started.is_some()

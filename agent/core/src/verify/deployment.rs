@@ -83,7 +83,9 @@ pub(super) fn strategy(subject: &Subject<'_>, findings: &mut Findings) {
     let connect = subject.service.get("serviceConnectConfiguration").unwrap_or(&Value::Null);
     let has_pair = |item: &Value| item.get("advancedConfiguration").is_some_and(Value::is_object);
     let lattice = list(subject.service, "vpcLatticeConfigurations");
-    if !balancers.iter().chain(lattice).any(has_pair) && !is_on(connect, "enabled") {
+    // BLUE_GREEN also works for a service without traffic of its own; there is nothing to shift in steps then.
+    let headless = strategy == "BLUE_GREEN" && balancers.is_empty() && lattice.is_empty();
+    if !headless && !balancers.iter().chain(lattice).any(has_pair) && !is_on(connect, "enabled") {
         let text = format!("{strategy} needs a load balancer with advancedConfiguration, or Service Connect");
         findings.fail(code, path.member("strategy"), text);
     }
