@@ -78,6 +78,8 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
         calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]),
         "api's, and the person's"
     );
+    let (code, stdout, _) = run(&world, &["sync", "web", "-e", "prod", "--yes", "--source", SOURCE]);
+    assert_eq!((code, stdout.as_str()), (1, "0 synced, 1 out of sync, 0 unknown\n"), "what was named is not done");
     // It holds over a restart, and a person's sync does not break it either.
     world.restart(false).await;
     world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;

@@ -93,6 +93,11 @@ impl Cause {
         parts.join(": ")
     }
 
+    /// Whether it comes from a task, a log or an alarm, rather than from ECS's words on the deployment alone.
+    pub fn is_first_hand(&self) -> bool {
+        !self.stopped_reason.is_empty() || !self.log.is_empty() || !self.alarms.is_empty()
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.short().is_empty() && self.log.is_empty()

@@ -362,9 +362,11 @@ fn a_state_that_ecs_rolled_back_is_not_tried_again() {
     let mut rolled_back = past("ROLLBACK_SUCCESSFUL", "web:2", target());
     rolled_back.revision.tags.insert(identity::OUTCOME.into(), "container web exited with code 1".into());
     observation.history = Reading::Found(History::Known(vec![rolled_back]));
-    observation.cause = None;
+    // ECS has forgotten its tasks: the tag still tells.
+    observation.cause = Some(Cause::default());
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Rejected]));
+    assert!(plan.withheld[0].text.contains("exited with code 1"), "{}", plan.withheld[0].text);
 
     // A person's order, or another desired state, is a new try.
     let retry = Surroundings { retry: true, ..around() };

@@ -62,9 +62,10 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
             || service.verdict == Some(Verdict::Progressing)
             || service.is_withheld_for(Reason::Waiting)
     });
+    let is_named = !args.selection.services.is_empty();
     if !to_do {
         finish(&plan, format);
-        return Ok(invalid.or(end_of(&plan)));
+        return Ok(invalid.or(end_of(&plan, is_named)));
     }
     if !args.yes && !confirm()? {
         return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
@@ -73,7 +74,7 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     let exit = follow(&mut opened, writing, args.no_wait, limit, format).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     finish(&plan, format);
-    Ok(invalid.or(exit).or(end_of(&plan)))
+    Ok(invalid.or(exit).or(end_of(&plan, is_named)))
 }
 
 /// Writes, and looks again until nothing is under way.
@@ -164,6 +165,11 @@ fn finish(plan: &Plan, format: Format) {
         Format::Json => output::data(&output::json(plan)),
         Format::Text => {
             let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
+            for service in &services {
+                for line in service.cause.iter().flat_map(|cause| &cause.log) {
+                    output::say(&format!("{}: log: {}", service.name, output::clean(line)));
+                }
+            }
             let is_done = |service: &&&ServicePlan| service.verdict != Some(Verdict::Progressing);
             let count =
                 |status: SyncStatus| services.iter().filter(is_done).filter(|service| service.sync == status).count();
@@ -179,11 +185,16 @@ fn finish(plan: &Plan, format: Format) {
     }
 }
 
-fn end_of(plan: &Plan) -> Exit {
+/// How a sync ends. What was named and is left alone is not done, whatever the reason.
+fn end_of(plan: &Plan, is_named: bool) -> Exit {
     let mut exit = Exit::Done;
     for service in plan.environments.iter().flat_map(|environment| &environment.services) {
         let failed = [Reason::Failed, Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
         if failed.iter().any(|reason| service.is_withheld_for(*reason)) {
+            exit = exit.or(Exit::Failed);
+        }
+        let braked = service.is_withheld_for(Reason::Stopped) || service.is_withheld_for(Reason::Unexplained);
+        if service.sync == SyncStatus::OutOfSync && (braked || (is_named && service.is_held())) {
             exit = exit.or(Exit::Failed);
         }
         if service.is_withheld_for(Reason::Invalid) || service.is_withheld_for(Reason::Verify) {

@@ -85,10 +85,11 @@ impl Planner<'_> {
     ) {
         let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
         let cause = match (&recorded, &self.observed.cause) {
-            (_, Some(cause)) if !cause.is_empty() => Some(cause.clone()),
-            (Some(recorded), _) => Some(Cause::recorded(recorded)),
+            // As long as ECS remembers its tasks, it tells more than the tag.
             (None, Some(cause)) => Some(cause.clone()),
-            (None, None) => {
+            (Some(_), Some(cause)) if cause.is_first_hand() => Some(cause.clone()),
+            (Some(recorded), Some(_)) => Some(Cause::recorded(recorded)),
+            (_, None) => {
                 self.needs.insert(Need::Cause);
                 None
             }
@@ -134,7 +135,8 @@ impl Planner<'_> {
     pub(super) fn cause_of(&mut self, live: &LiveService) -> Option<Cause> {
         let revision = self.observed.revision.found().filter(|revision| revision.arn == live.task_definition);
         if let Some(recorded) = revision.and_then(|revision| revision.tags.get(identity::OUTCOME)) {
-            return Some(self.observed.cause.clone().unwrap_or_else(|| Cause::recorded(recorded)));
+            let told = self.observed.cause.clone().filter(Cause::is_first_hand);
+            return Some(told.unwrap_or_else(|| Cause::recorded(recorded)));
         }
         if self.observed.cause.is_none() {
             self.needs.insert(Need::Cause);
