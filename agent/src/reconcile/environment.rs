@@ -15,7 +15,6 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use lockstep_core::{
-    brake::Brake,
     identity::{self, desired_hash},
     observed::{LiveService, Reading},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
@@ -44,10 +43,10 @@ type Entry = (String, Result<Arc<Rendered>, Vec<Diagnostic>>);
 
 /// The worker of one environment.
 pub(super) struct Worker {
-    source: usize,
-    source_id: String,
+    pub(super) source: usize,
+    pub(super) source_id: String,
     allow: Allow,
-    tracks: HashMap<String, Track>,
+    pub(super) tracks: HashMap<String, Track>,
     parameters: Option<(Instant, Parameters)>,
     bound: HashMap<String, Bound>,
     orphans: Orphans,
@@ -322,156 +321,6 @@ impl Worker {
         done.into_values().collect()
     }
 
-    /// The deployments of services where something is under way, twenty a call. What cannot be read is left out: the
-    /// classic list says enough to wait.
-    async fn read_rollouts(
-        &self,
-        clients: &Clients,
-        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
-        due: &BTreeSet<String>,
-        live: &mut BTreeMap<String, Reading<LiveService>>,
-    ) {
-        if clients.has_no_history() {
-            return;
-        }
-        let mut arns: Vec<String> = Vec::new();
-        for name in due {
-            let is_open = self.tracks.get(name).is_some_and(Track::is_open);
-            let Some(Reading::Found(service)) = live.get(&wanted[name].0.service_name) else { continue };
-            let moves = service.deployments.len() > 1
-                || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));
-            if (moves || is_open)
-                && let Some(arn) = &service.current_deployment
-            {
-                arns.push(arn.clone());
-            }
-        }
-        if arns.is_empty() {
-            return;
-        }
-        match clients.rollouts(&arns).await {
-            Ok(mut found) => {
-                for reading in live.values_mut() {
-                    if let Reading::Found(service) = reading {
-                        service.rollout = service.current_deployment.as_ref().and_then(|arn| found.remove(arn));
-                    }
-                }
-            }
-            Err(error) if error.remedy == Remedy::Unsupported => clients.note_no_history(),
-            Err(error) => tracing::warn!(%error, "the deployments that are under way cannot be read"),
-        }
-    }
-
-    /// The environment's rollouts, as far as they are known before this round looks closer.
-    fn brake(&self, environment: &Environment, live: &BTreeMap<String, Reading<LiveService>>) -> Brake {
-        let mut brake = Brake::new(environment.sync.max_concurrent, environment.sync.stop_after_failures);
-        for (name, track) in &self.tracks {
-            let Some(state) = &track.state else { continue };
-            match (state.plan.verdict, &track.verdict) {
-                (Some(Verdict::Progressing), _) => brake.note_in_flight(name),
-                (Some(Verdict::Rejected), Some((_, Verdict::Rejected, since))) => brake.note_rejected(name, *since),
-                _ => {}
-            }
-        }
-        for reading in live.values() {
-            let Reading::Found(service) = reading else { continue };
-            let name = service
-                .tags
-                .get(identity::SERVICE)
-                .filter(|_| service.tags.get(identity::SOURCE) == Some(&self.source_id));
-            if let Some(name) = name
-                && service.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS")
-            {
-                brake.note_in_flight(name);
-            }
-        }
-        brake
-    }
-
-    /// Where so many services are looked at that more could be healed than may be without a person: plans them all
-    /// before any of them is written, and counts. Answers the plans.
-    async fn count_unexplained(
-        &mut self,
-        round: &mut Round<'_>,
-        snapshot: &Snapshot,
-        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
-        due: &BTreeSet<String>,
-        live: &BTreeMap<String, Reading<LiveService>>,
-    ) -> HashMap<String, Prepared> {
-        let limit = round.environment.sync.max_unexplained;
-        let candidates: Vec<&String> = due
-            .iter()
-            .filter(|name| {
-                let known = self.tracks.get(*name).and_then(|track| track.deployed.as_ref());
-                known.is_none_or(|deployed| *deployed == wanted[*name].1)
-            })
-            .filter(|name| {
-                // One that is as it was reported is at rest.
-                let quiet = self.tracks.get(*name).is_some_and(|track| {
-                    let reading = live.get(&wanted[*name].0.service_name);
-                    let fingerprint = reading.and_then(|live| super::service::fingerprint(live, None));
-                    track.at_rest(&wanted[*name].1, fingerprint).is_some()
-                });
-                !quiet && matches!(live.get(&wanted[*name].0.service_name), Some(Reading::Found(_)))
-            })
-            .collect();
-        let mut prepared = HashMap::new();
-        if limit == 0 || candidates.len() <= limit || !round.may_write || round.orders.by_hand {
-            return prepared;
-        }
-        let mut unexplained = 0;
-        for name in candidates {
-            let (desired, hash) = &wanted[name];
-            let mut track = self.tracks.remove(name).unwrap_or_default();
-            let waiting = self.waiting_for(round, snapshot, desired, &BTreeMap::new());
-            if waiting.is_none() && desired.after.is_empty() && track.started.is_none() {
-                let reading = &live[&desired.service_name];
-                let plan = round.prepare(desired, hash, reading, None, &mut track).await;
-                unexplained += usize::from(round.is_unexplained(hash, &plan, &track));
-                prepared.insert(name.clone(), plan);
-            }
-            self.tracks.insert(name.clone(), track);
-        }
-        round.unexplained = (unexplained > limit).then_some(unexplained);
-        prepared
-    }
-
-    /// What a service has to wait for, in words.
-    fn waiting_for(
-        &self,
-        round: &Round<'_>,
-        snapshot: &Snapshot,
-        desired: &Desired,
-        done: &BTreeMap<String, ServiceState>,
-    ) -> Option<String> {
-        for other in &desired.after {
-            if let Some(state) = done.get(other)
-                && let Some(why) = unfinished(&state.plan)
-            {
-                return Some(format!("waiting for {other}, which {why}"));
-            }
-        }
-        for (other, _) in &round.environment.after {
-            let is_in = snapshot
-                .services
-                .iter()
-                .any(|service| service.directory.name == desired.name && service.environments.contains_key(other));
-            if !is_in || !snapshot.repository.environments.contains_key(other) {
-                continue;
-            }
-            let Some(state) = round.context.board.service(self.source, other, &desired.name) else {
-                return Some(format!("waiting for {other}, where {} was not looked at yet", desired.name));
-            };
-            if state.commit != snapshot.commit {
-                return Some(format!("waiting for {other}, where this commit was not looked at yet"));
-            }
-            if let Some(why) = unfinished(&state.plan) {
-                return Some(format!("waiting for {other}, where {} {why}", desired.name));
-            }
-        }
-        None
-    }
-
     /// A plan that concludes nothing; the last verdict stays.
     fn unknown(&self, name: &str, reason: Reason, text: &str) -> ServiceState {
         let last = self.tracks.get(name).and_then(|track| track.state.clone());
@@ -518,18 +367,6 @@ impl Worker {
             source.environments.push(state);
             source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
-    }
-}
-
-/// Why a service's own change is not done; none where it is, or where it has none.
-fn unfinished(plan: &ServicePlan) -> Option<String> {
-    match plan.verdict {
-        Some(Verdict::Pending) => Some("is not deployed yet".to_owned()),
-        Some(Verdict::Progressing) => Some("is being deployed".to_owned()),
-        Some(Verdict::Stalled) => Some("is stalled".to_owned()),
-        Some(Verdict::Rejected) => Some("was rejected by ECS".to_owned()),
-        _ if plan.sync == SyncStatus::Unknown => Some("is unknown".to_owned()),
-        _ => None,
     }
 }
 

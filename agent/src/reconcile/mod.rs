@@ -6,12 +6,14 @@ pub mod board;
 mod environment;
 pub mod event;
 mod facts;
+mod fleet;
 mod follow;
 mod load;
 pub mod memory;
 mod prune;
 mod service;
 mod source;
+mod waiting;
 
 pub use load::{Loader, Snapshot};
 pub use service::short;

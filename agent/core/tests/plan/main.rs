@@ -1,6 +1,9 @@
 //! The planner by example: what is desired and observed in, actions and reasons out.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod people;
+mod rejection;
+
 use lockstep_core::{
     cause::Cause,
     drift::Hold,
@@ -341,83 +344,6 @@ fn target() -> Value {
 }
 
 #[test]
-fn a_state_that_ecs_rolled_back_is_not_tried_again() {
-    let wanted = desired("web:2", declared());
-    let mut observation = observed(live(answer()));
-    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
-    assert_eq!(needs, BTreeSet::from([Need::Cause]));
-    observation.cause = Some(Cause::recorded("container web exited with code 1"));
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::TagService, ActionKind::TagTaskDefinition]);
-    assert_eq!((plan.verdict, reasons(&plan)), (Some(Verdict::Rejected), vec![Reason::Rejected]));
-    assert!(plan.withheld[0].text.contains("exited with code 1"), "{}", plan.withheld[0].text);
-    let Some(Order::TagService { tags }) = &plan.actions[0].order else { panic!() };
-    assert_eq!(tags[identity::REJECTED], format!("{} 2", desired_hash(&wanted)));
-
-    // Once it is tagged, nothing is written any more.
-    let mut tagged = live(answer());
-    tagged.tags.insert(identity::REJECTED.into(), desired_hash(&wanted));
-    observation.service = Reading::Found(tagged);
-    let mut rolled_back = past("ROLLBACK_SUCCESSFUL", "web:2", target());
-    rolled_back.revision.tags.insert(identity::OUTCOME.into(), "container web exited with code 1".into());
-    observation.history = Reading::Found(History::Known(vec![rolled_back]));
-    // ECS has forgotten its tasks: the tag still tells.
-    observation.cause = Some(Cause::default());
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Rejected]));
-    assert!(plan.withheld[0].text.contains("exited with code 1"), "{}", plan.withheld[0].text);
-
-    // A person's order, or another desired state, is a new try.
-    let retry = Surroundings { retry: true, ..around() };
-    assert_eq!(
-        kinds(&planned(&wanted, &observation, &retry)),
-        vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]
-    );
-    let mut other = declared();
-    other["healthCheckGracePeriodSeconds"] = json!(60);
-    let plan = planned(&desired("web:2", other), &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
-}
-
-#[test]
-fn drift_beside_a_rejected_state_is_still_healed() {
-    let wanted = desired("web:2", declared());
-    let mut edited = live(answer());
-    edited.definition["enableExecuteCommand"] = json!(true);
-    edited.tags.insert(identity::REJECTED.into(), desired_hash(&wanted));
-    let mut observation = observed(edited);
-    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
-    observation.cause = Some(Cause::default());
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::UpdateService], vec!["service.enableExecuteCommand"]));
-    let Some(Order::Update { members, revision, .. }) = &plan.actions[0].order else { panic!() };
-    assert_eq!((members, revision), (&json!({"enableExecuteCommand": false}), &None));
-}
-
-#[test]
-fn a_success_after_the_failure_or_another_target_does_not_reject() {
-    let wanted = desired("web:2", declared());
-    let mut observation = observed(live(answer()));
-    let deployed = [ActionKind::RegisterTaskDefinition, ActionKind::UpdateService];
-    for history in [
-        vec![past("SUCCESSFUL", "web:2", target()), past("ROLLBACK_SUCCESSFUL", "web:2", target())],
-        vec![past("ROLLBACK_SUCCESSFUL", "web:3", target())],
-        vec![past(
-            "ROLLBACK_SUCCESSFUL",
-            "web:2",
-            json!({"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["c"]}}}),
-        )],
-    ] {
-        observation.history = Reading::Found(History::Known(history));
-        assert_eq!(kinds(&planned(&wanted, &observation, &around())), deployed);
-    }
-    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_IN_PROGRESS", "web:3", target())]));
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::RollingBack]));
-}
-
-#[test]
 fn with_scope_task_definition_only_the_task_definition_is_ours() {
     let wanted =
         Desired { ownership: Ownership::TaskDefinition, service: Value::Null, ..desired("web:2", Value::Null) };
@@ -502,64 +428,6 @@ fn secrets_are_masked() {
 }
 
 #[test]
-fn what_a_newer_deployment_took_the_place_of_was_not_rejected() {
-    let wanted = desired("web:2", declared());
-    let mut observation = observed(live(answer()));
-    let mut stopped = past("STOPPED", "web:2", target());
-    observation.history = Reading::Found(History::Known(vec![stopped.clone()]));
-    observation.cause = Some(Cause::recorded("the breaker stopped it"));
-    assert_eq!(planned(&wanted, &observation, &around()).verdict, Some(Verdict::Rejected));
-    stopped.gave_way = true;
-    observation.history = Reading::Found(History::Known(vec![stopped]));
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
-}
-
-#[test]
-fn a_paused_service_is_looked_at_and_left_alone() {
-    let wanted = desired("web:2", declared());
-    let mut paused = live(answer());
-    let value = "until=2026-11-26T10:00:00Z by=ada reason=INC-4711";
-    paused.tags.insert(lockstep_core::pause::PAUSE.into(), value.into());
-    let observation = observed(paused);
-    let before = Surroundings { now: 1_795_687_199, ..around() };
-    let plan = planned(&wanted, &observation, &before);
-    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Paused]));
-    assert_eq!(plan.withheld[0].text, "paused by ada until 2026-11-26T10:00:00Z: INC-4711");
-    assert!(!plan.withheld[0].changes.is_empty(), "what waits is shown");
-    assert!(plan.is_held());
-    let after = Surroundings { now: 1_795_687_200, ..around() };
-    assert_eq!(kinds(&planned(&wanted, &observation, &after)).len(), 2, "a pause that is over is over");
-}
-
-#[test]
-fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
-    let wanted = desired("web:1", declared());
-    let mut edited = live(answer());
-    edited.definition["enableExecuteCommand"] = json!(true);
-    edited.definition["propagateTags"] = json!("TASK_DEFINITION");
-    edited.definition["healthCheckGracePeriodSeconds"] = json!(99);
-    edited.tags.insert("aws:cloudformation:stack-name".into(), "shop".into());
-    let observation = observed(edited);
-    let holds = BTreeMap::from([
-        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3 }),
-        ("service.propagateTags".to_owned(), Hold::Young { until: 1_795_687_200 }),
-    ]);
-    let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
-    assert_eq!(
-        (kinds(&plan), paths(&plan)),
-        (vec![ActionKind::UpdateService], vec!["service.healthCheckGracePeriodSeconds"])
-    );
-    assert_eq!(reasons(&plan), vec![Reason::Contested, Reason::Healing]);
-    assert_eq!(
-        plan.withheld[0].text,
-        "contested: somebody else changed service.enableExecuteCommand 3 times within an hour; it is not healed any more. The service's tags name aws:cloudformation:stack-name=shop"
-    );
-    assert_eq!(plan.withheld[1].text, "drift, healed at 2026-11-26T10:00:00Z if it lasts (sync.heal.after)");
-    assert_eq!(plan.withheld[0].changes[0].path, "service.enableExecuteCommand");
-}
-
-#[test]
 fn stages_are_progress_whatever_the_classic_list_says() {
     let wanted = desired("web:1", declared());
     let mut shifting = live(answer());
@@ -575,41 +443,4 @@ fn stages_are_progress_whatever_the_classic_list_says() {
     shifting.rollout = Some(Rollout { status: "SUCCESSFUL".into(), ..Rollout::default() });
     let plan = planned(&wanted, &observed(shifting), &around());
     assert_eq!((plan.verdict, plan.rollout), (Some(Verdict::Deployed), None));
-}
-
-#[test]
-fn stripped_tags_are_reported_with_who_seems_to_own_the_service_now() {
-    let wanted = desired("web:2", declared());
-    let mut stripped = live(answer());
-    stripped.tags = BTreeMap::from([("ManagedBy".to_owned(), "terraform".to_owned())]);
-    let mut observation = observed(stripped);
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!(
-        plan.withheld[0].text,
-        "the ECS service web exists and does not carry our tags (its tags name ManagedBy=terraform); `lockstep adopt` takes it over"
-    );
-    let mut ours = revision("arn:td/web:1", "web:1");
-    ours.tags = identity::ownership_tags("acme", "prod", "web");
-    observation.revision = Reading::Found(ours);
-    let plan = planned(&wanted, &observation, &around());
-    assert!(plan.withheld[0].text.starts_with("our tags were removed from the ECS service web"), "{:?}", plan.withheld);
-    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotAdopted]));
-}
-
-#[test]
-fn a_second_failure_is_told_from_the_first() {
-    // The tag records that another desired state failed, with another deployment.
-    let wanted = desired("web:2", declared());
-    let mut tagged = live(answer());
-    tagged.tags.insert(identity::REJECTED.into(), "v1:other 1".into());
-    let mut observation = observed(tagged.clone());
-    observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
-    observation.cause = Some(Cause::recorded("exit 1"));
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!((plan.verdict, kinds(&plan)[0]), (Some(Verdict::Rejected), ActionKind::TagService));
-    // It records this very deployment, for a desired state that had the same revision: this one is tried.
-    tagged.tags.insert(identity::REJECTED.into(), "v1:other 2".into());
-    observation.service = Reading::Found(tagged);
-    let plan = planned(&wanted, &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
 }

@@ -1,0 +1,66 @@
+//! What is left alone because somebody has a say in it.
+
+use super::*;
+
+#[test]
+fn a_paused_service_is_looked_at_and_left_alone() {
+    let wanted = desired("web:2", declared());
+    let mut paused = live(answer());
+    let value = "until=2026-11-26T10:00:00Z by=ada reason=INC-4711";
+    paused.tags.insert(lockstep_core::pause::PAUSE.into(), value.into());
+    let observation = observed(paused);
+    let before = Surroundings { now: 1_795_687_199, ..around() };
+    let plan = planned(&wanted, &observation, &before);
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Paused]));
+    assert_eq!(plan.withheld[0].text, "paused by ada until 2026-11-26T10:00:00Z: INC-4711");
+    assert!(!plan.withheld[0].changes.is_empty(), "what waits is shown");
+    assert!(plan.is_held());
+    let after = Surroundings { now: 1_795_687_200, ..around() };
+    assert_eq!(kinds(&planned(&wanted, &observation, &after)).len(), 2, "a pause that is over is over");
+}
+
+#[test]
+fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
+    let wanted = desired("web:1", declared());
+    let mut edited = live(answer());
+    edited.definition["enableExecuteCommand"] = json!(true);
+    edited.definition["propagateTags"] = json!("TASK_DEFINITION");
+    edited.definition["healthCheckGracePeriodSeconds"] = json!(99);
+    edited.tags.insert("aws:cloudformation:stack-name".into(), "shop".into());
+    let observation = observed(edited);
+    let holds = BTreeMap::from([
+        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3 }),
+        ("service.propagateTags".to_owned(), Hold::Young { until: 1_795_687_200 }),
+    ]);
+    let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
+    assert_eq!(
+        (kinds(&plan), paths(&plan)),
+        (vec![ActionKind::UpdateService], vec!["service.healthCheckGracePeriodSeconds"])
+    );
+    assert_eq!(reasons(&plan), vec![Reason::Contested, Reason::Healing]);
+    assert_eq!(
+        plan.withheld[0].text,
+        "contested: somebody else changed service.enableExecuteCommand 3 times within an hour; it is not healed any more. The service's tags name aws:cloudformation:stack-name=shop"
+    );
+    assert_eq!(plan.withheld[1].text, "drift, healed at 2026-11-26T10:00:00Z if it lasts (sync.heal.after)");
+    assert_eq!(plan.withheld[0].changes[0].path, "service.enableExecuteCommand");
+}
+
+#[test]
+fn stripped_tags_are_reported_with_who_seems_to_own_the_service_now() {
+    let wanted = desired("web:2", declared());
+    let mut stripped = live(answer());
+    stripped.tags = BTreeMap::from([("ManagedBy".to_owned(), "terraform".to_owned())]);
+    let mut observation = observed(stripped);
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!(
+        plan.withheld[0].text,
+        "the ECS service web exists and does not carry our tags (its tags name ManagedBy=terraform); `lockstep adopt` takes it over"
+    );
+    let mut ours = revision("arn:td/web:1", "web:1");
+    ours.tags = identity::ownership_tags("acme", "prod", "web");
+    observation.revision = Reading::Found(ours);
+    let plan = planned(&wanted, &observation, &around());
+    assert!(plan.withheld[0].text.starts_with("our tags were removed from the ECS service web"), "{:?}", plan.withheld);
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotAdopted]));
+}

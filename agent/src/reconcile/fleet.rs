@@ -1,0 +1,135 @@
+//! What concerns an environment's services together: their rollouts, the brake, and differences that nothing explains.
+
+use super::{
+    environment::Worker,
+    load::Snapshot,
+    service::{self, Prepared, Round, Track},
+};
+use crate::aws::{Clients, Remedy};
+use lockstep_core::{
+    brake::Brake,
+    identity,
+    observed::{LiveService, Reading},
+    report::Verdict,
+};
+use lockstep_manifests::{Desired, Environment};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+impl Worker {
+    /// The deployments of services where something is under way, twenty a call. What cannot be read is left out: the
+    /// classic list says enough to wait.
+    pub(super) async fn read_rollouts(
+        &self,
+        clients: &Clients,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &BTreeSet<String>,
+        live: &mut BTreeMap<String, Reading<LiveService>>,
+    ) {
+        if clients.has_no_history() {
+            return;
+        }
+        let mut arns: Vec<String> = Vec::new();
+        for name in due {
+            let is_open = self.tracks.get(name).is_some_and(Track::is_open);
+            let Some(Reading::Found(service)) = live.get(&wanted[name].0.service_name) else { continue };
+            let moves = service.deployments.len() > 1
+                || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));
+            if (moves || is_open)
+                && let Some(arn) = &service.current_deployment
+            {
+                arns.push(arn.clone());
+            }
+        }
+        if arns.is_empty() {
+            return;
+        }
+        match clients.rollouts(&arns).await {
+            Ok(mut found) => {
+                for reading in live.values_mut() {
+                    if let Reading::Found(service) = reading {
+                        service.rollout = service.current_deployment.as_ref().and_then(|arn| found.remove(arn));
+                    }
+                }
+            }
+            Err(error) if error.remedy == Remedy::Unsupported => clients.note_no_history(),
+            Err(error) => tracing::warn!(%error, "the deployments that are under way cannot be read"),
+        }
+    }
+
+    /// The environment's rollouts, as far as they are known before this round looks closer.
+    pub(super) fn brake(&self, environment: &Environment, live: &BTreeMap<String, Reading<LiveService>>) -> Brake {
+        let mut brake = Brake::new(environment.sync.max_concurrent, environment.sync.stop_after_failures);
+        for (name, track) in &self.tracks {
+            let Some(state) = &track.state else { continue };
+            match (state.plan.verdict, &track.verdict) {
+                (Some(Verdict::Progressing), _) => brake.note_in_flight(name),
+                (Some(Verdict::Rejected), Some((_, Verdict::Rejected, since))) => brake.note_rejected(name, *since),
+                _ => {}
+            }
+        }
+        for reading in live.values() {
+            let Reading::Found(service) = reading else { continue };
+            let name = service
+                .tags
+                .get(identity::SERVICE)
+                .filter(|_| service.tags.get(identity::SOURCE) == Some(&self.source_id));
+            if let Some(name) = name
+                && service.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS")
+            {
+                brake.note_in_flight(name);
+            }
+        }
+        brake
+    }
+
+    /// Where so many services are looked at that more could be healed than may be without a person: plans them all
+    /// before any of them is written, and counts. Answers the plans.
+    pub(super) async fn count_unexplained(
+        &mut self,
+        round: &mut Round<'_>,
+        snapshot: &Snapshot,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &BTreeSet<String>,
+        live: &BTreeMap<String, Reading<LiveService>>,
+    ) -> HashMap<String, Prepared> {
+        let limit = round.environment.sync.max_unexplained;
+        let candidates: Vec<&String> = due
+            .iter()
+            .filter(|name| {
+                let known = self.tracks.get(*name).and_then(|track| track.deployed.as_ref());
+                known.is_none_or(|deployed| *deployed == wanted[*name].1)
+            })
+            .filter(|name| {
+                // One that is as it was reported is at rest.
+                let quiet = self.tracks.get(*name).is_some_and(|track| {
+                    let reading = live.get(&wanted[*name].0.service_name);
+                    let fingerprint = reading.and_then(|live| service::fingerprint(live, None));
+                    track.at_rest(&wanted[*name].1, fingerprint).is_some()
+                });
+                !quiet && matches!(live.get(&wanted[*name].0.service_name), Some(Reading::Found(_)))
+            })
+            .collect();
+        let mut prepared = HashMap::new();
+        if limit == 0 || candidates.len() <= limit || !round.may_write || round.orders.by_hand {
+            return prepared;
+        }
+        let mut unexplained = 0;
+        for name in candidates {
+            let (desired, hash) = &wanted[name];
+            let mut track = self.tracks.remove(name).unwrap_or_default();
+            let waiting = self.waiting_for(round, snapshot, desired, &BTreeMap::new());
+            if waiting.is_none() && desired.after.is_empty() && track.started.is_none() {
+                let reading = &live[&desired.service_name];
+                let plan = round.prepare(desired, hash, reading, None, &mut track).await;
+                unexplained += usize::from(round.is_unexplained(hash, &plan, &track));
+                prepared.insert(name.clone(), plan);
+            }
+            self.tracks.insert(name.clone(), track);
+        }
+        round.unexplained = (unexplained > limit).then_some(unexplained);
+        prepared
+    }
+}
