@@ -29,16 +29,14 @@ impl Round<'_> {
         &self,
         desired: &Desired,
         hash: &str,
-        live: &Reading<LiveService>,
+        unexplained: bool,
         plan: &mut ServicePlan,
         track: &mut Track,
     ) {
         let deploys = plan.actions.iter().any(starts_deployment);
-        let is_drift = self.was_deployed(hash, live.found(), track);
         if let Some(count) = self.unexplained
             && !self.orders.by_hand
-            && !drift_of(plan).is_empty()
-            && (is_drift || track.deployed.is_none())
+            && unexplained
         {
             let text = format!(
                 "{count} services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained ({}); `lockstep sync` heals them",

@@ -25,6 +25,8 @@ use std::{
 
 /// Seconds of AWS's clock between two scans.
 const SCAN: i64 = 3600;
+/// Seconds until a scan that failed is tried again.
+const AGAIN: i64 = 300;
 /// Commits that are looked at to find the one that declared a service.
 const LONGEST_WALK: usize = 5_000;
 
@@ -62,7 +64,10 @@ impl Orphans {
                     self.scanned_at = Some(now);
                     declared.clone_into(&mut self.declared);
                 }
-                Err(error) => tracing::warn!(%error, "the cluster cannot be searched for orphans"),
+                Err(error) => {
+                    tracing::warn!(%error, "the cluster cannot be searched for orphans");
+                    self.scanned_at = Some(now - SCAN + AGAIN);
+                }
             }
         }
         self.found.retain(|name| !declared.contains(name));

@@ -158,11 +158,15 @@ impl Round<'_> {
         track.fingerprint = fingerprint;
         hash.clone_into(&mut track.hash);
         track.observed_at = Some(Instant::now());
-        let mut plan = match (self.not_shown_yet(desired, &live, track), prepared) {
-            (Some(plan), _) => plan,
-            (None, Some(prepared)) => self.with_holds(desired, hash, prepared, waiting, track).await,
-            (None, None) => {
-                let prepared = self.prepare(desired, hash, &live, waiting.clone(), track).await;
+        let mut unexplained = false;
+        let mut plan = match self.not_shown_yet(desired, &live, track) {
+            Some(plan) => plan,
+            None => {
+                let prepared = match prepared {
+                    Some(prepared) => prepared,
+                    None => self.prepare(desired, hash, &live, waiting.clone(), track).await,
+                };
+                unexplained = self.is_unexplained(hash, &prepared, track);
                 self.with_holds(desired, hash, prepared, waiting, track).await
             }
         };
@@ -191,7 +195,7 @@ impl Round<'_> {
             self.wait_for_next_attempt(&mut plan, track);
             note.clone_from(&track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default());
         } else if self.may_write && !plan.actions.is_empty() && !stopping {
-            self.hold(desired, hash, &live, &mut plan, track);
+            self.hold(desired, hash, unexplained, &mut plan, track);
             if !plan.actions.is_empty() {
                 note = self.act(desired, hash, &live, &mut plan, track).await;
             }
