@@ -1,6 +1,6 @@
 //! Why a deployment failed: the root cause that people look for first, in one place.
 
-use crate::mask;
+use crate::{identity, mask};
 use serde::{Deserialize, Serialize};
 
 /// Longest line of a log that is kept, in characters.
@@ -96,6 +96,11 @@ impl Cause {
     /// Whether it comes from a task, a log or an alarm, rather than from ECS's words on the deployment alone.
     pub fn is_first_hand(&self) -> bool {
         !self.stopped_reason.is_empty() || !self.log.is_empty() || !self.alarms.is_empty()
+    }
+
+    /// Whether this is what a tag's value says in short.
+    pub fn is_recorded_as(&self, tag: &str) -> bool {
+        identity::tag_text(&self.short()) == tag
     }
 
     /// Whether nothing is known.

@@ -85,9 +85,11 @@ impl Planner<'_> {
     ) {
         let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
         let cause = match (&recorded, &self.observed.cause) {
-            // As long as ECS remembers its tasks, it tells more than the tag.
+            // As long as ECS remembers its tasks, it tells more than the tag; and the tag's letters are few.
             (None, Some(cause)) => Some(cause.clone()),
-            (Some(_), Some(cause)) if cause.is_first_hand() => Some(cause.clone()),
+            (Some(recorded), Some(cause)) if cause.is_first_hand() || cause.is_recorded_as(recorded) => {
+                Some(cause.clone())
+            }
             (Some(recorded), Some(_)) => Some(Cause::recorded(recorded)),
             (_, None) => {
                 self.needs.insert(Need::Cause);

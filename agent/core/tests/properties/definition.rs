@@ -57,7 +57,12 @@ fn consistent(shape: &str, mut map: Map<String, Value>) -> Value {
                 map.shift_remove("containerPort");
                 map.shift_remove("hostPort");
             } else {
-                let port = map.entry("containerPort").or_insert(json!(8080)).clone();
+                // A port of 0 is no port, and no key.
+                let port = match map.get("containerPort").and_then(Value::as_i64) {
+                    Some(0) | None => json!(8080),
+                    Some(port) => json!(port),
+                };
+                map.insert("containerPort".to_owned(), port.clone());
                 if map.contains_key("hostPort") {
                     map["hostPort"] = port;
                 }
