@@ -9,7 +9,8 @@ use lockstep::{
     git::{Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event},
 };
-use lockstep_sandbox::{ClockMode, Control, Options, Sandbox};
+use lockstep_core::report::Reason;
+use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -157,7 +158,35 @@ pub fn service(image: &str) -> String {
     )
 }
 
+/// The image of the services that [`World::of_services`] makes, without its tag.
+pub const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
+
+/// Pushes the tags that tests use: 1 and 2, and one that crashes.
+pub fn push_images(control: &Control) {
+    for account in [ACCOUNT, OTHER_ACCOUNT] {
+        control.push_image(account, REGION, "app", "1", Behaviour::Ok);
+        control.push_image(account, REGION, "app", "2", Behaviour::Ok);
+        control.push_image(account, REGION, "app", "bad", Behaviour::crash(3, Duration::from_secs(2)));
+    }
+}
+
+/// Why things are not done, in order.
+pub fn reasons(state: &ServiceState) -> Vec<Reason> {
+    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
+}
+
 impl World {
+    /// A world with services of these names on image tag 1, not yet settled.
+    pub async fn of_services(names: &[&str]) -> Self {
+        let app = service(&format!("{IMAGE}:1"));
+        let paths: Vec<String> = names.iter().map(|name| format!("services/{name}/service.yaml")).collect();
+        let mut files = vec![("lockstep.yaml", ONE_ENVIRONMENT)];
+        files.extend(paths.iter().map(|path| (path.as_str(), app.as_str())));
+        let world = Self::new(&files).await;
+        push_images(&world.control);
+        world
+    }
+
     /// A world with a cluster `prod`, and a repository with these files.
     pub async fn new(files: &[(&str, &str)]) -> Self {
         Self::with(files, Allow { adopt: true, ..Allow::everything() }).await

@@ -1,35 +1,16 @@
 //! Following the branch and what was started, round by round.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{board::ServiceState, event::Event};
+use lockstep::reconcile::event::Event;
 use lockstep_core::report::{Reason, SyncStatus, Verdict};
-use lockstep_sandbox::{Behaviour, Effect, Fault};
-use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, service};
+use lockstep_sandbox::{Effect, Fault};
+use lockstep_tests::world::{IMAGE, World, calls, reasons, service};
 use serde_json::json;
 use std::time::Duration;
 
-const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
-
-/// A world with services of these names on image tag 1, not yet settled.
-async fn world(names: &[&str]) -> World {
-    let app = service(&format!("{IMAGE}:1"));
-    let paths: Vec<String> = names.iter().map(|name| format!("services/{name}/service.yaml")).collect();
-    let mut files = vec![("lockstep.yaml", ONE_ENVIRONMENT)];
-    files.extend(paths.iter().map(|path| (path.as_str(), app.as_str())));
-    let world = World::new(&files).await;
-    for tag in ["1", "2"] {
-        world.control.push_image(ACCOUNT, REGION, "app", tag, Behaviour::Ok);
-    }
-    world
-}
-
-fn reasons(state: &ServiceState) -> Vec<Reason> {
-    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_reads_the_branch_again() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.control.add_fault(Fault::new("ecs:UpdateService", Effect::InternalError));
     let commit = |world: &World, level: &str| {
@@ -57,7 +38,7 @@ async fn a_retry_reads_the_branch_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewritten_branch_is_followed_and_said() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
     world.settle().await;
@@ -87,7 +68,7 @@ async fn a_long_bake_delays_nobody() {
         "deploymentCircuitBreaker: { enable: true, rollback: true }",
         "strategy: BLUE_GREEN, bakeTimeInMinutes: 600, deploymentCircuitBreaker: { enable: true, rollback: true }",
     );
-    let mut world = world(&["web", "api"]).await;
+    let mut world = World::of_services(&["web", "api"]).await;
     world.settle().await;
     world.repository.commit("bake", &[("services/web/service.yaml", &baking)]);
     for _ in 0..30 {
@@ -110,7 +91,7 @@ async fn a_long_bake_delays_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_axis_says_why_since_when_and_what_was_before() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     let before = world.reported("web").axes;
     assert_eq!(

@@ -1,18 +1,16 @@
 //! People win: pauses, drift that must last, fields that somebody else keeps changing, tags that were taken away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{Orders, board::ServiceState};
+use lockstep::reconcile::Orders;
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
     outcome,
     program::lockstep,
-    world::{ACCOUNT, ONE_ENVIRONMENT, REGION, SOURCE, World, calls, service},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, SOURCE, World, calls, reasons, service},
 };
 use serde_json::json;
 use std::time::Duration;
-
-const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
 
 /// A settled world with these services, and this line of `sync:` in place of the plain one.
 async fn world(names: &[&str], sync: &str) -> World {
@@ -32,10 +30,6 @@ async fn world(names: &[&str], sync: &str) -> World {
     world.happened();
     world.control.reset_calls();
     world
-}
-
-fn reasons(state: &ServiceState) -> Vec<Reason> {
-    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
 }
 
 async fn scale(world: &World, service: &str, count: u32) {

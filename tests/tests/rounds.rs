@@ -5,7 +5,6 @@ use lockstep::{
     config::Allow,
     reconcile::{
         Content, Orders,
-        board::ServiceState,
         event::{Event, Trigger},
     },
 };
@@ -14,34 +13,11 @@ use lockstep_core::{
     report::{ActionKind, Health, Reason, SyncStatus, Verdict},
 };
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
-use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, calls, service};
+use lockstep_tests::world::{
+    ACCOUNT, IMAGE, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, calls, push_images, reasons, service,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
-
-/// A world with services of these names on image tag 1, not yet settled.
-async fn world(names: &[&str]) -> World {
-    let app = service(&format!("{IMAGE}:1"));
-    let paths: Vec<String> = names.iter().map(|name| format!("services/{name}/service.yaml")).collect();
-    let mut files = vec![("lockstep.yaml", ONE_ENVIRONMENT)];
-    files.extend(paths.iter().map(|path| (path.as_str(), app.as_str())));
-    let world = World::new(&files).await;
-    images(&world);
-    world
-}
-
-fn images(world: &World) {
-    for account in [ACCOUNT, OTHER_ACCOUNT] {
-        world.control.push_image(account, REGION, "app", "1", Behaviour::Ok);
-        world.control.push_image(account, REGION, "app", "2", Behaviour::Ok);
-        world.control.push_image(account, REGION, "app", "bad", Behaviour::crash(3, Duration::from_secs(2)));
-    }
-}
-
-fn reasons(state: &ServiceState) -> Vec<Reason> {
-    state.plan.withheld.iter().map(|withheld| withheld.reason).collect()
-}
 
 fn tags(service: &Value) -> Tags {
     service["tags"]
@@ -54,7 +30,7 @@ fn tags(service: &Value) -> Tags {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_created_with_our_tags_and_ends_deployed() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.round().await;
     let state = world.reported("web");
     assert_eq!(state.plan.verdict, Some(Verdict::Progressing), "not a success before ECS says so");
@@ -73,7 +49,7 @@ async fn a_service_is_created_with_our_tags_and_ends_deployed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_named_and_healed_once() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.happened();
     world
@@ -98,7 +74,7 @@ async fn drift_is_named_and_healed_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_definition_changed_by_hand_is_taken_back() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     let mut edited =
         world.ecs("DescribeTaskDefinition", json!({"taskDefinition": "web"})).await["taskDefinition"].clone();
@@ -121,7 +97,7 @@ async fn a_task_definition_changed_by_hand_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ecs_rolled_back_is_rejected_with_its_cause_and_never_tried_again() {
-    let mut world = world(&["web", "other"]).await;
+    let mut world = World::of_services(&["web", "other"]).await;
     world.settle().await;
     world.control.reset_calls();
     let bad = service(&format!("{IMAGE}:bad"));
@@ -176,7 +152,7 @@ async fn what_ecs_rolled_back_is_rejected_with_its_cause_and_never_tried_again()
 async fn a_first_deployment_that_fails_is_rejected() {
     let bad = service(&format!("{IMAGE}:bad"));
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &bad)]).await;
-    images(&world);
+    push_images(&world.control);
     world.settle().await;
     let state = world.reported("web");
     assert_eq!((state.plan.verdict, state.plan.health), (Some(Verdict::Rejected), Health::Degraded));
@@ -186,7 +162,7 @@ async fn a_first_deployment_that_fails_is_rejected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_rejected_with_ecs_words() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("web: 9", &[("services/web/service.yaml", &service(&format!("{IMAGE}:9")))]);
     world.settle().await;
@@ -197,7 +173,7 @@ async fn an_image_that_is_missing_is_rejected_with_ecs_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_beside_a_rejected_state_is_healed_without_the_rejected_part() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.settle().await;
@@ -212,7 +188,7 @@ async fn drift_beside_a_rejected_state_is_healed_without_the_rejected_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_state_is_tried_once_more_by_order() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.settle().await;
@@ -227,7 +203,7 @@ async fn a_rejected_state_is_tried_once_more_by_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_commit_supersedes_a_rollout_in_flight() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.round().await;
@@ -244,7 +220,7 @@ async fn a_newer_commit_supersedes_a_rollout_in_flight() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_service_is_left_alone_until_it_is_adopted() {
-    let mut world = world(&[]).await;
+    let mut world = World::of_services(&[]).await;
     world
         .ecs("RegisterTaskDefinition", json!({"family": "legacy", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
             "containerDefinitions": [{"name": "app", "image": format!("{IMAGE}:1")}]}))
@@ -278,7 +254,7 @@ async fn adopt_true_in_the_manifest_needs_the_agents_permission() {
         let adopting = format!("adopt: true\n{}", service(&format!("{IMAGE}:1")));
         let files = [("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", adopting.as_str())];
         let mut world = World::with(&files, Allow { adopt: allowed, ..Allow::everything() }).await;
-        images(&world);
+        push_images(&world.control);
         world
             .ecs("RegisterTaskDefinition", json!({"family": "legacy", "networkMode": "awsvpc", "containerDefinitions": [{"name": "app", "image": format!("{IMAGE}:1"), "memory": 64}]}))
             .await;
@@ -298,7 +274,7 @@ async fn adopt_true_in_the_manifest_needs_the_agents_permission() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_another_source_is_refused() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     let arn = world.described("web").await["serviceArn"].clone();
     world.ecs("TagResource", json!({"resourceArn": arn, "tags": [{"key": "lockstep:source", "value": "other"}]})).await;
@@ -316,7 +292,7 @@ async fn an_observed_environment_is_planned_and_not_written_but_by_hand() {
     let observed = ONE_ENVIRONMENT.replace("converge", "observe");
     let app = service(&format!("{IMAGE}:1"));
     let mut world = World::new(&[("lockstep.yaml", &observed), ("services/web/service.yaml", &app)]).await;
-    images(&world);
+    push_images(&world.control);
     world.round().await;
     assert_eq!(world.writes(), calls(&[]));
     let plan = world.context.board.update(0, |source| source.plan());
@@ -330,7 +306,7 @@ async fn an_observed_environment_is_planned_and_not_written_but_by_hand() {
 async fn with_scope_task_definition_the_service_stays_its_owners() {
     let ours = "scope: taskDefinition\ntaskDefinition:\n  networkMode: awsvpc\n  requiresCompatibilities: [FARGATE]\n  cpu: \"256\"\n  memory: \"512\"\n  executionRoleArn: execution\n  containerDefinitions:\n    app: { image: \"111111111111.dkr.ecr.eu-central-1.amazonaws.com/app:2\" }\n";
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", ours)]).await;
-    images(&world);
+    push_images(&world.control);
     world.settle().await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Missing]);
     world
@@ -362,7 +338,7 @@ async fn after_holds_services_and_environments() {
         ("services/web/service.yaml", &web),
     ])
     .await;
-    images(&world);
+    push_images(&world.control);
     world.control.create_cluster(ACCOUNT, "eu-west-1", "prod");
     world.round().await;
     assert_eq!(world.calls()["ecs:CreateService"], 1);
@@ -406,7 +382,7 @@ async fn another_account_is_reached_by_its_role_and_a_wrong_one_is_never_read() 
     let config = "version: 1\nenvironments:\n  mine:\n    account: \"111111111111\"\n    region: eu-central-1\n    cluster: prod\n    sync: { mode: converge }\n  other: { inherits: mine, account: \"222222222222\" }\n  third: { inherits: mine, account: \"333333333333\" }\n";
     let app = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app:1");
     let mut world = World::new(&[("lockstep.yaml", config), ("services/web/service.yaml", &app)]).await;
-    images(&world);
+    push_images(&world.control);
     world.control.create_cluster(OTHER_ACCOUNT, REGION, "prod");
     world.settle().await;
     assert_eq!(world.reported_in("mine", "web").plan.verdict, Some(Verdict::Deployed));
@@ -440,7 +416,7 @@ async fn the_allow_list_is_obeyed_before_anything_is_read() {
     assert!(state.plan.withheld[0].text.contains("allow.ssm"), "{}", state.plan.withheld[0].text);
 
     let mut world = World::with(&files, Allow { ssm: vec!["/network/*".into()], ..Allow::default() }).await;
-    images(&world);
+    push_images(&world.control);
     world.control.put_parameter(ACCOUNT, REGION, "/network/zone", "String", "a");
     world.settle().await;
     assert_eq!(tags(&world.described("web").await)["zone"], "a");
@@ -448,7 +424,7 @@ async fn the_allow_list_is_obeyed_before_anything_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_service_stops_itself_and_a_broken_lockstep_yaml_stops_every_write() {
-    let mut world = world(&["web", "api"]).await;
+    let mut world = World::of_services(&["web", "api"]).await;
     world.settle().await;
     let broken = service(&format!("{IMAGE}:2")).replace("cpu:", "cpuu:");
     world.repository.commit(
@@ -484,7 +460,7 @@ async fn a_broken_service_stops_itself_and_a_broken_lockstep_yaml_stops_every_wr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_reads_are_unknown_and_failed_writes_are_said() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.control.add_fault(Fault::new("ecs:DescribeServices", Effect::Deny));
     world.control.reset_calls();
@@ -517,7 +493,7 @@ async fn a_missing_cluster_is_said_and_others_go_on() {
     let config = format!("{ONE_ENVIRONMENT}  gone: {{ inherits: prod, cluster: nowhere }}\n");
     let app = service(&format!("{IMAGE}:1"));
     let mut world = World::new(&[("lockstep.yaml", &config), ("services/web/service.yaml", &app)]).await;
-    images(&world);
+    push_images(&world.control);
     world.settle().await;
     let gone = world.reported_in("gone", "web");
     assert_eq!(gone.plan.sync, SyncStatus::Unknown);
@@ -531,7 +507,7 @@ async fn a_missing_cluster_is_said_and_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
     for operation in ["ecs:CreateService", "ecs:RegisterTaskDefinition", "ecs:UpdateService"] {
-        let mut world = world(&["web"]).await;
+        let mut world = World::of_services(&["web"]).await;
         let fault =
             Fault::new(operation, Effect::InternalError).timing(lockstep_sandbox::Timing::After).when(When::First(3));
         if operation == "ecs:UpdateService" {
@@ -554,7 +530,7 @@ async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scalable_target_owns_the_count() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.control.register_scalable_target(ACCOUNT, REGION, "service/prod/web", 1, 10);
     world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 5})).await;
@@ -567,7 +543,7 @@ async fn a_scalable_target_owns_the_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_repository_keeps_the_last_good_state() {
-    let mut world = world(&["web"]).await;
+    let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     let hidden = world.repository.path().join("hidden");
     std::fs::rename(world.repository.path().join(".git"), &hidden).unwrap();
@@ -595,7 +571,7 @@ async fn a_service_is_replaced_where_the_manifest_says_so_and_once() {
     let web = |extra: &str, launch: &str| service(&format!("{IMAGE}:1")).replace("launchType: FARGATE", launch) + extra;
     let fargate = web("", "launchType: FARGATE");
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &fargate)]).await;
-    images(&world);
+    push_images(&world.control);
     world.settle().await;
     let first = world.described("web").await["createdAt"].clone();
     // From the launch type to instances: ECS has no way, and nothing is tried.
@@ -636,7 +612,7 @@ async fn a_service_is_replaced_where_the_manifest_says_so_and_once() {
 async fn a_changed_parameter_is_named_as_the_cause() {
     let web = service(&format!("{IMAGE}:1")).replace("subnets: [subnet-1]", "subnets: \"${{ ssm:/network/subnets }}\"");
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &web)]).await;
-    images(&world);
+    push_images(&world.control);
     world.control.put_parameter(ACCOUNT, REGION, "/network/subnets", "StringList", "subnet-1,subnet-2");
     world.settle().await;
     assert_eq!(world.reported("web").plan.causes, Vec::<String>::new());
