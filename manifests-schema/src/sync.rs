@@ -14,6 +14,9 @@ pub enum Mode {
     Converge,
 }
 
+/// A shorter deadline would call every rollout stalled.
+const SHORTEST_DEADLINE: Duration = Duration::from_secs(60);
+
 /// The settings of an environment, complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncPolicy {
@@ -77,6 +80,11 @@ impl Written {
         written.max_unexplained = count(fields, "maxUnexplained");
         written.prune = fields.boolean("prune").map(|(value, _)| value);
         written.deadline = span_of_time(fields, "deadline");
+        if written.deadline.is_some_and(|deadline| deadline < SHORTEST_DEADLINE) {
+            let message = "`deadline` must be a minute or more: a rollout takes that to show anything";
+            fields.problems.push(Diagnostic::error(codes::NOT_ALLOWED, fields.span(), message));
+            written.deadline = None;
+        }
         if let Some(entry) = fields.take("heal") {
             let mut heal = Fields::new(entry.node, "`heal`", fields.problems);
             written.heal_after = span_of_time(&mut heal, "after");

@@ -129,7 +129,7 @@ async fn a_person_may_go_on_after_failures() {
         world.control.advance(Duration::from_secs(10));
     }
     assert_eq!(count(&world, 4, |state| state.plan.is_withheld_for(Reason::Stopped)), 3);
-    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     assert_eq!(
         count(&world, 4, |state| state.plan.verdict == Some(Verdict::Progressing)),
         1,

@@ -40,6 +40,9 @@ pub struct Cause {
     /// The task definition revision that ECS went back to, `family:revision`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rolled_back_to: String,
+    /// Whether the tasks could not be read, so that it is not the last word.
+    #[serde(skip)]
+    pub is_incomplete: bool,
     /// What was kept on the task definition revision, where ECS itself remembers nothing more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub recorded: String,

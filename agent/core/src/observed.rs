@@ -63,7 +63,16 @@ pub struct LiveService {
     /// That deployment, where it was read: only while something is under way.
     pub rollout: Option<Rollout>,
     /// The latest events, newest first.
-    pub events: Vec<String>,
+    pub events: Vec<Event>,
+}
+
+/// An event of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Event {
+    /// When, epoch seconds.
+    pub at: i64,
+    /// ECS's words.
+    pub text: String,
 }
 
 /// A service deployment as DescribeServiceDeployments shows it.
@@ -221,6 +230,9 @@ pub struct PastDeployment {
     /// Whether it was stopped because a newer one took its place, rather than for failing.
     #[serde(default)]
     pub gave_way: bool,
+    /// When it was created, epoch seconds.
+    #[serde(default)]
+    pub started_at: i64,
     /// When it ended, epoch seconds.
     #[serde(default)]
     pub finished_at: i64,

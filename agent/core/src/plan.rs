@@ -71,14 +71,19 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
     let in_use = observed.revision.found().map(|revision| &revision.definition);
     let definition = with_live(Root::TaskDefinition, &desired.task_definition, in_use, &ignore);
     let needs = BTreeSet::new();
-    let mut planner = Planner { desired, observed, around, ignore, definition, hash: desired_hash(desired), needs };
-    let plan = match &observed.service {
+    let mut planner =
+        Planner { desired, observed, around, ignore, definition, hash: desired_hash(desired), needs, unread: None };
+    let mut plan = match &observed.service {
         Reading::Unread => unread(desired, "the service was not read"),
         Reading::Failed(text) => unread(desired, text),
         Reading::Missing => planner.missing(),
         Reading::Found(live) if live.status == "INACTIVE" => planner.missing(),
         Reading::Found(live) => planner.existing(live),
     };
+    if let Some(text) = planner.unread.take() {
+        plan.actions.clear();
+        plan.withheld.push(Withheld { reason: Reason::Unread, text, changes: Vec::new() });
+    }
     if planner.needs.is_empty() {
         let plan = withhold_paused(observed, around, withhold_failing(desired, plan));
         let causes = if plan.has_differences() { causes(desired, around) } else { Vec::new() };
@@ -165,6 +170,8 @@ struct Planner<'a> {
     definition: Cow<'a, Value>,
     hash: String,
     needs: BTreeSet<Need>,
+    /// Why the differences are not known.
+    unread: Option<String>,
 }
 
 impl Planner<'_> {
@@ -261,6 +268,19 @@ impl Planner<'_> {
             "IN_PROGRESS" => plan.verdict = Some(Verdict::Progressing),
             // The classic list may say less than the deployment itself.
             "COMPLETED" if followed.is_some() => plan.verdict = Some(Verdict::Progressing),
+            // Once more, by a person's order: nothing differs, so that only force starts it.
+            "FAILED" if self.around.retry => {
+                let path = Path::root("service").member("forceNewDeployment");
+                let change = Change::new(&path, None, Some(Value::Bool(true)), Effect::NeedsForce);
+                let order = Order::Update { members: Value::Object(Default::default()), revision: None, force: true };
+                plan.sync = SyncStatus::OutOfSync;
+                plan.verdict = Some(Verdict::Pending);
+                plan.actions.push(Action {
+                    kind: ActionKind::UpdateService,
+                    changes: vec![change],
+                    order: Some(order),
+                });
+            }
             "FAILED" => {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
@@ -398,6 +418,11 @@ impl Planner<'_> {
         match &self.observed.newest {
             Reading::Unread => {
                 self.needs.insert(Need::Newest);
+                return None;
+            }
+            // Not known is not absent: nothing is registered on that ground.
+            Reading::Failed(text) => {
+                self.unread = Some(text.clone());
                 return None;
             }
             Reading::Found(newest) if fits(newest) => {

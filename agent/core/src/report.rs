@@ -85,6 +85,8 @@ pub enum Reason {
     Unexplained,
     /// A service that is not declared any more.
     Orphan,
+    /// A rollout that makes no progress.
+    Stalled,
 }
 
 /// One thing that is not done, and why.
@@ -273,6 +275,11 @@ impl ServicePlan {
             cause: None,
             rejected_at: None,
         }
+    }
+
+    /// Whether it is a service that is being removed.
+    pub fn is_removing(&self) -> bool {
+        self.is_withheld_for(Reason::Orphan) && self.verdict == Some(Verdict::Progressing)
     }
 
     /// Whether a person or a brake has to move first: nothing happens by itself soon.

@@ -269,6 +269,7 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
         service: json!({ "monitoring": monitoring }),
         revision: Revision::default(),
         gave_way: false,
+        started_at: 0,
         finished_at: 0,
     };
     world.history =

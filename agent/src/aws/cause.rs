@@ -1,6 +1,6 @@
 //! Why a deployment failed: stopped tasks, and the last lines of the log of the container that failed.
 
-use super::{Clients, call::Kind, pace::Group};
+use super::{AwsError, Clients, call::Kind, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::cause::Cause;
 use serde_json::Value;
@@ -19,7 +19,10 @@ struct Log<'a> {
 
 impl Clients {
     /// Adds to a cause what the stopped tasks of a task definition revision tell. ECS forgets them after about an hour;
-    /// what cannot be read is left out.
+    /// a log that cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the tasks cannot be read.
     pub async fn look_for_cause(
         &self,
         cause: &mut Cause,
@@ -27,8 +30,8 @@ impl Clients {
         service: &str,
         revision: &str,
         definition: &Value,
-    ) {
-        let Some(task) = self.first_failed_task(cluster, service, revision).await else { return };
+    ) -> Result<(), AwsError> {
+        let Some(task) = self.first_failed_task(cluster, service, revision).await? else { return Ok(()) };
         describe(cause, &task);
         let log = log_of(definition, &cause.container, task.task_arn().unwrap_or_default());
         if let Some(log) = log
@@ -47,9 +50,15 @@ impl Clients {
                 cause.take_log(answer.events().iter().filter_map(|event| event.message()));
             }
         }
+        Ok(())
     }
 
-    async fn first_failed_task(&self, cluster: &str, service: &str, revision: &str) -> Option<sdk::Task> {
+    async fn first_failed_task(
+        &self,
+        cluster: &str,
+        service: &str,
+        revision: &str,
+    ) -> Result<Option<sdk::Task>, AwsError> {
         const LIST: &str = "ecs:ListTasks";
         let mut arns: Vec<String> = Vec::new();
         let mut token: Option<String> = None;
@@ -61,8 +70,7 @@ impl Clients {
                 .service_name(service)
                 .desired_status(sdk::DesiredStatus::Stopped)
                 .set_next_token(token);
-            let listed =
-                self.call(LIST, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await.ok()?;
+            let listed = self.call(LIST, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await?;
             arns.extend(listed.task_arns().iter().cloned());
             token = listed.next_token().map(str::to_owned);
             if token.is_none() || arns.len() >= 10 * TASKS {
@@ -74,11 +82,11 @@ impl Clients {
             let request = self.ecs.describe_tasks().cluster(cluster).set_tasks(Some(batch.to_vec()));
             let operation = "ecs:DescribeTasks";
             let answer =
-                self.call(operation, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await.ok()?;
+                self.call(operation, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await?;
             stopped.extend(answer.tasks().iter().filter(|task| has_failed(task, revision)).cloned());
         }
         stopped.sort_by_key(|task| task.created_at().map(|at| at.as_nanos()));
-        stopped.into_iter().next()
+        Ok(stopped.into_iter().next())
     }
 }
 

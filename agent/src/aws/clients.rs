@@ -213,6 +213,7 @@ impl Clients {
         Err(AwsError {
             operation: "sts:GetCallerIdentity",
             remedy: Remedy::WrongAccount,
+            code: String::new(),
             text: format!("the credentials are for account {caller}, not {}; {hint}", self.account),
         })
     }

@@ -3,7 +3,7 @@
 use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
-use lockstep_core::observed::{LiveDeployment, LiveService, Reading, Revision, ServiceRevision, Tags};
+use lockstep_core::observed::{Event, LiveDeployment, LiveService, Reading, Revision, ServiceRevision, Tags};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -25,6 +25,8 @@ pub struct Brief {
     pub status: String,
     /// ECS's words on the status.
     pub reason: String,
+    /// When it was created, epoch seconds.
+    pub started_at: i64,
     /// When it ended, epoch seconds; 0 where it did not.
     pub finished_at: i64,
 }
@@ -117,7 +119,9 @@ impl Clients {
             },
             Err(error) => {
                 // A family without an ACTIVE revision is a client error, like a family that never was.
-                if error.remedy == Remedy::Refused { Reading::Missing } else { Reading::Failed(error.to_string()) }
+                // No other refusal says that there is none.
+                let is_missing = error.remedy == Remedy::Refused && error.code == "ClientException";
+                if is_missing { Reading::Missing } else { Reading::Failed(error.to_string()) }
             }
         }
     }
@@ -146,16 +150,27 @@ impl Clients {
             return Ok(None);
         }
         const OPERATION: &str = "ecs:ListServiceDeployments";
-        let request = self.ecs.list_service_deployments().cluster(cluster).service(service).max_results(HISTORY);
-        let answer = match self.call(OPERATION, Group::ServiceDeployment, Kind::Read, || request.clone().send()).await {
-            Ok(answer) => answer,
-            Err(error) if error.remedy == Remedy::Unsupported => {
-                self.no_history.store(true, Ordering::Relaxed);
-                return Ok(None);
+        let mut briefs: Vec<sdk::ServiceDeploymentBrief> = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let request = self.ecs.list_service_deployments().cluster(cluster).service(service).max_results(HISTORY);
+            let request = request.set_next_token(token);
+            let answer = self.call(OPERATION, Group::ServiceDeployment, Kind::Read, || request.clone().send()).await;
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) if error.remedy == Remedy::Unsupported => {
+                    self.no_history.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            briefs.extend(answer.service_deployments().iter().cloned());
+            token = answer.next_token().map(str::to_owned);
+            // A page may be short and yet not the last one.
+            if token.is_none() || briefs.len() >= HISTORY as usize {
+                break;
             }
-            Err(error) => return Err(error),
-        };
-        let mut briefs: Vec<&sdk::ServiceDeploymentBrief> = answer.service_deployments().iter().collect();
+        }
         briefs.sort_by_key(|brief| std::cmp::Reverse(brief.created_at().map(|at| at.as_nanos())));
         Ok(Some(
             briefs
@@ -165,6 +180,7 @@ impl Clients {
                     target: brief.target_service_revision_arn().unwrap_or_default().to_owned(),
                     status: brief.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                     reason: brief.status_reason().unwrap_or_default().to_owned(),
+                    started_at: brief.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
                     finished_at: brief.finished_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
                 })
                 .collect(),
@@ -235,8 +251,13 @@ fn live_service(service: &sdk::Service) -> LiveService {
         deployments: service.deployments().iter().map(live_deployment).collect(),
         current_deployment: service.current_service_deployment().map(str::to_owned),
         rollout: None,
-        events: service.events().iter().take(20).filter_map(|event| event.message().map(str::to_owned)).collect(),
+        events: service.events().iter().take(20).filter_map(event).collect(),
     }
+}
+
+fn event(event: &sdk::ServiceEvent) -> Option<Event> {
+    let at = event.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs);
+    Some(Event { at, text: event.message()?.to_owned() })
 }
 
 fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {

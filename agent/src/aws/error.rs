@@ -36,6 +36,8 @@ pub struct AwsError {
     pub operation: &'static str,
     /// What helps.
     pub remedy: Remedy,
+    /// AWS's name of the error; empty where the call was not answered.
+    pub code: String,
     /// AWS's words.
     pub text: String,
 }
@@ -84,20 +86,24 @@ impl AwsError {
         let is_unusable = text.to_lowercase().contains("credential") && !matches!(error, SdkError::ServiceError(_));
         if is_unusable {
             let text = "no usable AWS credentials in the environment, the profiles, or from a task or instance role";
-            return Self { operation, remedy: Remedy::Credentials, text: text.to_owned() };
+            return Self { operation, remedy: Remedy::Credentials, code: String::new(), text: text.to_owned() };
         }
-        Self { operation, remedy, text }
+        let code = match error {
+            SdkError::ServiceError(service) => service.err().code().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        Self { operation, remedy, code, text }
     }
 
     /// A request that could not be built, or an answer that makes no sense.
     pub(crate) fn build(operation: &'static str, error: &impl std::fmt::Display) -> Self {
         let text = format!("{error}; this is a bug of Lockstep, please report it");
-        Self { operation, remedy: Remedy::Ours, text }
+        Self { operation, remedy: Remedy::Ours, code: String::new(), text }
     }
 
     /// A call that our own rules forbid.
     pub(crate) fn forbidden(operation: &'static str, reason: &impl std::fmt::Display) -> Self {
-        Self { operation, remedy: Remedy::Refused, text: reason.to_string() }
+        Self { operation, remedy: Remedy::Refused, code: String::new(), text: reason.to_string() }
     }
 }
 
@@ -127,6 +133,7 @@ pub(super) fn by_code(code: &str, status: u16) -> Remedy {
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Remedy::Denied,
         "ExpiredTokenException"
         | "ExpiredToken"
+        | "RequestExpired"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"

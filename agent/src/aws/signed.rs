@@ -157,6 +157,7 @@ impl Clients {
         let no_credentials = || AwsError {
             operation,
             remedy: Remedy::Credentials,
+            code: String::new(),
             text: "no usable AWS credentials in the environment, the profiles, or from a task or instance role"
                 .to_owned(),
         };
@@ -195,6 +196,7 @@ impl Clients {
         let unreachable = |error: reqwest::Error| AwsError {
             operation,
             remedy: Remedy::Unreachable,
+            code: String::new(),
             text: error.without_url().to_string(),
         };
         let mut answer = sent.send().await.map_err(unreachable)?;
@@ -221,7 +223,7 @@ fn there(operation: &'static str, status: u16, answer: &str, other: &str) -> Res
         500..=599 => Remedy::Unsupported,
         _ => Remedy::Refused,
     };
-    Err(AwsError { operation, remedy, text: format!("HTTP {status}; {other}") })
+    Err(AwsError { operation, remedy, code: String::new(), text: format!("HTTP {status}; {other}") })
 }
 
 fn suffix(region: &str) -> &'static str {
@@ -244,10 +246,14 @@ fn refusal(operation: &'static str, status: u16, text: &str) -> AwsError {
     match find("Code") {
         Some(code) => {
             let message = find("Message").unwrap_or_default();
-            AwsError { operation, remedy: super::error::by_code(&code, status), text: format!("{code}: {message}") }
+            {
+                let text = format!("{code}: {message}");
+                AwsError { operation, remedy: super::error::by_code(&code, status), code, text }
+            }
         }
         None => AwsError {
             operation,
+            code: String::new(),
             remedy: Remedy::Unsupported,
             text: format!("HTTP {status} with an answer that is not AWS's"),
         },

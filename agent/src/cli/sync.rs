@@ -70,7 +70,7 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     if !args.yes && !confirm()? {
         return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
     }
-    let writing = Orders { write: true, ..looking };
+    let writing = Orders { write: true, begins: true, ..looking };
     let exit = follow(&mut opened, writing, args.no_wait, limit, format).await;
     let plan = opened.context.board.update(0, |source| source.plan());
     finish(&plan, format);
@@ -84,8 +84,9 @@ async fn follow(opened: &mut Opened, orders: Orders, no_wait: bool, limit: Durat
     let mut orders = orders;
     loop {
         opened.runner.round(&opened.context, &orders).await;
-        // A rejected state is tried once more, not again and again.
+        // A rejected state is tried once more, not again and again; and failures from now on count.
         orders.retry = false;
+        orders.begins = false;
         while let Ok(event) = events.try_recv() {
             if format == Format::Text {
                 tell(&event);
@@ -174,9 +175,11 @@ fn finish(plan: &Plan, format: Format) {
             let count =
                 |status: SyncStatus| services.iter().filter(is_done).filter(|service| service.sync == status).count();
             let rolling = services.iter().filter(|service| service.verdict == Some(Verdict::Progressing)).count();
+            let rejected = services.iter().filter(|service| service.verdict == Some(Verdict::Rejected)).count();
+            let rejected = if rejected > 0 { format!(", {rejected} rejected") } else { String::new() };
             let rolling = if rolling > 0 { format!(", {rolling} rolling out") } else { String::new() };
             output::data(&format!(
-                "{} synced, {} out of sync, {} unknown{rolling}",
+                "{} synced, {} out of sync, {} unknown{rejected}{rolling}",
                 count(SyncStatus::Synced),
                 count(SyncStatus::OutOfSync),
                 count(SyncStatus::Unknown)

@@ -51,14 +51,14 @@ impl Round<'_> {
         let now = self.clients.now();
         let pending = track.memory().pending.clone();
         let since = match &pending {
-            _ if self.orders.by_hand => now,
+            _ if self.orders.begins => now,
             Some((pending, since)) if pending == hash => *since,
             // A commit that was there before this process looked may have failed elsewhere already.
             _ if track.found == hash && self.committed_at > 0 => self.committed_at.min(now),
             _ => now,
         };
         track.memory().pending = Some((hash.to_owned(), since));
-        let admitted = self.brake().admit(&desired.name, since);
+        let admitted = self.brake().admit(&desired.service_name, since);
         match admitted {
             Ok(()) => {}
             Err(Held::Concurrent(text)) => withhold(plan, Reason::Queued, text),
@@ -117,6 +117,7 @@ impl Round<'_> {
                 track.not_before = None;
                 track.refused = None;
                 if trigger == Trigger::Drift {
+                    track.healed_at = Some(self.clients.now());
                     track.memory().drift.healed(&healed);
                 }
                 if starts {

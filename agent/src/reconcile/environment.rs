@@ -58,6 +58,12 @@ struct Bound {
     result: Result<(Arc<Desired>, String), Vec<Diagnostic>>,
 }
 
+/// What a round has looked at: services by their ECS name, and plans that were made already by their own name.
+struct Looked {
+    live: BTreeMap<String, Reading<LiveService>>,
+    prepared: HashMap<String, Prepared>,
+}
+
 /// What a round left.
 pub(super) struct Report {
     /// Whether something is under way, so that the next round should come soon.
@@ -149,20 +155,26 @@ impl Worker {
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
-            brake: Mutex::new(self.brake(environment, &live)),
+            brake: Mutex::new(self.brake(environment, &wanted, &live)),
             unexplained: None,
+            all_bound: true,
         };
-        let mut prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        let prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
-                let declared = snapshot.declared(&environment.name);
+                // Names may hold parameters: what was bound is what is declared.
+                let mut declared = snapshot.declared(&environment.name);
+                declared.extend(wanted.values().map(|(desired, _)| desired.service_name.clone()));
+                round.all_bound = plans.is_empty();
                 self.orphans.round(&round, snapshot, &declared, history).await
             }
             _ => Vec::new(),
         };
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut live, &mut prepared).await;
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, prepared }, &plans).await;
         plans.extend(states);
-        let removing = states_of_orphans.iter().any(|state| !state.note.is_empty());
+        let removing = states_of_orphans.iter().any(|state| state.plan.is_removing());
+        let shown: BTreeSet<String> = plans.iter().map(|state| state.plan.name.clone()).collect();
+        let states_of_orphans = states_of_orphans.into_iter().filter(|state| !shown.contains(&state.plan.name));
         plans.extend(states_of_orphans);
         let in_flight = removing
             || plans.iter().any(|state| {
@@ -270,10 +282,12 @@ impl Worker {
         snapshot: &Snapshot,
         wanted: &BTreeMap<String, (Arc<Desired>, String)>,
         due: &BTreeSet<String>,
-        live: &mut BTreeMap<String, Reading<LiveService>>,
-        prepared: &mut HashMap<String, Prepared>,
+        looked: &mut Looked,
+        invalid: &[ServiceState],
     ) -> Vec<ServiceState> {
-        let mut done: BTreeMap<String, ServiceState> = BTreeMap::new();
+        // What waits for a service with errors goes on waiting.
+        let mut done: BTreeMap<String, ServiceState> =
+            invalid.iter().map(|state| (state.plan.name.clone(), state.clone())).collect();
         let mut rest: Vec<&String> = wanted.keys().collect();
         while !rest.is_empty() {
             let is_ready = |name: &String| {
@@ -296,8 +310,8 @@ impl Worker {
                     continue;
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
-                let reading = live.remove(&desired.service_name).unwrap_or_default();
-                let prepared = prepared.remove(name);
+                let reading = looked.live.remove(&desired.service_name).unwrap_or_default();
+                let prepared = looked.prepared.remove(name);
                 // What ECS rejected, and what became of what is under way, is known before anything else is started.
                 let rejected = |live: &LiveService| {
                     let tag = live.tags.get(identity::REJECTED);
@@ -318,11 +332,11 @@ impl Worker {
             }
             rest = later;
         }
-        done.into_values().collect()
+        done.into_iter().filter(|(name, _)| wanted.contains_key(name)).map(|(_, state)| state).collect()
     }
 
     /// A plan that concludes nothing; the last verdict stays.
-    fn unknown(&self, name: &str, reason: Reason, text: &str) -> ServiceState {
+    fn unknown(&mut self, name: &str, reason: Reason, text: &str) -> ServiceState {
         let last = self.tracks.get(name).and_then(|track| track.state.clone());
         let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
         plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
@@ -332,10 +346,13 @@ impl Worker {
         };
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         state.axes.turn(&state.plan, state.running, state.desired_count, &now);
+        let track = self.tracks.entry(name.to_owned()).or_default();
+        track.note_axes(&state.axes);
+        track.state = Some(state.clone());
         state
     }
 
-    fn invalid(&self, name: &str, problems: &[Diagnostic]) -> ServiceState {
+    fn invalid(&mut self, name: &str, problems: &[Diagnostic]) -> ServiceState {
         let text = match problems.first() {
             Some(problem) => format!("the manifest has errors: {}", problem.message),
             None => "the manifest has errors".to_owned(),

@@ -4,7 +4,7 @@ use super::service::{Round, short};
 use crate::aws::{AwsError, Remedy};
 use lockstep_core::{
     cause::Cause,
-    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
+    observed::{Event, History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
 };
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;
@@ -93,7 +93,7 @@ impl Round<'_> {
                 Reading::Found(revision) => revision,
                 Reading::Failed(text) => {
                     let operation = "ecs:DescribeTaskDefinition";
-                    return Err(AwsError { operation, remedy: Remedy::Unreachable, text });
+                    return Err(AwsError { operation, remedy: Remedy::Unreachable, code: String::new(), text });
                 }
                 _ => continue,
             };
@@ -104,6 +104,7 @@ impl Round<'_> {
                 service: target.members,
                 revision,
                 gave_way: false,
+                started_at: brief.started_at,
                 finished_at: brief.finished_at,
             });
         }
@@ -123,7 +124,8 @@ impl Round<'_> {
             return Ok(());
         }
         let found = self.clients.rollouts(&stopped).await?;
-        for deployment in past.iter_mut().filter(|deployment| deployment.status == "STOPPED") {
+        // The newest has nothing to give way to.
+        for deployment in past.iter_mut().skip(1).filter(|deployment| deployment.status == "STOPPED") {
             deployment.gave_way = found.get(&deployment.arn).is_some_and(|rollout| !rollout.triggered);
         }
         Ok(())
@@ -150,21 +152,28 @@ impl Round<'_> {
                 rollout.alarms.clone_into(&mut cause.alarms);
             }
         }
-        let telling = |event: &&String| {
-            ["unable", "unhealthy", "failed", "not healthy", "could not"].iter().any(|word| event.contains(word))
+        let began = failed.map_or(0, |deployment| deployment.started_at);
+        let telling = |event: &&Event| {
+            let words = ["unable", "unhealthy", "failed", "not healthy", "could not"];
+            event.at >= began && words.iter().any(|word| event.text.contains(word))
         };
         // The sentence that the deployment failed says less than what led to it.
-        let (summary, details): (Vec<&String>, Vec<&String>) =
-            live.events.iter().filter(telling).partition(|event| event.contains("deployment failed:"));
+        let (summary, details): (Vec<&Event>, Vec<&Event>) =
+            live.events.iter().filter(telling).partition(|event| event.text.contains("deployment failed:"));
         cause.events =
-            details.into_iter().chain(summary).take(5).map(|event| lockstep_core::mask::line(event)).collect();
+            details.into_iter().chain(summary).take(5).map(|event| lockstep_core::mask::line(&event.text)).collect();
         let definition = match self.revision(&revision).await {
             Reading::Found(revision) => revision.definition,
             _ => serde_json::Value::Null,
         };
         let cluster = &self.environment.cluster;
-        self.clients.look_for_cause(&mut cause, cluster, &desired.service_name, &revision, &definition).await;
-        self.context.cache.keep_cause(key, &cause);
+        let looked =
+            self.clients.look_for_cause(&mut cause, cluster, &desired.service_name, &revision, &definition).await;
+        match looked {
+            Ok(()) => self.context.cache.keep_cause(key, &cause),
+            // Neither kept nor written to a tag: the next round looks again.
+            Err(_) => cause.is_incomplete = true,
+        }
         cause
     }
 }

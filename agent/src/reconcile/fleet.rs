@@ -60,10 +60,17 @@ impl Worker {
     }
 
     /// The environment's rollouts, as far as they are known before this round looks closer.
-    pub(super) fn brake(&self, environment: &Environment, live: &BTreeMap<String, Reading<LiveService>>) -> Brake {
+    pub(super) fn brake(
+        &self,
+        environment: &Environment,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        live: &BTreeMap<String, Reading<LiveService>>,
+    ) -> Brake {
         let mut brake = Brake::new(environment.sync.max_concurrent, environment.sync.stop_after_failures);
         for (name, track) in &self.tracks {
-            let Some(state) = &track.state else { continue };
+            let (Some(state), Some((desired, _))) = (&track.state, wanted.get(name)) else { continue };
+            // By the ECS name, which is what a service that is only seen has.
+            let name = &desired.service_name;
             match (state.plan.verdict, &track.verdict) {
                 (Some(Verdict::Progressing), _) => brake.note_in_flight(name),
                 (Some(Verdict::Rejected), Some((_, Verdict::Rejected, since))) => brake.note_rejected(name, *since),
@@ -99,8 +106,11 @@ impl Worker {
         let candidates: Vec<&String> = due
             .iter()
             .filter(|name| {
-                let known = self.tracks.get(*name).and_then(|track| track.deployed.as_ref());
-                known.is_none_or(|deployed| *deployed == wanted[*name].1)
+                self.tracks.get(*name).is_none_or(|track| {
+                    let hash = &wanted[*name].1;
+                    track.changed.as_ref() != Some(hash)
+                        && track.deployed.as_ref().is_none_or(|deployed| deployed == hash)
+                })
             })
             .filter(|name| {
                 // One that is as it was reported is at rest.
@@ -113,10 +123,14 @@ impl Worker {
             })
             .collect();
         let mut prepared = HashMap::new();
-        if limit == 0 || candidates.len() <= limit || !round.may_write || round.orders.by_hand {
+        // Services are not all looked at in one round: what is held, and what was healed a moment ago, counts too.
+        let now = round.clients.now();
+        let others =
+            self.tracks.iter().filter(|(name, track)| !candidates.contains(name) && track.counts_as_healed(now));
+        let mut unexplained = others.count();
+        if limit == 0 || candidates.len() + unexplained <= limit || !round.may_write || round.orders.by_hand {
             return prepared;
         }
-        let mut unexplained = 0;
         for name in candidates {
             let (desired, hash) = &wanted[name];
             let mut track = self.tracks.remove(name).unwrap_or_default();

@@ -2,11 +2,12 @@
 
 use super::{
     environment::tell,
-    event::Event,
+    event,
+    memory::Progress,
     service::{Round, Track},
 };
 use lockstep_core::{
-    observed::{LiveService, Reading},
+    observed::{Event, LiveService, Reading},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::Desired;
@@ -81,22 +82,41 @@ impl Round<'_> {
         }
         let rollout = live.and_then(|live| live.rollout.as_ref());
         let sign = live.map_or(String::new(), |live| {
-            let primary = live.primary().map_or(0, |primary| primary.running);
             let (stage, pauses) = rollout.map_or(("", 0), |rollout| (rollout.stage.as_str(), rollout.pauses.len()));
             let share = rollout.and_then(|rollout| rollout.production_permille);
-            format!("{:?} {stage} {share:?} {pauses} {primary} {}", live.current_deployment, live.deployments.len())
+            format!("{:?} {stage} {share:?} {pauses} {}", live.current_deployment, live.deployments.len())
         });
+        let running = live.and_then(LiveService::primary).map_or(0, |primary| primary.running);
         let now = self.clients.now();
         let waits = rollout.is_some_and(lockstep_core::observed::Rollout::waits_by_design);
         let deadline = i64::try_from(self.environment.sync.deadline.as_secs()).unwrap_or(i64::MAX);
         match &mut track.memory().progress {
-            Some((last, since)) if *last == sign && !waits => {
-                if now - *since > deadline {
+            Some(progress) if progress.sign == sign && running <= progress.most && !waits => {
+                if now - progress.since > deadline {
                     plan.verdict = Some(Verdict::Stalled);
+                    plan.withheld.push(self.stalled(live));
                 }
             }
-            progress => *progress = Some((sign, now)),
+            progress => *progress = Some(Progress { sign, most: running, since: now }),
         }
+    }
+
+    /// Why a rollout is called stalled, with what ECS tells of it.
+    fn stalled(&self, live: Option<&LiveService>) -> Withheld {
+        let minutes = self.environment.sync.deadline.as_secs() / 60;
+        let mut text = format!("no progress for more than {minutes} minutes");
+        if let Some(live) = live {
+            text = format!("{text}, {}/{} running", live.running, live.desired);
+            let telling = |event: &&Event| {
+                ["unable", "unhealthy", "failed", "not healthy", "could not"]
+                    .iter()
+                    .any(|word| event.text.contains(word))
+            };
+            if let Some(event) = live.events.iter().find(telling) {
+                text = format!("{text}: {}", lockstep_core::mask::line(&event.text));
+            }
+        }
+        Withheld { reason: Reason::Stalled, text, changes: Vec::new() }
     }
 
     /// Since when ECS rejects a desired state, where that is known.
@@ -150,14 +170,16 @@ impl Round<'_> {
                 .find(|withheld| withheld.reason == Reason::Rejected)
                 .map(|withheld| withheld.text.clone())
                 .unwrap_or_default(),
-            (Verdict::Stalled, Some(live)) => {
-                let minutes = self.environment.sync.deadline.as_secs() / 60;
-                format!("no progress for more than {minutes} minutes, {}/{} running", live.running, live.desired)
-            }
+            (Verdict::Stalled, _) => plan
+                .withheld
+                .iter()
+                .find(|withheld| withheld.reason == Reason::Stalled)
+                .map(|withheld| withheld.text.clone())
+                .unwrap_or_default(),
             (_, Some(live)) => format!("{}/{} running", live.running, live.desired),
             (_, None) => String::new(),
         };
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        tell(self.context, Event::Verdict { environment, service, verdict, text });
+        tell(self.context, event::Event::Verdict { environment, service, verdict, text });
     }
 }

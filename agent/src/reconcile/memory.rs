@@ -16,7 +16,18 @@ pub struct Memory {
     /// Its two axes.
     #[serde(default)]
     pub axes: Axes,
-    /// What a rollout showed last, and when it showed that first (epoch seconds).
+    /// How far a rollout has come.
     #[serde(default)]
-    pub progress: Option<(String, i64)>,
+    pub progress: Option<Progress>,
+}
+
+/// How far a rollout has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The deployment, its stage and its share of the traffic.
+    pub sign: String,
+    /// The most tasks of the new revision that ran at one time: a loop of crashes is no progress.
+    pub most: i64,
+    /// When it came so far, epoch seconds.
+    pub since: i64,
 }

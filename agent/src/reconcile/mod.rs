@@ -87,6 +87,8 @@ pub struct Orders {
     pub write: bool,
     /// Whether a person ordered it: then observed environments are written too.
     pub by_hand: bool,
+    /// Whether it is the first round of a person's order: failures from before do not count against it.
+    pub begins: bool,
     /// Whether services that are not ours yet are adopted.
     pub adopt: bool,
     /// Whether a state that ECS rejected is tried once more.

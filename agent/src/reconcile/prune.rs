@@ -2,7 +2,7 @@
 //! from the rounds: at the start, when a commit removes something, and hourly.
 
 use super::{
-    board::ServiceState,
+    board::{Axes, ServiceState},
     environment::tell,
     event::{Event, Trigger},
     load::{Loader, Snapshot},
@@ -16,7 +16,7 @@ use lockstep_core::{
     identity::{self, Owner, owner},
     observed::{LiveService, Reading},
     prune::{Circumstances, Declared, plan_orphan},
-    report::{ActionKind, Reason, ServicePlan, Withheld},
+    report::{ActionKind, Reason, ServicePlan, Verdict, Withheld},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -43,6 +43,9 @@ pub(super) struct Orphans {
     found: BTreeSet<String>,
     /// The commits that declared them.
     commits: HashMap<String, String>,
+    axes: HashMap<String, Axes>,
+    /// No removal before then: one failed.
+    not_before: Option<i64>,
 }
 
 impl Orphans {
@@ -100,14 +103,16 @@ impl Orphans {
             confirmed: round.orders.prune,
             declared: declared.len(),
             orphans: ours.len(),
-            unreadable: snapshot.has_unreadable(&round.environment.name),
+            unreadable: snapshot.has_unreadable(&round.environment.name) || !round.all_bound,
             now,
         };
         let mut states = Vec::new();
         for (name, live) in ours {
             let by = if around.prune { self.declared_by(round, &name, history).await } else { Declared::Never };
             let mut plan = plan_orphan(&live, &name, &by, around);
-            let note = if round.may_write && !plan.actions.is_empty() {
+            let stopping = round.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
+            let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.by_hand;
+            let note = if round.may_write && !plan.actions.is_empty() && !stopping && !waits {
                 self.remove(round, &live, &mut plan).await
             } else {
                 String::new()
@@ -120,7 +125,9 @@ impl Orphans {
                 note,
                 ..ServiceState::unseen(plan, round.commit)
             };
-            state.axes.turn(&state.plan, live.running, live.desired, &round.now_text());
+            let axes = self.axes.entry(state.plan.name.clone()).or_default();
+            axes.turn(&state.plan, live.running, live.desired, &round.now_text());
+            state.axes = axes.clone();
             states.push(state);
         }
         states
@@ -139,6 +146,12 @@ impl Orphans {
         match execute(plan, &place).await {
             Ok(_) => {
                 plan.actions.clear();
+                plan.withheld.push(Withheld {
+                    reason: Reason::Orphan,
+                    text: "not declared any more; it is being removed".to_owned(),
+                    changes: Vec::new(),
+                });
+                plan.verdict = Some(Verdict::Progressing);
                 let actions = vec![ActionKind::PruneService];
                 let trigger = Trigger::Removed;
                 tell(round.context, Event::Wrote { environment, service, trigger, actions, changes });
@@ -146,6 +159,7 @@ impl Orphans {
             }
             Err(failed) => {
                 let reason = failed.to_string();
+                self.not_before = Some(round.clients.now() + AGAIN);
                 plan.actions.clear();
                 plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
                 tell(round.context, Event::Failed { environment, service, reason: reason.clone() });

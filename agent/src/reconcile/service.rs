@@ -1,10 +1,15 @@
 //! One service in a round: ask what the planner needs to know, act on its orders, and say what became of it.
 
-use super::{Context, Orders, board::ServiceState, memory::Memory};
+use super::{
+    Context, Orders,
+    board::{Axes, ServiceState},
+    memory::Memory,
+};
 use crate::{aws::Clients, config::Allow};
 use lockstep_core::{
     brake::Brake,
     diff::Change,
+    drift,
     identity::{self, OWN_TAGS, content_hash},
     lint::lint,
     observed::{LiveService, Observation, Reading},
@@ -17,6 +22,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
+
+/// Seconds for which a service that was healed counts among those that differ without an explanation.
+const RECENT: i64 = 600;
 
 /// What a worker remembers of a service between rounds. Everything in it can be found out again.
 #[derive(Default)]
@@ -31,6 +39,10 @@ pub(super) struct Track {
     pub state: Option<ServiceState>,
     /// The hash of the desired state that was deployed last.
     pub deployed: Option<String>,
+    /// A desired state that came while this process looked: a commit, or a parameter, explains it.
+    pub changed: Option<String>,
+    /// When drift was healed last, epoch seconds.
+    pub healed_at: Option<i64>,
     pub(super) fingerprint: Option<u64>,
     pub(super) started: Option<Started>,
     pub(super) verdict: Option<(String, Verdict, i64)>,
@@ -85,6 +97,19 @@ impl Track {
             })
     }
 
+    /// Whether drift of it counts among what is healed without a person: held for that, or healed a moment ago.
+    pub(super) fn counts_as_healed(&self, now: i64) -> bool {
+        let held = self.state.as_ref().is_some_and(|state| state.plan.is_withheld_for(Reason::Unexplained));
+        held || self.healed_at.is_some_and(|at| now - at < RECENT)
+    }
+
+    /// Keeps axes that were found without a look at the service.
+    pub(super) fn note_axes(&mut self, axes: &Axes) {
+        if let Some(memory) = &mut self.memory {
+            memory.axes.clone_from(axes);
+        }
+    }
+
     /// What is remembered over a restart.
     pub(super) fn memory(&mut self) -> &mut Memory {
         self.memory.get_or_insert_default()
@@ -118,6 +143,8 @@ pub(super) struct Round<'a> {
     pub brake: Mutex<Brake>,
     /// More services than may be healed differ without a commit or a parameter: how many.
     pub unexplained: Option<usize>,
+    /// Whether the files of every service could be bound: if not, nobody knows all names that are declared.
+    pub all_bound: bool,
 }
 
 impl Round<'_> {
@@ -139,6 +166,12 @@ impl Round<'_> {
             return self.later(desired, hash, track);
         }
         self.recall(desired, track);
+        if !track.hash.is_empty() && track.hash != hash {
+            // What was deployed before is not: a revert is a change, and no drift.
+            track.deployed = None;
+            track.changed = Some(hash.to_owned());
+            track.memory().drift = drift::Memory::default();
+        }
         if track.hash != hash || self.orders.by_hand {
             track.failures = 0;
             track.not_before = None;
@@ -187,7 +220,7 @@ impl Round<'_> {
         refuse_breaches(&mut plan, &desired.name);
         if plan.verdict == Some(Verdict::Rejected) {
             let since = plan.rejected_at.or_else(|| self.rejected_since(hash, live.found(), track));
-            self.brake().note_rejected(&desired.name, since.unwrap_or_else(|| self.clients.now()));
+            self.brake().note_rejected(&desired.service_name, since.unwrap_or_else(|| self.clients.now()));
         }
         let waits = track.not_before.is_some_and(|at| Instant::now() < at);
         let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
@@ -363,7 +396,7 @@ impl Round<'_> {
         if self.was_deployed(hash, Some(live), track) {
             return true;
         }
-        if track.deployed.is_some() {
+        if track.deployed.is_some() || track.changed.as_deref() == Some(hash) {
             return false;
         }
         // Nothing is remembered. The revision in use says what its content was when we registered it: where Git has

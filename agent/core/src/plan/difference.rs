@@ -36,12 +36,19 @@ impl Planner<'_> {
     pub(super) fn differences(&mut self, live: &LiveService) -> Option<Differences> {
         let revision = match &self.observed.revision {
             Reading::Found(revision) => revision.clone(),
-            Reading::Missing => Revision::default(),
+            // A service runs a revision: that it cannot be found is a failed read, and no empty one.
+            Reading::Missing => {
+                self.unread = Some(format!("the task definition in use, {}, cannot be found", live.task_definition));
+                return None;
+            }
             Reading::Unread => {
                 self.needs.insert(Need::Revision);
                 return None;
             }
-            Reading::Failed(_) => return None,
+            Reading::Failed(text) => {
+                self.unread = Some(text.clone());
+                return None;
+            }
         };
         let task_definition = self.of_task_definition(&revision);
         if self.desired.ownership == Ownership::TaskDefinition {

@@ -72,7 +72,7 @@ impl Planner<'_> {
                 text = format!("{text}. The service's tags name {}", others.join(", "));
             }
             if let Some(event) = live.events.first() {
-                text = format!("{text}. The latest event: {event}");
+                text = format!("{text}. The latest event: {}", event.text);
             }
             plan.withheld.push(Withheld { reason: Reason::Contested, text, changes: disputed });
         }

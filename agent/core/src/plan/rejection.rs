@@ -56,17 +56,17 @@ impl Planner<'_> {
         }
         let others =
             differences.tags.len() + differences.service.iter().filter(|change| !is_of_revision(change)).count();
-        let Some(failed) = find(self.desired, &past, &self.ignore) else {
-            return true;
-        };
+        let newest = past.iter().find(|deployment| targets(self.desired, deployment, &self.ignore));
+        let failed = newest.filter(|deployment| deployment.has_failed());
         let tagged = live.tags.get(identity::REJECTED).map(|tag| Rejected::parse(tag));
         let recorded = tagged.as_ref().is_some_and(|tagged| tagged.hash == self.hash);
         let ours = match tagged {
-            _ if recorded => true,
+            // So long ago that the history does not show it any more, it is still so.
+            _ if recorded => failed.is_some() || newest.is_none(),
             // It failed for another desired state, which had the same revision.
-            Some(tagged) if tagged.deployment == last_segment(&failed.arn) => false,
+            Some(tagged) if failed.is_some_and(|failed| tagged.deployment == last_segment(&failed.arn)) => false,
             // Not recorded yet: what is recorded is an older failure.
-            _ => others == 0,
+            _ => failed.is_some() && others == 0,
         };
         if !ours {
             return true;
@@ -78,12 +78,12 @@ impl Planner<'_> {
 
     fn withhold_rejected(
         &mut self,
-        failed: &PastDeployment,
+        failed: Option<&PastDeployment>,
         tagged: bool,
         differences: &mut Differences,
         plan: &mut ServicePlan,
     ) {
-        let recorded = failed.revision.tags.get(identity::OUTCOME).cloned();
+        let recorded = failed.and_then(|failed| failed.revision.tags.get(identity::OUTCOME).cloned());
         let cause = match (&recorded, &self.observed.cause) {
             // As long as ECS remembers its tasks, it tells more than the tag; and the tag's letters are few.
             (None, Some(cause)) => Some(cause.clone()),
@@ -96,19 +96,23 @@ impl Planner<'_> {
                 None
             }
         };
-        let mut text = format!("rejected: ECS ended the deployment of this state as {}", failed.status);
+        let mut text = match failed {
+            Some(failed) => format!("rejected: ECS ended the deployment of this state as {}", failed.status),
+            None => "rejected: ECS ended the deployment of this state longer ago than its history was read".to_owned(),
+        };
         let short = cause.as_ref().map(Cause::short).filter(|short| !short.is_empty());
         if let Some(short) = &short {
             text = format!("{text}: {short}");
         }
+        let is_final = cause.as_ref().is_some_and(|cause| !cause.is_incomplete);
         plan.cause = cause.filter(|cause| !cause.is_empty());
-        plan.rejected_at = Some(failed.finished_at).filter(|at| *at > 0);
+        plan.rejected_at = failed.map(|failed| failed.finished_at).filter(|at| *at > 0);
         text.push_str("; it is not tried again until the service's desired state changes");
         let mut held = std::mem::take(&mut differences.task_definition);
         held.extend(take(&mut differences.service, is_of_revision));
         plan.verdict = Some(Verdict::Rejected);
         plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: held });
-        if !tagged {
+        if let (false, Some(failed)) = (tagged, failed) {
             let value = Rejected { hash: &self.hash, deployment: last_segment(&failed.arn) }.value();
             let tags = Tags::from([(identity::REJECTED.to_owned(), value)]);
             let order = Some(Order::TagService { tags: tags.clone() });
@@ -119,7 +123,8 @@ impl Planner<'_> {
             });
         }
         if recorded.is_none()
-            && let Some(short) = short
+            && is_final
+            && let (Some(short), Some(failed)) = (short, failed)
         {
             let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&short))]);
             let changes = vec![Change {
@@ -149,11 +154,6 @@ impl Planner<'_> {
 
 fn last_segment(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
-}
-
-/// The newest deployment whose target equals desired, where it failed.
-fn find<'a>(desired: &Desired, past: &'a [PastDeployment], ignore: &[Path]) -> Option<&'a PastDeployment> {
-    past.iter().find(|deployment| targets(desired, deployment, ignore)).filter(|deployment| deployment.has_failed())
 }
 
 /// Whether a deployment was to bring this desired state, on the members that a service revision holds.

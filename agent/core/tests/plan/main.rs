@@ -333,6 +333,7 @@ fn past(status: &str, image: &str, service: Value) -> PastDeployment {
         service,
         revision: revision("arn:td/web:2", image),
         gave_way: false,
+        started_at: 0,
         finished_at: 0,
     }
 }
