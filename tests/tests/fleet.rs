@@ -290,3 +290,18 @@ async fn calls_of_the_scan_are_counted_apart() {
     let counted = per_hour(&mut world).await;
     assert_eq!(counted, calls(&[("ecs:DescribeServices", 240), ("ecs:ListServices", 1)]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_from_a_parameter_is_declared_too() {
+    let mut world = world(4, "prune: true, maxConcurrent: 0").await;
+    world.control.put_parameter(ACCOUNT, REGION, "/name", "String", "s01");
+    let named = shared().replace("service:\n", "service:\n  serviceName: \"${{ ssm:/name }}\"\n");
+    world.repository.git(&["rm", "-r", "--quiet", "services/s01"]);
+    world.repository.commit("by parameter", &[("services/other/service.yaml", &named)]);
+    world.control.reset_calls();
+    rounds(&mut world, 6).await;
+    assert!(exists(&world, "s01").await);
+    assert!(!world.calls().contains_key("ecs:DeleteService"));
+    let scaled = world.control.journal(0).into_iter().any(|entry| entry.request["desiredCount"] == 0);
+    assert!(!scaled, "it is declared");
+}

@@ -1,10 +1,10 @@
 //! Following the branch and what was started, round by round.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::event::Event;
+use lockstep::reconcile::{Orders, event::Event};
 use lockstep_core::report::{Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Effect, Fault};
-use lockstep_tests::world::{IMAGE, World, calls, reasons, service};
+use lockstep_tests::world::{ACCOUNT, IMAGE, REGION, World, calls, reasons, service};
 use serde_json::json;
 use std::time::Duration;
 
@@ -120,4 +120,112 @@ async fn each_axis_says_why_since_when_and_what_was_before() {
     world.control.advance(Duration::from_secs(300));
     world.round().await;
     assert_eq!(world.reported("web").axes.sync.since, after.sync.since);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_fails_is_not_an_empty_answer() {
+    let mut world = World::of_services(&["web"]).await;
+    world.settle().await;
+    world.restart(false).await;
+    world.control.reset_calls();
+    let (code, message) = ("InvalidParameterException".to_owned(), "Something else.".to_owned());
+    let effect = Effect::Error { code, message, status: 400 };
+    world.control.add_fault(Fault::new("ecs:DescribeTaskDefinition", effect));
+    for _ in 0..3 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(30));
+    }
+    let state = world.reported("web");
+    assert_eq!(
+        (state.plan.sync, reasons(&state), world.writes()),
+        (SyncStatus::Unknown, vec![Reason::Unread], calls(&[]))
+    );
+    assert!(state.axes.sync.reason.contains("InvalidParameterException"), "{}", state.axes.sync.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_outlasts_ecs_history() {
+    let mut world = World::of_services(&["web"]).await;
+    world.settle().await;
+    world.repository.commit("bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Rejected));
+    for _ in 0..25 {
+        world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "forceNewDeployment": true})).await;
+        world.control.advance(Duration::from_secs(300));
+    }
+    world.restart(false).await;
+    world.control.reset_calls();
+    for _ in 0..3 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((state.plan.verdict, world.writes()), (Some(Verdict::Rejected), calls(&[])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cause_that_could_not_be_read_is_read_again() {
+    let mut world = World::of_services(&["web"]).await;
+    world.settle().await;
+    world.control.add_fault(Fault::new("ecs:ListTasks", Effect::InternalError));
+    world.repository.commit("bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Rejected));
+    world.control.clear_faults();
+    world.settle().await;
+    world.round().await;
+    let text = world.reported("web").plan.withheld[0].text.clone();
+    assert!(text.contains("container app exited with code 3"), "{text}");
+}
+
+/// A breaker that stops and does not roll back: the failed deployment stays, and nothing differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_starts_what_ecs_could_not_take_back() {
+    let stays = |tag: &str| service(&format!("{IMAGE}:{tag}")).replace("rollback: true", "rollback: false");
+    let mut world = World::of_services(&["web"]).await;
+    world.repository.commit("no rollback", &[("services/web/service.yaml", &stays("1"))]);
+    world.settle().await;
+    world.repository.commit("bad", &[("services/web/service.yaml", &stays("bad"))]);
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Rejected));
+    world.control.push_image(ACCOUNT, REGION, "app", "bad", lockstep_sandbox::Behaviour::Ok);
+    world.control.reset_calls();
+    world.round().await;
+    assert_eq!(world.writes(), calls(&[]));
+    world.round_with(&Orders { by_hand: true, begins: true, retry: true, ..Orders::agent() }).await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_without_a_breaker_is_a_stall() {
+    let app = |tag: &str| {
+        service(&format!("{IMAGE}:{tag}")).replace("enable: true, rollback: true", "enable: false, rollback: false")
+    };
+    let mut world = World::of_services(&["web"]).await;
+    world.repository.commit("no breaker", &[("services/web/service.yaml", &app("1"))]);
+    world.settle().await;
+    let loops = lockstep_sandbox::Behaviour::crash(1, Duration::from_secs(30));
+    world.control.push_image(ACCOUNT, REGION, "app", "loops", loops);
+    world.repository.commit("loops", &[("services/web/service.yaml", &app("loops"))]);
+    for _ in 0..90 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(20));
+    }
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Stalled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_service_with_errors_goes_on_waiting() {
+    let mut world = World::of_services(&["web", "api"]).await;
+    let after = |tag: &str| format!("after: [web]\n{}", service(&format!("{IMAGE}:{tag}")));
+    world.repository.commit("after", &[("services/api/service.yaml", &after("1"))]);
+    world.settle().await;
+    let broken = [("services/web/service.yaml", "taskDefinition: [\n"), ("services/api/service.yaml", &after("2"))];
+    world.repository.commit("broken", &broken);
+    world.control.reset_calls();
+    world.round().await;
+    assert_eq!((reasons(&world.reported("api")), world.writes()), (vec![Reason::Waiting], calls(&[])));
 }

@@ -231,3 +231,18 @@ async fn services_that_deploy_elsewhere_are_observed_and_never_written() {
         assert!(text.contains(way_out), "{controller}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revert_is_a_change_and_no_drift() {
+    let mut world = world(&["web"], "heal: { after: 15m }").await;
+    world.repository.commit("2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.round().await;
+    world.control.advance(Duration::from_secs(20));
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    world.control.reset_calls();
+    world.round().await;
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![], calls(&[("ecs:UpdateService", 1)])));
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
+}
