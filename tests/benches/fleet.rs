@@ -88,6 +88,8 @@ async fn all_at_once() {
         throttled(&journal),
         journal.len()
     );
+    assert!(took <= bound * 1.05, "more than 5 % over the bound");
+    assert_eq!(throttled(&journal), 0, "our own budget was exceeded");
 }
 
 /// Calls by operation over a time, per minute of the sandbox's clock.

@@ -96,7 +96,7 @@ async fn sync_follows_to_the_end_and_its_exit_code_tells_which() {
     assert!(err.contains("1 file differs from the commit: services/web/service.yaml"), "{err}");
     repository.commit("bad", &[]);
     let (out, err) = expect(&run(&["sync", "--source", "acme", "--yes"]), 5);
-    assert_eq!(out, "0 synced, 1 out of sync, 0 unknown\n");
+    assert_eq!(out, "0 synced, 1 out of sync, 0 unknown, 1 rejected\n");
     assert!(err.contains("container app exited with code 1"), "{err}");
     // Already rejected: nothing is done, and it is still said.
     sandbox.control().reset_calls();
