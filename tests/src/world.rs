@@ -9,7 +9,7 @@ use lockstep::{
     git::{Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event},
 };
-use lockstep_core::report::Reason;
+use lockstep_core::{observed::Tags, report::Reason};
 use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};
 use serde_json::{Value, json};
 use std::{
@@ -168,6 +168,21 @@ pub fn push_images(control: &Control) {
         control.push_image(account, REGION, "app", "2", Behaviour::Ok);
         control.push_image(account, REGION, "app", "bad", Behaviour::crash(3, Duration::from_secs(2)));
     }
+}
+
+/// The tags of a service or a revision, as an answer has them.
+///
+/// # Panics
+/// When they are no tags.
+pub fn tags(service: &Value) -> Tags {
+    service["tags"]
+        .as_array()
+        .expect("tags")
+        .iter()
+        .map(|tag| {
+            (tag["key"].as_str().expect("tags").to_owned(), tag["value"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect()
 }
 
 /// Why things are not done, in order.

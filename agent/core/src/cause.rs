@@ -58,8 +58,9 @@ impl Cause {
     pub fn take_log<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
         self.log = lines
             .map(|line| {
-                let line: String = line.chars().filter(|letter| !letter.is_control()).take(LONGEST_LINE).collect();
-                mask::line(&line)
+                // Masked before it is cut: half a token does not look like one.
+                let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
+                mask::line(&line).chars().take(LONGEST_LINE).collect()
             })
             .collect();
     }
@@ -137,9 +138,11 @@ mod tests {
     #[test]
     fn lines_of_a_log_are_masked_and_short() {
         let mut cause = Cause::default();
-        cause.take_log(["token=abc123 ok", &"x".repeat(1000), "\u{1b}[31mred"].into_iter());
+        let cut = format!("{} AKIAABCDEFGHIJKLMNOP", "y".repeat(290));
+        cause.take_log(["token=abc123 ok", &"x".repeat(1000), "\u{1b}[31mred", &cut].into_iter());
         assert_eq!(cause.log[0], "token=••• ok");
         assert_eq!(cause.log[1].chars().count(), 300);
         assert_eq!(cause.log[2], "[31mred");
+        assert_eq!(cause.log[3], format!("{} •••", "y".repeat(290)));
     }
 }

@@ -71,11 +71,6 @@ impl Memory {
             self.seen.remove(&change.path);
         }
     }
-
-    /// Whether there is nothing to remember.
-    pub fn is_empty(&self) -> bool {
-        self.seen.is_empty() && self.flips.is_empty()
-    }
 }
 
 #[cfg(test)]

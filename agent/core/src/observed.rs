@@ -63,16 +63,23 @@ pub struct LiveService {
     /// That deployment, where it was read: only while something is under way.
     pub rollout: Option<Rollout>,
     /// The latest events, newest first.
-    pub events: Vec<Event>,
+    pub events: Vec<ServiceEvent>,
 }
 
 /// An event of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Event {
+pub struct ServiceEvent {
     /// When, epoch seconds.
     pub at: i64,
     /// ECS's words.
     pub text: String,
+}
+
+impl ServiceEvent {
+    /// Whether it speaks of trouble. For showing only: no decision hangs on ECS's words.
+    pub fn tells_of_trouble(&self) -> bool {
+        ["unable", "unhealthy", "failed", "not healthy", "could not"].iter().any(|word| self.text.contains(word))
+    }
 }
 
 /// A service deployment as DescribeServiceDeployments shows it.

@@ -282,6 +282,12 @@ impl ServicePlan {
         self.is_withheld_for(Reason::Orphan) && self.verdict == Some(Verdict::Progressing)
     }
 
+    /// Does nothing of it, for a reason: what the actions were to change is what stays.
+    pub fn withhold_all(&mut self, reason: Reason, text: String) {
+        let changes = changes_of(std::mem::take(&mut self.actions));
+        self.withheld.push(Withheld { reason, text, changes });
+    }
+
     /// Whether a person or a brake has to move first: nothing happens by itself soon.
     pub fn is_held(&self) -> bool {
         let held = [
@@ -307,6 +313,17 @@ impl ServicePlan {
     pub fn is_withheld_for(&self, reason: Reason) -> bool {
         self.withheld.iter().any(|withheld| withheld.reason == reason)
     }
+}
+
+/// What actions change, each once.
+pub(crate) fn changes_of(actions: Vec<Action>) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for change in actions.into_iter().flat_map(|action| action.changes) {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
 }
 
 /// The plan of one environment.

@@ -3,7 +3,7 @@
 use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
-use lockstep_core::observed::{Event, LiveDeployment, LiveService, Reading, Revision, ServiceRevision, Tags};
+use lockstep_core::observed::{LiveDeployment, LiveService, Reading, Revision, ServiceEvent, ServiceRevision, Tags};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -255,9 +255,9 @@ fn live_service(service: &sdk::Service) -> LiveService {
     }
 }
 
-fn event(event: &sdk::ServiceEvent) -> Option<Event> {
+fn event(event: &sdk::ServiceEvent) -> Option<ServiceEvent> {
     let at = event.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs);
-    Some(Event { at, text: event.message()?.to_owned() })
+    Some(ServiceEvent { at, text: event.message()?.to_owned() })
 }
 
 fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {

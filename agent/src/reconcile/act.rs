@@ -42,7 +42,7 @@ impl Round<'_> {
                 "{count} services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained ({}); `lockstep sync` heals them",
                 self.environment.sync.max_unexplained
             );
-            withhold(plan, Reason::Unexplained, text);
+            plan.withhold_all(Reason::Unexplained, text);
             return;
         }
         if !deploys {
@@ -61,8 +61,8 @@ impl Round<'_> {
         let admitted = self.brake().admit(&desired.service_name, since);
         match admitted {
             Ok(()) => {}
-            Err(Held::Concurrent(text)) => withhold(plan, Reason::Queued, text),
-            Err(Held::Failures(text)) => withhold(plan, Reason::Stopped, text),
+            Err(Held::Concurrent(text)) => plan.withhold_all(Reason::Queued, text),
+            Err(Held::Failures(text)) => plan.withhold_all(Reason::Stopped, text),
         }
     }
 
@@ -70,11 +70,11 @@ impl Round<'_> {
     pub(super) fn wait_for_next_attempt(&self, plan: &mut ServicePlan, track: &Track) {
         if let Some(refused) = &track.refused {
             plan.verdict = Some(Verdict::Rejected);
-            withhold(plan, Reason::Rejected, format!("rejected: {refused}"));
+            plan.withhold_all(Reason::Rejected, format!("rejected: {refused}"));
             return;
         }
         let note = track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default();
-        withhold(plan, Reason::Failed, format!("{note}; tried again later"));
+        plan.withhold_all(Reason::Failed, format!("{note}; tried again later"));
     }
 
     pub(super) async fn act(
@@ -159,21 +159,23 @@ impl Round<'_> {
             self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
         }
         track.failures += 1;
-        let interval = self.context.timing.interval;
-        let pause = interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
         // The same words again would not help; what they are about may be mended outside of Git, so it is tried rarely.
-        let pause = if refused && !interval.is_zero() { LONGEST_PAUSE } else { self.clients.jittered(pause) };
-        track.not_before = Some(Instant::now() + pause);
+        let pause = if refused {
+            LONGEST_PAUSE
+        } else {
+            let grown = self.context.timing.interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
+            self.clients.jittered(grown)
+        };
+        track.not_before = Some(self.clients.now().saturating_add(i64::try_from(pause.as_secs()).unwrap_or(i64::MAX)));
         let reason = failed.to_string();
-        let text = reason.clone();
-        if refused {
+        let held = if refused {
             track.refused = Some(reason.clone());
             plan.verdict = Some(Verdict::Rejected);
-            let text = format!("rejected: {reason}");
-            plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
+            Withheld { reason: Reason::Rejected, text: format!("rejected: {reason}"), changes: Vec::new() }
         } else {
-            plan.withheld.push(Withheld { reason: Reason::Failed, text, changes: Vec::new() });
-        }
+            Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() }
+        };
+        plan.withheld.push(held);
         tell(self.context, Event::Failed { environment, service, reason: reason.clone() });
         reason
     }
@@ -205,17 +207,6 @@ impl Round<'_> {
             }
         }
     }
-}
-
-/// Turns all actions into something that is not done.
-fn withhold(plan: &mut ServicePlan, reason: Reason, text: String) {
-    let mut changes = Vec::new();
-    for change in std::mem::take(&mut plan.actions).into_iter().flat_map(|action| action.changes) {
-        if !changes.contains(&change) {
-            changes.push(change);
-        }
-    }
-    plan.withheld.push(Withheld { reason, text, changes });
 }
 
 fn starts_deployment(action: &Action) -> bool {

@@ -4,7 +4,7 @@ use super::service::{Round, short};
 use crate::aws::{AwsError, Remedy};
 use lockstep_core::{
     cause::Cause,
-    observed::{Event, History, LiveService, Need, Observation, PastDeployment, Reading, Revision},
+    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision, ServiceEvent},
 };
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;
@@ -153,12 +153,9 @@ impl Round<'_> {
             }
         }
         let began = failed.map_or(0, |deployment| deployment.started_at);
-        let telling = |event: &&Event| {
-            let words = ["unable", "unhealthy", "failed", "not healthy", "could not"];
-            event.at >= began && words.iter().any(|word| event.text.contains(word))
-        };
+        let telling = |event: &&ServiceEvent| event.at >= began && event.tells_of_trouble();
         // The sentence that the deployment failed says less than what led to it.
-        let (summary, details): (Vec<&Event>, Vec<&Event>) =
+        let (summary, details): (Vec<&ServiceEvent>, Vec<&ServiceEvent>) =
             live.events.iter().filter(telling).partition(|event| event.text.contains("deployment failed:"));
         cause.events =
             details.into_iter().chain(summary).take(5).map(|event| lockstep_core::mask::line(&event.text)).collect();

@@ -108,8 +108,7 @@ impl Worker {
             .filter(|name| {
                 self.tracks.get(*name).is_none_or(|track| {
                     let hash = &wanted[*name].1;
-                    track.changed.as_ref() != Some(hash)
-                        && track.deployed.as_ref().is_none_or(|deployed| deployed == hash)
+                    !track.is_explained(hash) && track.deployed.as_ref().is_none_or(|deployed| deployed == hash)
                 })
             })
             .filter(|name| {

@@ -2,12 +2,12 @@
 
 use super::{
     environment::tell,
-    event,
+    event::Event,
     memory::Progress,
     service::{Round, Track},
 };
 use lockstep_core::{
-    observed::{Event, LiveService, Reading},
+    observed::{LiveService, Reading, Rollout},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::Desired;
@@ -88,7 +88,7 @@ impl Round<'_> {
         });
         let running = live.and_then(LiveService::primary).map_or(0, |primary| primary.running);
         let now = self.clients.now();
-        let waits = rollout.is_some_and(lockstep_core::observed::Rollout::waits_by_design);
+        let waits = rollout.is_some_and(Rollout::waits_by_design);
         let deadline = i64::try_from(self.environment.sync.deadline.as_secs()).unwrap_or(i64::MAX);
         match &mut track.memory().progress {
             Some(progress) if progress.sign == sign && running <= progress.most && !waits => {
@@ -107,12 +107,7 @@ impl Round<'_> {
         let mut text = format!("no progress for more than {minutes} minutes");
         if let Some(live) = live {
             text = format!("{text}, {}/{} running", live.running, live.desired);
-            let telling = |event: &&Event| {
-                ["unable", "unhealthy", "failed", "not healthy", "could not"]
-                    .iter()
-                    .any(|word| event.text.contains(word))
-            };
-            if let Some(event) = live.events.iter().find(telling) {
+            if let Some(event) = live.events.iter().find(|event| event.tells_of_trouble()) {
                 text = format!("{text}: {}", lockstep_core::mask::line(&event.text));
             }
         }
@@ -180,6 +175,6 @@ impl Round<'_> {
             (_, None) => String::new(),
         };
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        tell(self.context, event::Event::Verdict { environment, service, verdict, text });
+        tell(self.context, Event::Verdict { environment, service, verdict, text });
     }
 }

@@ -47,7 +47,8 @@ pub(super) struct Track {
     pub(super) started: Option<Started>,
     pub(super) verdict: Option<(String, Verdict, i64)>,
     pub(super) failures: u32,
-    pub(super) not_before: Option<Instant>,
+    /// No write before then, epoch seconds of AWS's clock: one failed.
+    pub(super) not_before: Option<i64>,
     /// ECS's words when it refused a write of this desired state.
     pub(super) refused: Option<String>,
     /// The versions of the parameters that were bound when it was last as declared.
@@ -80,6 +81,11 @@ impl Track {
             && state.plan.actions.is_empty()
             && state.plan.withheld.is_empty();
         (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
+    }
+
+    /// Whether a desired state came while this process looked, so that a commit or a parameter explains it.
+    pub(super) fn is_explained(&self, hash: &str) -> bool {
+        self.changed.as_deref() == Some(hash) || (!self.hash.is_empty() && self.hash != hash)
     }
 
     /// Whether a rollout is followed.
@@ -222,7 +228,7 @@ impl Round<'_> {
             let since = plan.rejected_at.or_else(|| self.rejected_since(hash, live.found(), track));
             self.brake().note_rejected(&desired.service_name, since.unwrap_or_else(|| self.clients.now()));
         }
-        let waits = track.not_before.is_some_and(|at| Instant::now() < at);
+        let waits = track.not_before.is_some_and(|at| self.clients.now() < at);
         let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if waits && !plan.actions.is_empty() {
             self.wait_for_next_attempt(&mut plan, track);
@@ -396,7 +402,7 @@ impl Round<'_> {
         if self.was_deployed(hash, Some(live), track) {
             return true;
         }
-        if track.deployed.is_some() || track.changed.as_deref() == Some(hash) {
+        if track.deployed.is_some() || track.is_explained(hash) {
             return false;
         }
         // Nothing is remembered. The revision in use says what its content was when we registered it: where Git has

@@ -1,6 +1,6 @@
 //! People win: what is left alone because a person, another tool or another controller has a say in it.
 
-use super::{Differences, Planner, Surroundings, changes_of, names, take};
+use super::{Differences, Planner, Surroundings, names, take};
 use crate::{
     diff::Change,
     drift::Hold,
@@ -15,8 +15,7 @@ pub(super) fn withhold_paused(observed: &Observation, around: &Surroundings<'_>,
     let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) else {
         return plan;
     };
-    let changes = changes_of(std::mem::take(&mut plan.actions));
-    plan.withheld.push(Withheld { reason: Reason::Paused, text: pause.text(), changes });
+    plan.withhold_all(Reason::Paused, pause.text());
     plan
 }
 

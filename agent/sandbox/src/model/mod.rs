@@ -257,6 +257,12 @@ impl Service {
         self.deployments.iter_mut().find(|deployment| deployment.key == key)
     }
 
+    /// The latest service deployment of an entry, also one that has ended, with its stages.
+    pub(crate) fn latest_shift(&self, key: DeploymentKey) -> Option<(&ServiceDeployment, &Shift)> {
+        let record = self.history.iter().rev().find(|record| record.deployment == key)?;
+        Some((record, record.shift.as_ref()?))
+    }
+
     /// The revisable members that are in force.
     pub(crate) fn template(&self) -> &Object {
         &self.revisions[self.primary().revision].template

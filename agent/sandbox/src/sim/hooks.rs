@@ -167,10 +167,7 @@ impl Sim<'_> {
         let Some(service) = self.service(key) else {
             return;
         };
-        let Some(record) = service.history.iter().rev().find(|record| record.deployment == deployment) else {
-            return;
-        };
-        let Some(shift) = &record.shift else {
+        let Some((record, shift)) = service.latest_shift(deployment) else {
             return;
         };
         let weights = |share: f64| {

@@ -231,10 +231,7 @@ impl Sim<'_> {
         let Some(service) = self.service(key) else {
             return;
         };
-        let Some(record) = service.history.iter().rev().find(|record| record.deployment == deployment) else {
-            return;
-        };
-        let Some(shift) = &record.shift else {
+        let Some((record, shift)) = service.latest_shift(deployment) else {
             return;
         };
         let revision = &service.revisions[record.target];

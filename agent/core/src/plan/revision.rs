@@ -1,0 +1,72 @@
+//! Which task definition revision has the desired content: one that exists, or one to register.
+
+use super::{Planner, tag_changes};
+use crate::{
+    diff::{Change, diff},
+    identity::{self, content_hash},
+    normalise::Context,
+    observed::{Need, Reading, Revision, Tags},
+    report::{Action, ActionKind, Order, RevisionRef},
+};
+use lockstep_manifests::canonical::Root;
+use serde_json::Value;
+
+impl Planner<'_> {
+    /// The revision with the desired content: the one that is known, the family's newest, or one to register.
+    pub(super) fn revision_to_use(&mut self) -> Option<(Vec<Action>, RevisionRef)> {
+        let fits = |revision: &Revision| revision.active && self.is_same_definition(&revision.definition);
+        if let Some(known) = self.observed.known.as_ref().filter(|known| fits(known)) {
+            return Some((Vec::new(), RevisionRef::Known(known.arn.clone())));
+        }
+        match &self.observed.newest {
+            Reading::Unread => {
+                self.needs.insert(Need::Newest);
+                return None;
+            }
+            // Not known is not absent: nothing is registered on that ground.
+            Reading::Failed(text) => {
+                self.unread = Some(text.clone());
+                return None;
+            }
+            Reading::Found(newest) if fits(newest) => {
+                return Some((Vec::new(), RevisionRef::Known(newest.arn.clone())));
+            }
+            _ => {}
+        }
+        let hash = content_hash(&self.definition);
+        let mut tags: Tags = self
+            .desired
+            .task_definition_tags
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        tags.extend(identity::ownership_tags(
+            self.around.source,
+            &self.desired.environment,
+            &self.desired.service_name,
+        ));
+        tags.insert(identity::HASH.to_owned(), hash);
+        if !self.around.commit.is_empty() {
+            tags.insert(identity::COMMIT.to_owned(), self.around.commit.to_owned());
+        }
+        let base = match &self.observed.revision {
+            Reading::Found(revision) => revision.definition.clone(),
+            _ => self.observed.newest.found().map_or(Value::Null, |newest| newest.definition.clone()),
+        };
+        let context = Context::of([&*self.definition, &base]);
+        let mut changes = diff(Root::TaskDefinition, &self.definition, &base, &context, &[]);
+        changes.extend(
+            tag_changes(&tags, &Tags::new())
+                .into_iter()
+                .map(|change| Change { path: change.path.replacen("service", "taskDefinition", 1), ..change }),
+        );
+        let order = Order::Register { definition: self.definition.clone().into_owned(), tags };
+        let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
+        Some((vec![action], RevisionRef::Registered))
+    }
+
+    fn is_same_definition(&self, live: &Value) -> bool {
+        let context = Context::of([&*self.definition, live]);
+        diff(Root::TaskDefinition, &self.definition, live, &context, &[]).is_empty()
+    }
+}
