@@ -11,6 +11,8 @@ use std::time::Duration;
 
 const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/app";
 const BALANCING: &str = "arn:aws:elasticloadbalancing:eu-central-1:111111111111";
+/// Tags of images that run; every world starts with tag 1.
+const GOOD: [&str; 2] = ["2", "3"];
 /// Most virtual time that a deployment may take to an outcome.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
@@ -387,4 +389,17 @@ async fn what_ecs_refuses_at_once_is_rejected_in_its_words() {
     world.control.clear_faults();
     world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
     assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_goes_from_each_strategy_to_another() {
+    let mut world = deployed(&configuration("CANARY")).await;
+    for (at, strategy) in ["BLUE_GREEN", "LINEAR", "ROLLING", "CANARY", "ROLLING"].into_iter().enumerate() {
+        commit(&world, GOOD[at % 2], &configuration(strategy));
+        let state = outcome(&mut world).await;
+        assert_eq!(state.plan.verdict, Some(Verdict::Deployed), "{strategy}: {:#?}", state.plan.withheld);
+        let live = world.described("web").await;
+        assert_eq!(live["deploymentConfiguration"]["strategy"], strategy);
+        assert!(!world.round().await, "nothing differs");
+    }
 }

@@ -85,7 +85,10 @@ pub(super) fn strategy(subject: &Subject<'_>, findings: &mut Findings) {
     let lattice = list(subject.service, "vpcLatticeConfigurations");
     // BLUE_GREEN also works for a service without traffic of its own; there is nothing to shift in steps then.
     let headless = strategy == "BLUE_GREEN" && balancers.is_empty() && lattice.is_empty();
-    if !headless && !balancers.iter().chain(lattice).any(has_pair) && !is_on(connect, "enabled") {
+    if headless && !is_on(connect, "enabled") {
+        let text = "BLUE_GREEN without a load balancer or Service Connect starts the new tasks beside the old ones, and shifts no traffic";
+        findings.warn(code, path.member("strategy"), text);
+    } else if !balancers.iter().chain(lattice).any(has_pair) && !is_on(connect, "enabled") {
         let text = format!("{strategy} needs a load balancer with advancedConfiguration, or Service Connect");
         findings.fail(code, path.member("strategy"), text);
     }

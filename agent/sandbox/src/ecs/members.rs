@@ -119,6 +119,13 @@ pub(crate) fn deployment_configuration(
     for (member, value) in defaults {
         merged.entry(member).or_insert(value);
     }
+    // Blocks of the strategy before go with it; else there would be no way from one to another.
+    for (member, needed) in [("linearConfiguration", "LINEAR"), ("canaryConfiguration", "CANARY")] {
+        let given = request.is_some_and(|request| request.get(member).is_some());
+        if !given && merged.get("strategy").and_then(Value::as_str) != Some(needed) {
+            merged.shift_remove(member);
+        }
+    }
     let of_strategy = match merged.get("strategy").and_then(Value::as_str) {
         Some("LINEAR") => Some("linearConfiguration"),
         Some("CANARY") => Some("canaryConfiguration"),

@@ -472,3 +472,26 @@ async fn other_controllers_and_express_services_deploy_elsewhere() {
     assert_eq!(answer["services"][0]["resourceManagementType"], "ECS");
     rig.refused("UpdateService", json!({ "cluster": "demo", "service": "express", "desiredCount": 2 })).await;
 }
+
+#[tokio::test]
+async fn a_service_goes_from_each_strategy_to_another() {
+    let (rig, _) =
+        rig(json!({ "strategy": "CANARY", "canaryConfiguration": { "canaryPercent": 10.0 } }), Behaviour::Ok).await;
+    for (at, strategy) in
+        ["BLUE_GREEN", "LINEAR", "CANARY", "ROLLING", "LINEAR", "BLUE_GREEN", "ROLLING"].into_iter().enumerate()
+    {
+        let next = rig.register("web", &format!("nginx:{}", at + 10)).await;
+        let configuration = json!({ "strategy": strategy });
+        let service = rig.update(json!({ "taskDefinition": next, "deploymentConfiguration": configuration })).await;
+        let shown = &service["deploymentConfiguration"];
+        assert_eq!(shown.get("linearConfiguration").is_some(), strategy == "LINEAR", "{shown}");
+        assert_eq!(shown.get("canaryConfiguration").is_some(), strategy == "CANARY", "{shown}");
+        rig.advance(4.0 * 3600.0);
+        assert_eq!(rig.rollout().await["status"], "SUCCESSFUL", "{strategy}");
+        assert_eq!(rig.service().await["runningCount"], 2, "{strategy}");
+    }
+    // A block of another strategy in the request itself is refused.
+    let configuration = json!({ "strategy": "ROLLING", "canaryConfiguration": { "canaryPercent": 5.0 } });
+    let body = json!({ "cluster": "demo", "service": "web", "deploymentConfiguration": configuration });
+    assert!(rig.refused("UpdateService", body).await.message.contains("canaryConfiguration is only allowed"));
+}
