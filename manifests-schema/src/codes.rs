@@ -76,6 +76,8 @@ codes! {
     PATCH = "LS0301", "patch", "Patches are RFC 6902 operations on {taskDefinition, service} with keyed lists in keyed form. All operations of a list apply, or none.";
     /// A pin that is not a tag or digest.
     PIN = "LS0302", "pin", "A pin is TAG, TAG@sha256:…, @sha256:… or a full image reference.";
+    /// An image policy that cannot be used.
+    POLICY = "LS0303", "image policy", "An image policy picks by one of semver (a version constraint as Masterminds/semver reads it), newest, numeric, alphabetical (regular expressions with at most one capture group), digest (a tag) and follow (SERVICE/CONTAINER). A policy that cannot be read picks nothing.";
     /// A read-only member was dropped.
     READ_ONLY = "LS0401", "read-only member dropped", "The member is part of what AWS answers, not of what can be declared. It was dropped.";
     /// A member that Lockstep sets itself was dropped.

@@ -12,6 +12,7 @@ use crate::{
     source::Span,
     substitute::has_substitution,
     tree::Tree,
+    updates,
 };
 
 /// What a layer is, which decides the keys that it may have.
@@ -77,6 +78,8 @@ pub struct Layer {
     /// Paths that are neither compared nor sent in an update. One of the service's own files must match something; one
     /// that many services share need not match in each.
     pub ignore: Vec<Ignored>,
+    /// Image policies by container.
+    pub(crate) updates: updates::Parts,
     /// What we own.
     pub scope: Option<(Ownership, Span)>,
     /// Whether an existing service may be taken over by the agent.
@@ -173,6 +176,7 @@ impl Layer {
                 ),
             }
         }
+        layer.updates = updates::read(fields, kind);
         let names = fields.take("after").map(|entry| entry.node);
         layer.after = names.map(|node| after(node, fields));
         layer.adopt = fields.boolean("adopt").map(|(value, _)| value);

@@ -7,6 +7,7 @@ pub mod codes;
 pub mod definition;
 pub mod diagnostic;
 pub mod ecs;
+pub mod edit;
 pub mod fields;
 mod ignored;
 pub mod layer;
@@ -28,6 +29,7 @@ pub mod substitute;
 pub mod sync;
 pub mod trace;
 pub mod tree;
+pub mod updates;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use render::{Desired, Rendered};

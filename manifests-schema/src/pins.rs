@@ -46,20 +46,27 @@ pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
     pins
 }
 
-fn is_pin(text: &str) -> bool {
+pub(crate) fn is_pin(text: &str) -> bool {
     if text.contains('/') {
         return !text.contains(char::is_whitespace) && !text.starts_with('/') && !text.ends_with('/');
     }
     let (tag, digest) = text.split_once('@').map_or((text, None), |(tag, digest)| (tag, Some(digest)));
-    let tag_ok = tag.len() <= 128
-        && !tag.starts_with(['.', '-'])
-        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    let digest_ok = digest.is_none_or(|digest| {
-        digest.strip_prefix("sha256:").is_some_and(|hex| {
-            hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-        })
-    });
-    tag_ok && digest_ok && !(tag.is_empty() && digest.is_none())
+    (tag.is_empty() || is_tag(tag)) && digest.is_none_or(is_digest) && !(tag.is_empty() && digest.is_none())
+}
+
+/// Whether this can be a tag, by the distribution specification.
+pub fn is_tag(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 128
+        && !text.starts_with(['.', '-'])
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Whether this is a digest: `sha256:` and 64 hexadecimal digits.
+pub fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
 }
 
 /// The image with the pin's tag and digest in place of its own; a full reference replaces the whole.
@@ -75,7 +82,7 @@ pub fn apply(image: &str, pin: &str) -> String {
 }
 
 /// The image without tag and digest. Substitutions in it are left alone.
-fn repository(image: &str) -> &str {
+pub fn repository(image: &str) -> &str {
     let hidden = substitution_ranges(image);
     let visible = |at: usize| !hidden.iter().any(|range| range.contains(&at));
     let end =

@@ -19,7 +19,9 @@ use crate::{
     source::Span,
     stack::{Stacked, layers_of, pins_of},
     substitute::{Parameters, Reference, Resolved, Scope, references, substitute},
+    updates::{self, Policy},
 };
+use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
 
@@ -40,6 +42,12 @@ pub struct Rendered {
     pub adopt: bool,
     /// Whether the service may be deleted and created again for what cannot be changed otherwise.
     pub replace: bool,
+    /// Image policies by container.
+    pub updates: IndexMap<String, Policy>,
+    /// The pin in effect of each container that has one, with the environment in whose file it stands.
+    pub pins: Vec<(String, pins::Pin)>,
+    /// Pins files of the environments that this one inherits from, and its own.
+    pub pin_files: IndexMap<String, String>,
     /// `{taskDefinition, service}` in canonical form.
     definition: Node,
     scope: Scope,
@@ -116,6 +124,9 @@ pub fn render_offline(
         ignore: Vec::new(),
         adopt: false,
         replace: false,
+        updates: IndexMap::new(),
+        pins: Vec::new(),
+        pin_files: IndexMap::new(),
         definition: Node::empty_map(&span),
         scope: Scope::default(),
         references: Vec::new(),
@@ -155,7 +166,9 @@ pub fn render_offline(
                 .hint("add `service:` (an empty map is enough) or servicedef.json, or say `scope: taskDefinition`"),
         );
     }
-    apply_pins(&mut task_definition, environment, service, problems);
+    rendered.pins = apply_pins(&mut task_definition, environment, service, problems);
+    let file = |link: &String| Some((link.clone(), service.pin_files.get(link)?.clone()));
+    rendered.pin_files = environment.chain.iter().filter_map(file).collect();
     let mut definition = Node::empty_map(&span);
     if let Some(map) = definition.as_map_mut() {
         map.insert("taskDefinition".into(), Entry { key: span.clone(), node: task_definition });
@@ -191,6 +204,13 @@ pub fn render_offline(
     rendered.definition = definition;
     // Everything that can be known without parameters is checked now.
     let mut unmatched = Vec::new();
+    let parts = layers.iter().filter_map(|layer| match layer {
+        Stacked::Layer(_, layer) => Some(&layer.updates),
+        Stacked::Variables(_) => None,
+    });
+    let containers = container_names(&rendered.definition);
+    let policies = updates::merge(parts, &containers, problems, &mut unmatched);
+    rendered.updates = policies;
     let offline = bind_with(&rendered, environment, None, problems, &mut unmatched);
     rendered.unmatched = unmatched;
     (!has_errors(&problems[before..])).then_some((rendered, offline))
@@ -246,13 +266,13 @@ fn apply_pins(
     environment: &Environment,
     service: &Service,
     problems: &mut Vec<Diagnostic>,
-) {
-    let mut in_effect: Vec<&pins::Pin> = Vec::new();
-    for (_, pin) in pins_of(environment, service) {
-        in_effect.retain(|other| other.container != pin.container);
-        in_effect.push(pin);
+) -> Vec<(String, pins::Pin)> {
+    let mut in_effect: Vec<(&str, &pins::Pin)> = Vec::new();
+    for (link, pin) in pins_of(environment, service) {
+        in_effect.retain(|(_, other)| other.container != pin.container);
+        in_effect.push((link, pin));
     }
-    for pin in in_effect {
+    for (_, pin) in &in_effect {
         let containers = task_definition
             .as_map_mut()
             .and_then(|map| map.get_mut("containerDefinitions"))
@@ -278,6 +298,13 @@ fn apply_pins(
         let node = Node::string(pinned, &pin.span);
         container.insert("image".to_owned(), Entry { key: pin.span.clone(), node });
     }
+    in_effect.into_iter().map(|(link, pin)| (link.to_owned(), pin.clone())).collect()
+}
+
+/// The containers of a definition in canonical form.
+fn container_names(definition: &Node) -> Vec<&str> {
+    let containers = definition.get("taskDefinition").and_then(|node| node.get("containerDefinitions"));
+    containers.and_then(Node::as_map).map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default()
 }
 
 fn bind_with(

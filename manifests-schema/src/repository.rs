@@ -9,6 +9,7 @@ use crate::{
     source::Span,
     sync::{self, SyncPolicy},
     tree::Tree,
+    updates::{self, WriteMode},
 };
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ pub const MAX_FILES: usize = 50_000;
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
 /// Keys of the format that this version does not implement.
-pub(crate) const NOT_YET: &[&str] = &["updates", "jobs", "follows", "checks", "freezes", "previews"];
+pub(crate) const NOT_YET: &[&str] = &["jobs", "follows", "checks", "freezes", "previews"];
 const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
 
 /// A named target.
@@ -40,6 +41,8 @@ pub struct Environment {
     pub defaults: Vec<(String, Layer)>,
     /// How to sync.
     pub sync: SyncPolicy,
+    /// What is done with images that policies pick.
+    pub write: WriteMode,
     /// Environments whose services go first.
     pub after: Vec<(String, Span)>,
     /// The chain of inheritance, from the outermost environment to this one.
@@ -80,6 +83,7 @@ struct Written {
     vars: Map,
     defaults: Option<Layer>,
     sync: sync::Written,
+    write: Option<WriteMode>,
     after: Vec<(String, Span)>,
 }
 
@@ -249,6 +253,7 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
         written.sync = sync::Written::read(&mut inner);
         inner.finish();
     }
+    written.write = updates::read_write(&mut fields);
     fields.not_yet(NOT_YET);
     fields.finish();
     written
@@ -310,6 +315,7 @@ fn build(
         vars,
         defaults: chain.iter().filter_map(|link| Some((link.clone(), written[link].defaults.clone()?))).collect(),
         sync: SyncPolicy::of(chain.iter().map(|link| &written[link].sync)),
+        write: chain.iter().rev().find_map(|link| written[link].write).unwrap_or_default(),
         after: own.after.clone(),
         chain: chain.to_vec(),
         span,

@@ -223,6 +223,7 @@ fn layer(definitions: &mut Definitions) -> Map<String, Value> {
         ),
         ("service", described(one_of([service, file]), "CreateService's input, or a file with it")),
         ("ignore", texts("paths that are neither compared nor sent in an update")),
+        ("updates", updates(definitions)),
         (
             "scope",
             json!({"enum": ["service", "taskDefinition"], "description": "what is ours: the ECS service with its task definition, or the task definition alone"}),
@@ -279,6 +280,34 @@ fn service_file(definitions: &mut Definitions) -> Value {
     object(members)
 }
 
+/// `updates` of a layer: image policies by container.
+fn updates(definitions: &mut Definitions) -> Value {
+    let policy = definitions.named("imagePolicy", |_| {
+        let pattern = |description: &str| json!({"type": "string", "minLength": 1, "maxLength": 512, "description": description});
+        let age = json!({"type": "string", "pattern": "^([0-9]+[smhd])+$", "description": "how long ago an image must have been pushed: 30m, 2h, 3d"});
+        let members = [
+            ("semver", described(text(), "the highest version that satisfies a constraint: `>=1.4 <2`, `~1.4`, `^1 || ^2`")),
+            ("newest", pattern("the image pushed last, of the tags that match")),
+            ("numeric", pattern("the highest number that the pattern's group captures")),
+            ("alphabetical", pattern("the last text that the pattern's group captures")),
+            ("digest", described(text(), "what a moving tag points at")),
+            ("follow", json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+$", "description": "SERVICE/CONTAINER: the same pin as that one"})),
+            ("allow", texts("regular expressions of which a tag must match one")),
+            ("ignore", texts("regular expressions of which a tag must match none")),
+            ("minAge", age),
+            ("platform", texts("platforms that an image must have (linux/arm64); the task definition's where absent")),
+            ("downgrade", json!({"type": "boolean", "description": "whether a lower version than the pinned one may be taken (false)"})),
+            ("hold", json!({"type": "string", "minLength": 1, "description": "why the pin is left alone"})),
+        ];
+        object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect())
+    });
+    json!({
+        "type": "object",
+        "description": "image policies by container; null removes one",
+        "additionalProperties": one_of([policy, json!({"type": "null"})]),
+    })
+}
+
 fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     let defaults = defaults(definitions);
     let count = |text: &str| json!({"type": "integer", "minimum": 0, "description": text});
@@ -318,6 +347,10 @@ fn repository(definitions: &mut Definitions) -> Map<String, Value> {
         ("vars", json!({"type": "object"})),
         ("defaults", defaults.clone()),
         ("sync", sync),
+        (
+            "updates",
+            object([("write".to_owned(), json!({"enum": ["commit", "none"], "description": "what is done with images that policies pick (commit)"}))].into_iter().collect()),
+        ),
         ("after", texts("environments that go first, service by service")),
     ];
     let environment = object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());

@@ -27,6 +27,8 @@ pub struct Service {
     pub overlays: IndexMap<String, Option<Layer>>,
     /// Pins by environment.
     pub pins: IndexMap<String, Vec<Pin>>,
+    /// Pins files by environment.
+    pub pin_files: IndexMap<String, String>,
     /// Paths and ids of the files that this was read from, for caches.
     pub read: Vec<(String, String)>,
     /// A place that stands for the service as a whole.
@@ -56,6 +58,7 @@ impl Service {
             layer: Layer::default(),
             overlays: IndexMap::new(),
             pins: IndexMap::new(),
+            pin_files: IndexMap::new(),
             read: Vec::new(),
             span: Span::of_file(&of_directory),
         };
@@ -191,6 +194,7 @@ impl Service {
         if is_pins {
             let span = Span::of_file(&node.span.file);
             let pins = pins::read(&node, problems);
+            self.pin_files.insert(environment.to_owned(), path);
             if self.pins.insert(environment.to_owned(), pins).is_some() {
                 let message = format!("`{environment}` has a second pins file");
                 problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
@@ -251,6 +255,7 @@ impl Layer {
             && self.service.is_none()
             && self.patches.is_none()
             && self.ignore.is_empty()
+            && self.updates.is_empty()
             && self.scope.is_none()
             && self.adopt.is_none()
             && self.replace.is_none()

@@ -264,8 +264,35 @@ fn every_mistake_is_refused_at_its_place() {
     let with = |addition: &str| format!("{WEB}{addition}");
     let cases: Vec<(Vec<(&str, String)>, &str)> = vec![
         (
-            vec![("services/web/service.yaml", with("updates: { web: { semver: \">1\" } }\n"))],
-            "LS0107 services/web/service.yaml:11:1 `updates` is not implemented yet",
+            vec![("services/web/service.yaml", with("updates: { web: { semver: \">1;\" } }\n"))],
+            "LS0303 services/web/service.yaml:11:27 `semver`: `;` is not understood",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { newest: \"a(\" } }\n"))],
+            "LS0303 services/web/service.yaml:11:27 `newest`: not a regular expression: unclosed group",
+        ),
+        (
+            vec![
+                ("services/web/service.yaml", WEB.to_owned()),
+                ("services/web/staging.yaml", "updates: { wbe: { semver: \"1\" } }\n".to_owned()),
+            ],
+            "LS0105 services/web/staging.yaml:1:12 `updates` names `wbe`, and the task definition has no such container",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { minAge: 2h } }\n"))],
+            "LS0103 services/web/service.yaml:11:12 the image policy of `web` names no strategy",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: 1, digest: x } }\n"))],
+            "LS0104 services/web/service.yaml:11:38 a policy has one strategy: `semver` or `digest`",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { follow: other } }\n"))],
+            "LS0303 services/web/service.yaml:11:27 `follow`: `other` is not SERVICE/CONTAINER",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { write: none }\n"))],
+            "LS0116 services/web/service.yaml:11:12 `write` stands under `updates` of an environment in lockstep.yaml, not here",
         ),
         (
             vec![("services/web/service.yaml", with("freezes: []\n"))],
@@ -389,8 +416,8 @@ fn every_mistake_in_lockstep_yaml_is_refused_at_its_place() {
             "LS0102 lockstep.yaml:14:53 `maxConcurrent` must be a whole number; 0 is no limit, not `many`",
         ),
         (
-            CONFIG.replace("region: us-east-1", "updates: { write: none }"),
-            "LS0107 lockstep.yaml:14:30 `updates` is not implemented yet",
+            CONFIG.replace("region: us-east-1", "updates: { write: merge-request }"),
+            "LS0107 lockstep.yaml:14:48 `write: merge-request` is not implemented yet",
         ),
         (CONFIG.replace("cluster: staging, ", ""), "LS0103 lockstep.yaml:7:3 environment `staging` needs `cluster`"),
         (
