@@ -274,9 +274,9 @@ fn every_mistake_is_refused_at_its_place() {
         (
             vec![
                 ("services/web/service.yaml", WEB.to_owned()),
-                ("services/web/staging.yaml", "updates: { wbe: { semver: \"1\" } }\n".to_owned()),
+                ("services/web/prod.yaml", "updates: { wbe: { semver: \"1\" } }\n".to_owned()),
             ],
-            "LS0105 services/web/staging.yaml:1:12 `updates` names `wbe`, and the task definition has no such container",
+            "LS0105 services/web/prod.yaml:1:12 `updates` names `wbe`, and the task definition has no such container",
         ),
         (
             vec![("services/web/service.yaml", with("updates: { web: { minAge: 2h } }\n"))],

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod drift;
 pub mod identity;
 pub mod ignore;
+pub mod images;
 pub mod lint;
 pub mod mask;
 pub mod normalise;
