@@ -6,7 +6,7 @@ use lockstep::{
     aws::{AccountRole, Accounts},
     cache::Cache,
     config::Allow,
-    git::{Location, Remote},
+    git::{Access, Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event},
 };
 use lockstep_core::{observed::Tags, report::Reason};
@@ -237,7 +237,7 @@ impl World {
 
     fn runner(repository: &Repository, allow: &Allow) -> SourceRunner {
         let location = Location::Path(repository.path().to_owned());
-        let remote = Remote::open(&location, "main", Path::new("/nowhere"), None, None).expect("the repository");
+        let remote = Remote::open(&location, "main", Path::new("/nowhere"), Access::default()).expect("the repository");
         SourceRunner::new(0, SOURCE, allow.clone(), None, Content::Remote(Arc::new(Mutex::new(remote))))
     }
 

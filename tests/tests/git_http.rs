@@ -2,7 +2,7 @@
 //! it cannot.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use lockstep::git::{Credentials, GitError, Location, Remote, Tip};
+use lockstep::git::{Access, Credentials, GitError, Location, Remote, Tip};
 use lockstep_manifests::tree::Tree;
 use lockstep_tests::{
     git_http::{GitServer, Options, Repository, Request, git},
@@ -44,7 +44,7 @@ impl Rig {
     fn open_with(&self, token: Option<&str>, authority: Option<&Path>) -> Remote {
         let location = Location::parse(&self.server.url("deploy")).unwrap();
         let credentials = token.map(|token| Credentials { username: "lockstep".to_owned(), token: token.to_owned() });
-        Remote::open(&location, "main", self.state.path(), credentials, authority).unwrap()
+        Remote::open(&location, "main", self.state.path(), Access { credentials, authority: authority.map(Path::to_owned), ssh: None }).unwrap()
     }
 
     /// The one mirror in the state directory.
@@ -261,7 +261,7 @@ fn a_server_that_is_away_is_unreachable_until_it_is_back() {
 fn a_repository_that_is_not_there_is_said_as_such() {
     let rig = Rig::new(&Options::default());
     let location = Location::parse(&rig.server.url("other")).unwrap();
-    let mut remote = Remote::open(&location, "main", rig.state.path(), None, None).unwrap();
+    let mut remote = Remote::open(&location, "main", rig.state.path(), Access::default()).unwrap();
     let error = remote.tip().unwrap_err();
     assert!(matches!(&error, GitError::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("404"), "{error}");
@@ -271,7 +271,7 @@ fn a_repository_that_is_not_there_is_said_as_such() {
 fn numbers_and_words_of_a_url_are_no_answer_of_a_server() {
     let elsewhere = TempDir::new().unwrap();
     let url = GitServer::start(elsewhere.path()).url("authentication-401");
-    let mut remote = Remote::open(&Location::parse(&url).unwrap(), "main", elsewhere.path(), None, None).unwrap();
+    let mut remote = Remote::open(&Location::parse(&url).unwrap(), "main", elsewhere.path(), Access::default()).unwrap();
     let error = remote.tip().unwrap_err();
     assert!(matches!(&error, GitError::Unreachable { .. }), "{error:?}");
 }

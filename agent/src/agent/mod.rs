@@ -7,13 +7,14 @@ pub use lock::StateLock;
 use crate::{
     aws::Accounts,
     cache::Cache,
-    config::{AgentConfig, Flags, SourceConfig, resolve_secret},
-    git::{Credentials, GitError, Location, Remote},
+    config::{AgentConfig, Flags, SecretRef, SourceConfig, resolve_secret},
+    git::{Access, Credentials, GitError, Location, Remote, SshAccess},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
 use notify::{RecursiveMode, Watcher};
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
@@ -237,6 +238,9 @@ async fn follow(
 pub async fn open(source: &SourceConfig, state: &Path, context: &Context) -> Result<Remote, String> {
     let credentials = match &source.token {
         None => None,
+        Some(_) if matches!(source.location, Location::Ssh(_)) => {
+            return Err("a token is for https://; ssh:// takes `sshKey`".to_owned());
+        }
         Some(token) => {
             if matches!(&source.location, Location::Http(url) if url.starts_with("http://")) {
                 return Err("a token is never sent over http://; use https://".to_owned());
@@ -245,12 +249,35 @@ pub async fn open(source: &SourceConfig, state: &Path, context: &Context) -> Res
             Some(Credentials { username: source.username.clone(), token })
         }
     };
-    let (location, branch) = (source.location.clone(), source.branch.value.clone());
-    let (state, authority) = (state.to_owned(), source.authority.clone());
-    tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, credentials, authority.as_deref()))
+    let (location, branch, state) = (source.location.clone(), source.branch.value.clone(), state.to_owned());
+    let ssh = match &source.location {
+        Location::Ssh(_) => Some(ssh_access(source, context).await?),
+        _ => None,
+    };
+    let access = Access { credentials, authority: source.authority.clone(), ssh };
+    tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, access))
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())
+}
+
+/// The key as the `ssh` program reads it: from a file. One that comes from elsewhere is in a file of this process alone.
+async fn ssh_access(source: &SourceConfig, context: &Context) -> Result<SshAccess, String> {
+    let mut access = SshAccess { key: None, known_hosts: source.known_hosts.clone(), keeper: None };
+    match &source.ssh_key {
+        None => {}
+        Some(SecretRef::File(path)) => access.key = Some(path.clone()),
+        Some(secret) => {
+            let key = resolve_secret(secret, &context.accounts).await?;
+            let fail = |error: std::io::Error| format!("failed to write the key for ssh: {error}");
+            // Such files are readable by their owner only.
+            let mut file = tempfile::Builder::new().prefix("lockstep-").tempfile().map_err(fail)?;
+            file.write_all(key.trim_end().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(fail)?;
+            access.key = Some(file.path().to_owned());
+            access.keeper = Some(Arc::new(file));
+        }
+    }
+    Ok(access)
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {

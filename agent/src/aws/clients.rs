@@ -43,6 +43,7 @@ pub struct Clients {
     sts: aws_sdk_sts::Client,
     pub(crate) ecr: aws_sdk_ecr::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(super) sqs: aws_sdk_sqs::Client,
     /// For the APIs that are asked without an SDK.
     pub(crate) http: reqwest::Client,
     pub(crate) config: SdkConfig,
@@ -176,8 +177,11 @@ impl Accounts {
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
-            ecr: aws_sdk_ecr::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::from_conf(
+                aws_sdk_ecr::config::Builder::from(&config).interceptor(clock.clone()).build(),
+            ),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
             http: self.http.clone(),
             config,
             pace: Pace::new(self.share, self.speed),

@@ -6,113 +6,7 @@ use std::collections::BTreeMap;
 
 /// Names that GetParameters takes in one call.
 const BATCH: usize = 10;
-/// Longest image configuration that is read, in bytes.
-const LONGEST_CONFIGURATION: usize = 1024 * 1024;
-/// Manifests that are understood: indexes before single ones.
-const MANIFESTS: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
-
-/// An image in a repository of ECR.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ImageId {
-    /// The registry: an account.
-    pub account: String,
-    /// The repository.
-    pub repository: String,
-    /// The tag, or the digest with its `sha256:`.
-    pub reference: String,
-}
-
-/// Operating system and architecture, as image configurations name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
-    /// `linux`, `windows`.
-    pub os: String,
-    /// `amd64`, `arm64`.
-    pub architecture: String,
-}
-
-/// An image that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// The platforms that it has; none where that could not be read, for this reason.
-    pub platforms: Result<Vec<Platform>, String>,
-}
-
 impl Clients {
-    /// Looks an image up with its platforms. None where there is no such image, or no such repository.
-    ///
-    /// # Errors
-    /// As the call fails.
-    pub async fn image(&self, id: &ImageId) -> Result<Option<Image>, AwsError> {
-        const OPERATION: &str = "ecr:BatchGetImage";
-        let by = aws_sdk_ecr::types::ImageIdentifier::builder();
-        let by = if id.reference.starts_with("sha256:") {
-            by.image_digest(&id.reference)
-        } else {
-            by.image_tag(&id.reference)
-        };
-        let answer = self
-            .ecr
-            .batch_get_image()
-            .registry_id(&id.account)
-            .repository_name(&id.repository)
-            .image_ids(by.build())
-            .set_accepted_media_types(Some(MANIFESTS.map(str::to_owned).to_vec()))
-            .send()
-            .await;
-        let answer = match answer.map_err(|error| AwsError::from_sdk(OPERATION, &error)) {
-            Ok(answer) => answer,
-            Err(error) if error.remedy == Remedy::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(image) = answer.images().first() else { return Ok(None) };
-        let manifest: Value = serde_json::from_str(image.image_manifest().unwrap_or_default()).unwrap_or_default();
-        let platforms = match manifest.get("manifests").and_then(Value::as_array) {
-            Some(entries) => Ok(entries.iter().filter_map(|entry| platform(entry.get("platform")?)).collect()),
-            None => match manifest.pointer("/config/digest").and_then(Value::as_str) {
-                Some(digest) => self.configured_platform(id, digest).await.map(|platform| vec![platform]),
-                None => Err("its manifest is of an old form".to_owned()),
-            },
-        };
-        Ok(Some(Image { platforms }))
-    }
-
-    /// The platform of an image without an index: it stands in its configuration.
-    async fn configured_platform(&self, id: &ImageId, digest: &str) -> Result<Platform, String> {
-        const OPERATION: &str = "ecr:GetDownloadUrlForLayer";
-        let answer = self
-            .ecr
-            .get_download_url_for_layer()
-            .registry_id(&id.account)
-            .repository_name(&id.repository)
-            .layer_digest(digest)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(OPERATION, &error).to_string())?;
-        let url = answer.download_url().ok_or("ECR names no address for its configuration")?;
-        // Addresses of ECR's own are encrypted; another one is only followed to an endpoint that was configured so.
-        let is_own = self.config.endpoint_url().is_some_and(|endpoint| url.starts_with(endpoint));
-        if !url.starts_with("https://") && !is_own {
-            return Err("ECR names an address that is not encrypted".to_owned());
-        }
-        let fail = |error: reqwest::Error| format!("its configuration could not be read: {}", error.without_url());
-        let mut answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(fail)?;
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(fail)? {
-            bytes.extend_from_slice(&part);
-            if bytes.len() > LONGEST_CONFIGURATION {
-                return Err("its configuration is too long".to_owned());
-            }
-        }
-        let configuration: Value = serde_json::from_slice(&bytes).map_err(|_| "its configuration is not JSON")?;
-        platform(&configuration).ok_or_else(|| "its configuration names no platform".to_owned())
-    }
-
     /// Which of these parameters are there. Their values are not decrypted and not kept.
     ///
     /// # Errors
@@ -242,11 +136,4 @@ pub enum Network {
     Subnets,
     /// Security groups.
     SecurityGroups,
-}
-
-/// A platform as index entries and configurations write it. Attestations have `unknown` for one.
-fn platform(value: &Value) -> Option<Platform> {
-    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let platform = Platform { os: text("os")?, architecture: text("architecture")? };
-    (platform.os != "unknown").then_some(platform)
 }

@@ -11,12 +11,16 @@ mod existence;
 pub(crate) mod generated;
 #[cfg(test)]
 mod generated_tests;
+mod images;
 mod pace;
 mod parameters;
+mod queue;
 mod rollouts;
 mod signed;
 
 pub use clients::{AccountRole, Accounts, Clients};
 pub use error::{AwsError, Remedy};
-pub use existence::{Image, ImageId, Network, Platform};
+pub use existence::Network;
+pub use images::{Image, ImageId, TagEntry};
 pub use pace::Pace;
+pub use queue::{Message, QueueUrl};

@@ -28,6 +28,8 @@ pub(crate) enum Group {
     TagModify,
     /// GetParameters; Secrets Manager and Application Auto Scaling publish no rates and get the same.
     Parameters,
+    /// DescribeImages, BatchGetImage. ECR documents 20 a second for GetAuthorizationToken and nothing for these.
+    Registry,
 }
 
 /// (burst, refill per second), as AWS documents them.
@@ -39,10 +41,11 @@ fn documented(group: Group) -> (f64, f64) {
         Group::TaskDefinitionModify => (20.0, 1.0),
         Group::TagModify => (20.0, 10.0),
         Group::Parameters => (40.0, 40.0),
+        Group::Registry => (100.0, 20.0),
     }
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group::ServiceModify,
     Group::ServiceRead,
     Group::ServiceDeployment,
@@ -52,6 +55,7 @@ const GROUPS: [Group; 9] = [
     Group::ClusterResourceRead,
     Group::TagModify,
     Group::Parameters,
+    Group::Registry,
 ];
 
 /// The least share of a bucket's own refill.

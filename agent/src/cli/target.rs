@@ -6,7 +6,7 @@ use crate::{
     cache::Cache,
     config::{AgentConfig, Allow, Flags, SourceConfig},
     exit::Exit,
-    git::{Location, Remote},
+    git::{Access, Location, Remote},
     output::{self, diagnostics},
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
 };
@@ -127,7 +127,7 @@ impl Target {
         }
         let branch = self.branch.clone().unwrap_or_else(|| "main".to_owned());
         let state = state.to_owned();
-        let opened = tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, None, None)).await;
+        let opened = tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, Access::default())).await;
         let remote = opened
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

@@ -1,6 +1,6 @@
 //! Reading the agent's file, with the same exact places as manifests.
 
-use super::{AgentConfig, Allow, ConfigError, Origin, SecretRef, Setting, SourceConfig, is_error};
+use super::{AgentConfig, Allow, ConfigError, Origin, Setting, SourceConfig, images, is_error};
 use crate::{aws::AccountRole, git::Location};
 use lockstep_manifests::{
     Diagnostic, codes, diagnostic,
@@ -37,6 +37,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<AgentConfig, ConfigError>
     setting(&mut fields, "apiShare", &mut config.api_share, super::parse_share);
     if let Some(entry) = fields.take("sources") {
         read_sources(entry.node, &mut config.sources, fields.problems);
+    }
+    if let Some(entry) = fields.take("images") {
+        images::read_images(entry.node, &mut config.images, fields.problems);
+    }
+    if let Some(entry) = fields.take("registries") {
+        images::read_registries(entry.node, &mut config.registries, fields.problems);
     }
     if let Some(entry) = fields.take("accounts") {
         read_accounts(entry.node, &mut config, fields.problems);
@@ -106,8 +112,11 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
     let repository = fields.text("repository");
     let branch = fields.text("branch");
     let username = fields.text("username");
-    let token = fields.text("token");
+    let token = images::secret(fields, "token");
     let authority = fields.text("certificateAuthority");
+    let ssh_key = images::secret(fields, "sshKey");
+    let known_hosts = fields.text("knownHosts").map(|(path, _)| PathBuf::from(path));
+    let commit = fields.take("commit").map(|entry| images::read_commit(entry.node, fields.problems)).unwrap_or_default();
     let environments = fields.texts("environments");
     let allow = fields.take("allow").map(|entry| read_allow(entry.node, fields.problems)).unwrap_or_default();
     for (name, value) in [("id", &id), ("repository", &repository)] {
@@ -134,13 +143,6 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
             None
         }
     });
-    let token = token.and_then(|(text, span)| match SecretRef::parse(&text) {
-        Ok(token) => Some(token),
-        Err(reason) => {
-            fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, reason));
-            None
-        }
-    });
     let (id, _) = id?;
     Some(SourceConfig {
         id,
@@ -153,6 +155,9 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
         username: username.map_or_else(|| super::DEFAULT_USERNAME.to_owned(), |(value, _)| value),
         token,
         authority: authority.map(|(value, _)| PathBuf::from(value)),
+        ssh_key,
+        known_hosts,
+        commit,
         environments: (!environments.is_empty()).then(|| environments.into_iter().map(|(name, _)| name).collect()),
         allow,
     })

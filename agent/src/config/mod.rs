@@ -2,10 +2,12 @@
 
 mod allow;
 mod file;
+mod images;
 mod schema;
 mod secret;
 
 pub use allow::Allow;
+pub use images::{CommitConfig, ImagesConfig, RegistryConfig};
 pub use schema::schema;
 pub use secret::{SecretRef, resolve_secret};
 
@@ -75,6 +77,12 @@ pub struct SourceConfig {
     pub token: Option<SecretRef>,
     /// A private certificate authority for the repository's server.
     pub authority: Option<PathBuf>,
+    /// Where the private key for `ssh://` is.
+    pub ssh_key: Option<SecretRef>,
+    /// The file with the key of the server for `ssh://`.
+    pub known_hosts: Option<PathBuf>,
+    /// How its commits look.
+    pub commit: CommitConfig,
     /// The environments of the repository that this source brings; all where none are named.
     pub environments: Option<Vec<String>>,
     /// What it may reach.
@@ -98,6 +106,10 @@ pub struct AgentConfig {
     pub interval: Setting<Duration>,
     /// The share of AWS's documented rates that the agent uses.
     pub api_share: Setting<f64>,
+    /// When registries are read, and when what they have is written.
+    pub images: ImagesConfig,
+    /// Registries other than ECR, by host.
+    pub registries: BTreeMap<String, RegistryConfig>,
 }
 
 /// Values from flags; what is absent may come from the environment or the file.
@@ -142,6 +154,8 @@ impl AgentConfig {
             listen: Setting::default_value(SocketAddr::from(([127, 0, 0, 1], 7700))),
             interval: Setting::default_value(Duration::from_secs(30)),
             api_share: Setting::default_value(0.5),
+            images: ImagesConfig::default(),
+            registries: BTreeMap::new(),
         }
     }
 
@@ -199,11 +213,7 @@ impl AgentConfig {
         for source in &self.sources {
             let name = |member: &str| format!("sources[{}].{member}", source.id);
             let or_default = |is_written: bool| if is_written { source.origin.clone() } else { Origin::Default };
-            let location = match &source.location {
-                Location::Http(url) => url.clone(),
-                Location::Path(path) => path.display().to_string(),
-            };
-            line(name("repository"), location, &source.origin);
+            line(name("repository"), source.location.to_string(), &source.origin);
             line(name("branch"), source.branch.value.clone(), &source.branch.origin);
             let token = source.token.as_ref().map_or("none".to_owned(), ToString::to_string);
             line(name("token"), token, &or_default(source.token.is_some()));
@@ -211,11 +221,39 @@ impl AgentConfig {
             let authority =
                 source.authority.as_ref().map_or("the system's".to_owned(), |path| path.display().to_string());
             line(name("certificateAuthority"), authority, &or_default(source.authority.is_some()));
+            if let Location::Ssh(_) = source.location {
+                let key = source.ssh_key.as_ref().map_or("the user's".to_owned(), ToString::to_string);
+                line(name("sshKey"), key, &or_default(source.ssh_key.is_some()));
+                let known = source.known_hosts.as_ref().map_or("the user's".to_owned(), |path| path.display().to_string());
+                line(name("knownHosts"), known, &or_default(source.known_hosts.is_some()));
+            }
+            let commit = &source.commit;
+            let person = |person: &crate::git::Person| format!("{} <{}>", person.name, person.email);
+            let is_own = *commit != CommitConfig::default();
+            line(name("commit.author"), person(&commit.author), &or_default(is_own));
+            line(name("commit.committer"), person(&commit.committer), &or_default(is_own));
+            let key = commit.signing_key.as_ref().map_or("none".to_owned(), ToString::to_string);
+            line(name("commit.signingKey"), key, &or_default(commit.signing_key.is_some()));
             let environments = source.environments.as_ref().map_or("all".to_owned(), |names| names.join(", "));
             line(name("environments"), environments, &or_default(source.environments.is_some()));
             line(name("allow"), source.allow.to_string(), &or_default(source.allow != Allow::default()));
         }
         let file = self.file.as_ref().map_or(String::new(), |path| path.display().to_string());
+        let images = &self.images;
+        let built_in = ImagesConfig::default();
+        let mut add = |member: &str, value: String, is_default: bool| {
+            let origin = if is_default { Origin::Default.to_string() } else { file.clone() };
+            lines.push(Described { name: format!("images.{member}"), value, origin });
+        };
+        add("interval", format_duration(images.interval), images.interval == built_in.interval);
+        add("quiet", format_duration(images.quiet), images.quiet == built_in.quiet);
+        add("atMost", format_duration(images.at_most), images.at_most == built_in.at_most);
+        add("queues", images.queues.join(", "), images.queues.is_empty());
+        for (host, registry) in &self.registries {
+            let password = registry.password.as_ref().map_or("none".to_owned(), ToString::to_string);
+            let name = format!("registries[{host}].password");
+            lines.push(Described { name, value: password, origin: file.clone() });
+        }
         for (account, role) in &self.accounts {
             let mut add = |member: &str, value: &str| {
                 let name = format!("accounts[{account}].{member}");
@@ -336,7 +374,11 @@ mod tests {
             "stateDirectory = /var/lib/lockstep  # default\n\
              listen = 127.0.0.1:9002  # flag --listen\n\
              interval = 300s  # environment variable LOCKSTEP_INTERVAL\n\
-             apiShare = 0.25  # agent.yaml:3"
+             apiShare = 0.25  # agent.yaml:3\n\
+             images.interval = 60s  # default\n\
+             images.quiet = 10s  # default\n\
+             images.atMost = 60s  # default\n\
+             images.queues =   # default"
         );
     }
 

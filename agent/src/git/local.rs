@@ -1,10 +1,22 @@
 //! A repository on disk, opened directly as an object database.
 
 use super::{
-    GitError, Tip, chain, history,
+    GitError, Tip, chain,
+    history::{self, Step},
     objects::{Listings, ObjectTree, tip_of},
+    push::PushError,
+    write::{NewCommit, build},
+};
+use gix::{
+    bstr::ByteSlice,
+    refs::{Target, transaction::PreviousValue},
 };
 use std::path::{Path, PathBuf};
+
+/// No configuration but the repository's own; who moves a reference is named in its log.
+fn options() -> gix::open::Options {
+    gix::open::Options::isolated().config_overrides(["committer.name=Lockstep", "committer.email=lockstep@localhost"])
+}
 
 /// A branch of a repository on disk.
 pub struct Local {
@@ -29,7 +41,7 @@ impl Local {
     }
 
     fn repository(&self) -> Result<gix::ThreadSafeRepository, GitError> {
-        gix::ThreadSafeRepository::open_opts(self.path.clone(), gix::open::Options::isolated())
+        gix::ThreadSafeRepository::open_opts(self.path.clone(), options())
             .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })
     }
 
@@ -52,6 +64,59 @@ impl Local {
 
     pub(super) fn walk_back(&self, from: &str, enough: impl FnMut(&Tip) -> bool) -> Result<(), GitError> {
         history::walk(&self.repository()?.to_thread_local(), &self.name(), from, enough)
+    }
+
+    pub(super) fn first_parents(
+        &self,
+        from: &str,
+        paths: &[String],
+        enough: impl FnMut(&Step) -> bool,
+    ) -> Result<(), GitError> {
+        history::first_parents(&self.repository()?.to_thread_local(), &self.name(), from, paths, enough)
+    }
+
+    pub(super) fn tree_of(&self, commit: &str) -> Result<ObjectTree, GitError> {
+        let repository = self.repository()?;
+        let id = gix::ObjectId::from_hex(commit.as_bytes())
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: error.to_string() })?;
+        let tip = tip_of(&repository.to_thread_local(), &self.name(), id)?;
+        ObjectTree::read_commit(&repository, &self.name(), &tip, &Listings::default())
+    }
+
+    /// Writes the objects, then moves the branch if it is still where the commit was built.
+    pub(super) fn commit(&mut self, base: &Tip, new: &NewCommit<'_>) -> Result<Tip, PushError> {
+        let repository = self.repository()?.to_thread_local();
+        let name = format!("refs/heads/{}", self.branch);
+        let unreadable = |reason: String| GitError::Unreadable { repository: self.name(), reason };
+        if !repository.is_bare()
+            && repository.head_name().ok().flatten().is_some_and(|head| head.as_bstr() == name.as_bytes().as_bstr())
+        {
+            return Err(PushError::Refused {
+                branch: self.branch.clone(),
+                reason: "it is checked out there; push to a bare repository".to_owned(),
+            });
+        }
+        let hex = |text: &str| gix::ObjectId::from_hex(text.as_bytes()).map_err(|error| unreadable(error.to_string()));
+        let from = hex(&base.commit)?;
+        let moved = || PushError::Moved { branch: self.branch.clone() };
+        let here = repository.try_find_reference(name.as_str()).map_err(|error| unreadable(chain(&error)))?;
+        if here.and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach)) != Some(from) {
+            return Err(moved());
+        }
+        let built = build(&repository, &self.name(), base, new)?;
+        built.keep(&repository, &self.name())?;
+        let to = hex(&built.tip.commit)?;
+        let expected = PreviousValue::MustExistAndMatch(Target::Object(from));
+        match repository.reference(name.as_str(), to, expected, new.message.lines().next().unwrap_or_default()) {
+            Ok(_) => Ok(built.tip),
+            Err(error) => {
+                // Another process has the lock or was faster: then the branch is elsewhere, or will be.
+                let now = repository.try_find_reference(name.as_str()).ok().flatten();
+                let now = now.and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach));
+                let text = chain(&error);
+                if now != Some(from) || text.contains("lock") { Err(moved()) } else { Err(unreadable(text).into()) }
+            }
+        }
     }
 
     pub(super) fn tree(&self, tip: &Tip) -> Result<ObjectTree, GitError> {

@@ -1,85 +1,20 @@
-//! A bare mirror with full history of one branch over HTTP. While nothing moved, a round costs one ls-refs exchange:
-//! two requests on a connection that is kept.
+//! A bare mirror with full history of one branch of a remote repository. While nothing moved, a round costs one ls-refs
+//! exchange: over HTTP two requests on a connection that is kept.
 
 use super::{
     GitError, Tip, chain, history,
     objects::{Listings, ObjectTree, tip_of},
+    push::{PushError, push},
+    wire::{Access, Wire},
+    write::{NewCommit, build},
 };
-use gix::{
-    bstr::ByteSlice,
-    protocol::transport::{
-        Protocol,
-        client::{TransportWithoutIO, blocking_io::http},
-    },
-};
+use super::{Location, history::Step};
+use gix::{bstr::ByteSlice, protocol::transport::Protocol};
 use lockstep_manifests::tree::Tree;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicBool},
-    time::Duration,
+    sync::atomic::AtomicBool,
 };
-
-/// Longest that one request may take.
-const TIMEOUT: Duration = Duration::from_secs(120);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What to present to the server.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The user's name; any name does where a token is used.
-    pub username: String,
-    /// The token.
-    pub token: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Credentials({}, …)", self.username)
-    }
-}
-
-/// The HTTP client with its connection. A transport is good for one handshake only, so each poll has its own around it.
-#[derive(Clone, Default)]
-struct Client(Arc<Mutex<http::reqwest::Remote>>);
-
-impl Client {
-    fn lock(&self) -> std::sync::MutexGuard<'_, http::reqwest::Remote> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl http::Http for Client {
-    type Headers = <http::reqwest::Remote as http::Http>::Headers;
-    type ResponseBody = <http::reqwest::Remote as http::Http>::ResponseBody;
-    type PostBody = <http::reqwest::Remote as http::Http>::PostBody;
-
-    fn get(
-        &mut self,
-        url: &str,
-        base_url: &str,
-        headers: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> gix::Result<http::GetResponse<Self::Headers, Self::ResponseBody>> {
-        self.lock().get(url, base_url, headers)
-    }
-
-    fn post(
-        &mut self,
-        url: &str,
-        base_url: &str,
-        headers: impl IntoIterator<Item = impl AsRef<str>>,
-        body: http::PostBodyDataKind,
-    ) -> gix::Result<http::PostResponse<Self::Headers, Self::ResponseBody, Self::PostBody>> {
-        self.lock().post(url, base_url, headers, body)
-    }
-
-    fn configure(&mut self, config: &dyn std::any::Any) -> gix::Result {
-        self.lock().configure(config)
-    }
-
-    fn redirected_base_url(&self) -> Option<String> {
-        self.lock().redirected_base_url()
-    }
-}
 
 /// A mirrored branch.
 pub struct Mirror {
@@ -87,9 +22,7 @@ pub struct Mirror {
     branch: String,
     directory: PathBuf,
     repository: gix::ThreadSafeRepository,
-    credentials: Option<Credentials>,
-    authority: Option<PathBuf>,
-    client: Option<Client>,
+    wire: Wire,
     listings: Listings,
     verified: bool,
 }
@@ -99,24 +32,17 @@ impl Mirror {
     ///
     /// # Errors
     /// When the directory cannot be made.
-    pub fn open(
-        url: &str,
-        branch: &str,
-        state: &Path,
-        credentials: Option<Credentials>,
-        authority: Option<&Path>,
-    ) -> Result<Self, GitError> {
-        let directory = state.join(directory_name(url));
+    pub fn open(location: &Location, branch: &str, state: &Path, access: Access) -> Result<Self, GitError> {
+        let url = location.to_string();
+        let directory = state.join(directory_name(&url));
         let repository =
-            open_or_init(&directory).map_err(|reason| GitError::Unreadable { repository: url.to_owned(), reason })?;
+            open_or_init(&directory).map_err(|reason| GitError::Unreadable { repository: url.clone(), reason })?;
         Ok(Self {
-            url: url.to_owned(),
+            url,
             branch: branch.to_owned(),
             directory,
             repository,
-            credentials,
-            authority: authority.map(Path::to_owned),
-            client: None,
+            wire: Wire::new(location, access),
             listings: Listings::default(),
             verified: false,
         })
@@ -138,8 +64,7 @@ impl Mirror {
                 }
             }
             Err(error) => {
-                // A connection that failed is not used again.
-                self.client = None;
+                self.wire.forget_connection();
                 if !self.is_damaged() {
                     return Err(error);
                 }
@@ -182,6 +107,50 @@ impl Mirror {
         ObjectTree::read_commit(&self.repository, &self.url, tip, &self.listings)
     }
 
+    pub(super) fn first_parents(
+        &self,
+        from: &str,
+        paths: &[String],
+        enough: impl FnMut(&Step) -> bool,
+    ) -> Result<(), GitError> {
+        history::first_parents(&self.repository.to_thread_local(), &self.url, from, paths, enough)
+    }
+
+    pub(super) fn tree_of(&self, commit: &str) -> Result<ObjectTree, GitError> {
+        let id = gix::ObjectId::from_hex(commit.as_bytes())
+            .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })?;
+        let tip = tip_of(&self.repository.to_thread_local(), &self.url, id)?;
+        // The listings are kept for the branch's tip.
+        ObjectTree::read_commit(&self.repository, &self.url, &tip, &Listings::default())
+    }
+
+    pub(super) fn commit(&mut self, base: &Tip, new: &NewCommit<'_>) -> Result<Tip, PushError> {
+        let repository = self.repository.to_thread_local();
+        let built = build(&repository, &self.url, base, new)?;
+        let hex = |text: &str| {
+            gix::ObjectId::from_hex(text.as_bytes())
+                .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })
+        };
+        let (from, to) = (hex(&base.commit)?, hex(&built.tip.commit)?);
+        if let Err(error) = push(&mut self.wire, &self.branch, from, to, &built.objects) {
+            if !matches!(error, PushError::Moved { .. } | PushError::Refused { .. }) {
+                self.wire.forget_connection();
+            }
+            return Err(error);
+        }
+        // It is on the remote. What fails from here on costs a fetch.
+        let kept = built.keep(&repository, &self.url).and_then(|()| {
+            repository
+                .reference(self.tracking(), to, gix::refs::transaction::PreviousValue::Any, "push")
+                .map(|_| ())
+                .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: chain(&error) })
+        });
+        if let Err(error) = kept {
+            tracing::debug!(%error, "a pushed commit could not be kept in the mirror");
+        }
+        Ok(built.tip)
+    }
+
     fn rebuild(&mut self) -> Result<(), GitError> {
         let fail = |reason: String| GitError::Unreadable { repository: self.url.clone(), reason };
         if self.directory.exists() {
@@ -192,50 +161,9 @@ impl Mirror {
         Ok(())
     }
 
-    fn transport(&self, client: Client) -> Result<http::Transport<Client>, GitError> {
-        let url = gix::url::parse(self.url.as_str()).map_err(|error| self.classify(&error))?;
-        let mut transport = http::Transport::new_http(client, url, Protocol::V2, false);
-        if let Some(credentials) = &self.credentials {
-            let account = gix::sec::identity::Account {
-                username: credentials.username.clone(),
-                password: credentials.token.clone(),
-                oauth_refresh_token: None,
-            };
-            transport.set_identity(account).map_err(|error| self.classify(&error))?;
-        }
-        Ok(transport)
-    }
-
-    /// Time-outs, and a private certificate authority where one is configured. Proxies come from the environment.
-    fn http_options(&self) -> Result<http::Options, GitError> {
-        let authority = match &self.authority {
-            None => None,
-            Some(path) => {
-                let unreadable = |reason: String| GitError::Unreadable {
-                    repository: self.url.clone(),
-                    reason: format!("the certificate authority {}: {reason}", path.display()),
-                };
-                let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-                let certificates =
-                    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(error.to_string()))?;
-                Some(certificates)
-            }
-        };
-        let configure = move |builder: reqwest::blocking::ClientBuilder| {
-            let builder = builder.timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
-            Ok(authority
-                .iter()
-                .flatten()
-                .fold(builder, |builder, certificate| builder.add_root_certificate(certificate.clone())))
-        };
-        let backend = http::reqwest::Options { configure_client: Some(Box::new(configure)), ..Default::default() };
-        Ok(http::Options { backend: Some(Arc::new(Mutex::new(backend))), ssl_verify: true, ..http::Options::default() })
-    }
-
     /// One exchange; a fetch when the tip moved.
     fn poll(&mut self) -> Result<gix::ObjectId, GitError> {
-        let client = self.client.get_or_insert_with(Client::default).clone();
-        let mut transport = self.transport(client)?;
+        let transport = self.wire.transport(Protocol::V2)?;
         let repository = self.repository.to_thread_local();
         let spec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
         let remote = repository
@@ -245,14 +173,13 @@ impl Mirror {
                     .with_fetch_tags(gix::remote::fetch::Tags::None)
                     .with_refspecs([spec.as_str()], gix::remote::Direction::Fetch)
             })
-            .map_err(|error| self.classify(&error))?;
+            .map_err(|error| self.wire.classify(&error))?;
         let connection = remote
-            .to_connection_with_transport(&mut transport)
-            .with_transport_options(Box::new(self.http_options()?))
+            .to_connection_with_transport(transport)
             .with_credentials(|_| Ok(None));
         let prepared = connection
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
-            .map_err(|error| self.classify(&error))?;
+            .map_err(|error| self.wire.classify(&error))?;
         let branch = format!("refs/heads/{}", self.branch);
         let advertised = prepared.ref_map().remote_refs.iter().find_map(|reference| {
             let (name, target, peeled) = reference.unpack();
@@ -267,38 +194,12 @@ impl Mirror {
             .flatten()
             .and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach));
         if known != Some(advertised) || !repository.has_object(advertised) {
-            prepared.receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| self.classify(&error))?;
+            prepared.receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| self.wire.classify(&error))?;
         } else {
             drop(prepared);
         }
         Ok(advertised)
     }
-
-    fn classify(&self, error: &(dyn std::error::Error + 'static)) -> GitError {
-        // The URL may hold any word.
-        let reason = plain(&chain(error).replace(&self.url, "URL"));
-        let repository = self.url.clone();
-        let refused =
-            ["status 401", "status 403", "401 unauthorized", "403 forbidden", "credential", "permission denied"];
-        let lower = reason.to_lowercase();
-        if refused.iter().any(|word| lower.contains(word)) || lower.contains("authenticat") {
-            let reason = if self.credentials.is_some() { reason } else { format!("{reason} (no token is configured)") };
-            GitError::Refused { repository, reason }
-        } else {
-            GitError::Unreachable { repository, reason }
-        }
-    }
-}
-
-/// The causes without the layers that only say that there is a cause.
-fn plain(reason: &str) -> String {
-    let layers = [
-        "Transport handshake failed",
-        "An IO error occurred when talking to the server",
-        "error sending request for url (URL/info/refs?service=git-upload-pack)",
-    ];
-    let parts: Vec<&str> = reason.split(": ").filter(|part| !layers.contains(part)).collect();
-    if parts.is_empty() { "the server cannot be reached".to_owned() } else { parts.join(": ") }
 }
 
 fn open_or_init(directory: &Path) -> Result<gix::ThreadSafeRepository, String> {

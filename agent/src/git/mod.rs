@@ -6,11 +6,22 @@ mod history;
 mod local;
 mod mirror;
 mod objects;
+mod push;
+mod report;
+mod sign;
+mod wire;
+mod write;
 
 pub use checkout::Checkout;
 pub use local::Local;
-pub use mirror::{Credentials, Mirror};
+pub use history::Step;
+pub use mirror::Mirror;
 pub use objects::ObjectTree;
+pub use push::PushError;
+pub use report::Report;
+pub use sign::SigningKey;
+pub use wire::{Access, Credentials, SshAccess};
+pub use write::{FileEdit, NewCommit, Person};
 
 use std::path::{Path, PathBuf};
 
@@ -69,6 +80,8 @@ pub struct Tip {
 pub enum Location {
     /// `https://` (or `http://`, without credentials).
     Http(String),
+    /// `ssh://`, by the `ssh` program.
+    Ssh(String),
     /// A path, or a `file://` URL: opened directly as an object database.
     Path(PathBuf),
 }
@@ -87,13 +100,24 @@ impl Location {
             && !user.contains('/')
             && !path.is_empty()
         {
-            return Err("ssh is not supported; use https:// or a path".to_owned());
+            return Err(format!("write it as `ssh://{user}/{}`", path.trim_start_matches('/')));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(Self::Path(PathBuf::from(text)));
         };
+        if scheme == "ssh" {
+            let host = rest.split('/').next().unwrap_or_default();
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            // What begins with a hyphen would be an option of the ssh program.
+            let is_safe = !rest.starts_with('-') && !host.starts_with('-') && !host.is_empty() && rest.contains('/');
+            return if is_safe && !rest.contains(char::is_whitespace) {
+                Ok(Self::Ssh(text.to_owned()))
+            } else {
+                Err(format!("`{text}` is not like ssh://git@git.example.com/shop/deploy.git"))
+            };
+        }
         if !matches!(scheme, "https" | "http") {
-            return Err(format!("`{scheme}://` is not supported; use https:// or a path"));
+            return Err(format!("`{scheme}://` is not supported; use https://, ssh:// or a path"));
         }
         if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
             return Err("credentials do not belong into the URL; use `token`".to_owned());
@@ -102,9 +126,18 @@ impl Location {
     }
 }
 
+impl std::fmt::Display for Location {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Http(url) | Self::Ssh(url) => formatter.write_str(url),
+            Self::Path(path) => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
 /// A branch of a repository that is followed.
 pub enum Remote {
-    /// Over HTTP, through a bare mirror with full history.
+    /// Over HTTP or SSH, through a bare mirror with full history.
     Mirror(Box<Mirror>),
     /// A repository on disk.
     Local(Local),
@@ -115,15 +148,11 @@ impl Remote {
     ///
     /// # Errors
     /// When the mirror cannot be made, or the repository on disk cannot be opened.
-    pub fn open(
-        location: &Location,
-        branch: &str,
-        state: &Path,
-        credentials: Option<Credentials>,
-        authority: Option<&Path>,
-    ) -> Result<Self, GitError> {
+    pub fn open(location: &Location, branch: &str, state: &Path, access: Access) -> Result<Self, GitError> {
         Ok(match location {
-            Location::Http(url) => Self::Mirror(Box::new(Mirror::open(url, branch, state, credentials, authority)?)),
+            Location::Http(_) | Location::Ssh(_) => {
+                Self::Mirror(Box::new(Mirror::open(location, branch, state, access)?))
+            }
             Location::Path(path) => Self::Local(Local::open(path, branch)?),
         })
     }
@@ -158,6 +187,45 @@ impl Remote {
         match self {
             Self::Mirror(mirror) => mirror.walk_back(from, enough),
             Self::Local(local) => local.walk_back(from, enough),
+        }
+    }
+
+    /// Goes back along first parents, the commit itself first, until `enough` says so; tells which of the paths each
+    /// commit changed.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn first_parents(
+        &self,
+        from: &str,
+        paths: &[String],
+        enough: impl FnMut(&Step) -> bool,
+    ) -> Result<(), GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.first_parents(from, paths, enough),
+            Self::Local(local) => local.first_parents(from, paths, enough),
+        }
+    }
+
+    /// The files of any commit of the history.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn tree_of(&self, commit: &str) -> Result<ObjectTree, GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.tree_of(commit),
+            Self::Local(local) => local.tree_of(commit),
+        }
+    }
+
+    /// Makes a commit on `base` and moves the branch to it, if the branch is still there.
+    ///
+    /// # Errors
+    /// As the variants of [`PushError`] say.
+    pub fn commit(&mut self, base: &Tip, new: &NewCommit<'_>) -> Result<Tip, PushError> {
+        match self {
+            Self::Mirror(mirror) => mirror.commit(base, new),
+            Self::Local(local) => local.commit(base, new),
         }
     }
 

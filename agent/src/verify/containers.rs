@@ -33,7 +33,7 @@ impl Verifier<'_> {
         }
         // The environment's credentials, in the image's region.
         let clients = self.accounts.clients(&environment.account, &image.region).await;
-        let wanted = image::platform_of(definition);
+        let wanted = lockstep_core::images::platform_of(definition);
         let key = format!("image {} {} {:?} {wanted:?}", clients.account, image.region, image.id);
         let answer = self
             .ask(key, async {

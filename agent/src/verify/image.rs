@@ -1,24 +1,24 @@
 //! Images in ECR, and whether they have the platform that the task asks for.
 
-use crate::aws::{Image, ImageId, Platform};
+use crate::aws::{Image, ImageId};
 use lockstep_core::verify::Outcome;
-use serde_json::Value;
+use lockstep_manifests::updates::Platform;
 
 /// An image reference of a repository in ECR.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EcrImage {
+pub(crate) struct EcrImage {
     /// The registry's host.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// The registry's region.
-    pub(super) region: String,
+    pub(crate) region: String,
     /// The image.
-    pub(super) id: ImageId,
+    pub(crate) id: ImageId,
 }
 
 impl EcrImage {
     /// Reads `ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn]/REPOSITORY[:TAG][@DIGEST]`; the digest wins, and no tag is
     /// `latest`.
-    pub(super) fn parse(written: &str) -> Option<Self> {
+    pub(crate) fn parse(written: &str) -> Option<Self> {
         let (host, rest) = written.split_once('/')?;
         let (account, domain) = host.split_once(".dkr.ecr.").or_else(|| host.split_once(".dkr.ecr-fips."))?;
         let region = domain.strip_suffix(".amazonaws.com").or_else(|| domain.strip_suffix(".amazonaws.com.cn"))?;
@@ -35,28 +35,9 @@ impl EcrImage {
     }
 }
 
-/// The platform that a task definition asks for: on Fargate linux/amd64 where it says nothing, elsewhere the
-/// instance's, which is not known.
-pub(super) fn platform_of(definition: &Value) -> Option<Platform> {
-    let part = |name: &str| definition.pointer(&format!("/runtimePlatform/{name}")).and_then(Value::as_str);
-    let fargate = definition.get("requiresCompatibilities").and_then(Value::as_array);
-    let fargate = fargate.is_some_and(|list| list.iter().any(|item| item == "FARGATE"));
-    let architecture = match part("cpuArchitecture") {
-        Some("ARM64") => "arm64",
-        Some(_) => "amd64",
-        None if fargate => "amd64",
-        None => return None,
-    };
-    let os = match part("operatingSystemFamily") {
-        Some(family) if family.starts_with("WINDOWS") => "windows",
-        _ => "linux",
-    };
-    Some(Platform { os: os.to_owned(), architecture: architecture.to_owned() })
-}
-
 /// What is to be said of an image that is there.
 pub(super) fn judge(image: &Image, wanted: Option<&Platform>) -> (Outcome, String) {
-    let name = |platform: &Platform| format!("{}/{}", platform.os, platform.architecture);
+    let name = ToString::to_string;
     match (&image.platforms, wanted) {
         (_, None) => (Outcome::Ok, "the image is there".to_owned()),
         (Err(reason), Some(wanted)) => {
@@ -76,6 +57,7 @@ pub(super) fn judge(image: &Image, wanted: Option<&Platform>) -> (Outcome, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_core::images::platform_of;
     use serde_json::json;
 
     #[test]
@@ -106,12 +88,12 @@ mod tests {
         assert_eq!(platform_of(&fargate), Some(amd.clone()));
         assert_eq!(platform_of(&json!({"runtimePlatform": {"cpuArchitecture": "ARM64"}})), Some(arm.clone()));
         assert_eq!(platform_of(&json!({})), None);
-        let image = Image { platforms: Ok(vec![amd.clone()]) };
+        let image = Image { platforms: Ok(vec![amd.clone()]), labels: Default::default(), artifact: None };
         assert_eq!(judge(&image, Some(&amd)).0, Outcome::Ok);
         assert_eq!(
             judge(&image, Some(&arm)),
             (Outcome::Fail, "the image has no linux/arm64; it has linux/amd64".into())
         );
-        assert_eq!(judge(&Image { platforms: Err("x".into()) }, Some(&arm)).0, Outcome::Skip);
+        assert_eq!(judge(&Image { platforms: Err("x".into()), labels: Default::default(), artifact: None }, Some(&arm)).0, Outcome::Skip);
     }
 }

@@ -1,0 +1,215 @@
+//! Pushing one commit to one branch, over any transport, by the `git-receive-pack` service.
+//!
+//! The server does not check that a push is a fast-forward. What guards the branch is the old id that the push carries:
+//! the commit that ours was built on, and nothing else. See `gitprotocol-pack` in Git's documentation.
+
+use super::{GitError, chain, report::Report, wire::Wire};
+use gix::{
+    ObjectId,
+    bstr::ByteSlice,
+    objs::Kind,
+    protocol::{
+        Handshake,
+        transport::{
+            Protocol, Service,
+            client::{MessageKind, WriteMode, blocking_io::Transport},
+        },
+    },
+};
+use gix_pack::data::output;
+use std::io::{Read, Write};
+
+/// Longest answer of a server that is read, in bytes.
+const LONGEST_REPORT: u64 = 1024 * 1024;
+
+/// Why a push did not move the branch, or is not known to have moved it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// The branch is not where the commit was built: read it again, and decide again.
+    #[error("the branch {branch} was moved by somebody else")]
+    Moved {
+        /// The branch.
+        branch: String,
+    },
+    /// The server does not take it: a protected branch, a hook. A person must act.
+    #[error("the server refuses the push to {branch}: {reason}")]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// Nobody knows whether the branch was moved: the answer was lost.
+    #[error("the answer to the push was lost: {reason}")]
+    Unknown {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The repository cannot be read, reached, or refuses the credentials. Nothing was written.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// The objects of a commit.
+pub(super) type Objects = [(ObjectId, Kind, Vec<u8>)];
+
+/// Moves a branch from one commit to another.
+pub(super) fn push(wire: &mut Wire, branch: &str, old: ObjectId, new: ObjectId, objects: &Objects) -> Result<(), PushError> {
+    let mut transport = wire.transport(Protocol::V1)?;
+    let handshake = gix::protocol::handshake(
+        &mut transport,
+        Service::ReceivePack,
+        |_| Ok(None),
+        Vec::new(),
+        &mut gix::progress::Discard,
+    )
+    .map_err(|error| wire.classify(&error))?;
+    let reference = format!("refs/heads/{branch}");
+    if advertised(&handshake, &reference) != Some(old) {
+        return Err(PushError::Moved { branch: branch.to_owned() });
+    }
+    let has = |name: &str| handshake.capabilities.contains(name);
+    if !has("report-status") {
+        let reason = "the server reports no status".to_owned();
+        return Err(PushError::Refused { branch: branch.to_owned(), reason });
+    }
+    let has_bands = has("side-band-64k");
+    let mut wanted = vec!["report-status"];
+    if has_bands {
+        wanted.push("side-band-64k");
+    }
+    let agent = format!("agent=lockstep/{}", env!("CARGO_PKG_VERSION"));
+    if has("agent") {
+        wanted.push(&agent);
+    }
+    let pack = pack(objects).map_err(|reason| GitError::Unreadable { repository: wire.url().to_owned(), reason })?;
+    let command = format!("{old} {new} {reference}\0 {}", wanted.join(" "));
+    // From here on the server may have what it needs to move the branch.
+    let lost = |reason: String| PushError::Unknown { reason };
+    let answer = exchange(&mut *transport, &command, &pack, has_bands);
+    let (report, said) = match answer {
+        Ok(answer) => answer,
+        Err(failure) => {
+            return Err(match wire.classify(&failure) {
+                // A refusal of the request as a whole came before anything was done.
+                GitError::Refused { repository, reason } => GitError::Refused { repository, reason }.into(),
+                other => lost(other.to_string()),
+            });
+        }
+    };
+    match Report::parse(&report, &reference) {
+        Report::Done => Ok(()),
+        Report::Refused(reason) if is_moved(&reason) || is_moved(&said) => Err(PushError::Moved { branch: branch.to_owned() }),
+        Report::Refused(reason) => {
+            let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+            let reason = if said.is_empty() { reason } else { format!("{reason} ({said})") };
+            Err(PushError::Refused { branch: branch.to_owned(), reason: cut(&reason) })
+        }
+        Report::Unreadable(reason) => Err(lost(reason)),
+    }
+}
+
+/// What the server says that the branch points at.
+fn advertised(handshake: &Handshake, reference: &str) -> Option<ObjectId> {
+    handshake.refs.iter().flatten().find_map(|known| {
+        let (name, target, peeled) = known.unpack();
+        (name == reference.as_bytes().as_bstr()).then(|| target.or(peeled).map(ToOwned::to_owned)).flatten()
+    })
+}
+
+/// Sends the command and the pack. Answers the report and what the server said beside it.
+fn exchange(
+    transport: &mut (dyn Transport + Send),
+    command: &str,
+    pack: &[u8],
+    has_bands: bool,
+) -> std::io::Result<(Vec<u8>, String)> {
+    let mut request = transport
+        .request(WriteMode::Binary, MessageKind::Flush, false)
+        .map_err(std::io::Error::other)?;
+    request.write_all(command.as_bytes())?;
+    request.write_message(MessageKind::Flush)?;
+    let (mut writer, mut reader) = request.into_parts();
+    writer.write_all(pack)?;
+    writer.flush()?;
+    // The server answers only once the request has an end.
+    drop(writer);
+    let said = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let mut report = Vec::new();
+    if has_bands {
+        let heard = said.clone();
+        reader.set_progress_handler(Some(Box::new(move |_, text: &[u8]| {
+            let mut heard = heard.borrow_mut();
+            if heard.len() < 4096 {
+                heard.extend_from_slice(text);
+            }
+            std::ops::ControlFlow::Continue(())
+        })));
+        reader.as_mut().take(LONGEST_REPORT).read_to_end(&mut report)?;
+    } else {
+        while let Some(line) = reader.readline() {
+            let line = line?.map_err(std::io::Error::other)?;
+            let Some(data) = line.as_slice() else { break };
+            report.extend_from_slice(format!("{:04x}", data.len() + 4).as_bytes());
+            report.extend_from_slice(data);
+            if report.len() as u64 > LONGEST_REPORT {
+                break;
+            }
+        }
+        report.extend_from_slice(b"0000");
+    }
+    drop(reader);
+    let said = String::from_utf8_lossy(&said.borrow()).into_owned();
+    Ok((report, said))
+}
+
+/// A pack of whole objects.
+fn pack(objects: &Objects) -> Result<Vec<u8>, String> {
+    let mut entries = Vec::with_capacity(objects.len());
+    for (id, kind, data) in objects {
+        let count = output::Count { id: *id, entry_pack_location: output::count::PackLocation::NotLookedUp };
+        let data = gix::objs::Data::new(data, *kind, gix::hash::Kind::Sha1);
+        let entry = output::Entry::from_data(&count, &data, gix::zlib::Compression::DEFAULT).map_err(|error| chain(&error))?;
+        entries.push(entry);
+    }
+    let mut bytes = Vec::new();
+    let count = u32::try_from(entries.len()).map_err(|error| error.to_string())?;
+    let mut written = output::bytes::FromEntriesIter::new(
+        std::iter::once(Ok(entries)),
+        &mut bytes,
+        count,
+        gix_pack::data::Version::default(),
+        gix::hash::Kind::Sha1,
+    );
+    for part in written.by_ref() {
+        part.map_err(|error| chain(&error))?;
+    }
+    drop(written);
+    Ok(bytes)
+}
+
+/// Whether a server's words mean that somebody else was faster, or is at it now.
+fn is_moved(text: &str) -> bool {
+    let words = [
+        "fetch first",
+        "non-fast-forward",
+        "but expected",
+        "cannot lock ref",
+        "failed to update ref",
+        "incorrect old value",
+        "atomic transaction failed",
+        "reference already exists",
+        "stale info",
+    ];
+    let lower = text.to_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}
+
+/// A server's words in one line of reasonable length.
+fn cut(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(400) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
