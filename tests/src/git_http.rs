@@ -280,6 +280,8 @@ impl Shared {
             .env("PATH_INFO", path)
             .env("QUERY_STRING", query)
             .env("CONTENT_LENGTH", body.len().to_string())
+            // Whoever may ask may push.
+            .env("REMOTE_USER", "bot")
             .env("REMOTE_ADDR", "127.0.0.1");
         for (header, variable) in [
             ("content-type", "CONTENT_TYPE"),

@@ -176,6 +176,7 @@ impl Mirror {
             .map_err(|error| self.wire.classify(&error))?;
         let connection = remote
             .to_connection_with_transport(transport)
+            .with_transport_options(self.wire.options()?)
             .with_credentials(|_| Ok(None));
         let prepared = connection
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())

@@ -156,6 +156,14 @@ impl Wire {
         Ok(Box::new(transport))
     }
 
+    /// What a fetch must be told as well: it would else configure the transport by the repository's settings.
+    pub(super) fn options(&self) -> Result<Box<dyn std::any::Any>, GitError> {
+        match self.location {
+            Location::Ssh(_) => Ok(Box::new(())),
+            _ => Ok(Box::new(self.http_options()?)),
+        }
+    }
+
     /// The `ssh` program with what decides who is who. It asks nothing and trusts no server that it does not know.
     fn ssh_command(&self) -> OsString {
         let mut command = OsString::from(

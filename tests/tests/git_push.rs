@@ -1,0 +1,292 @@
+//! Commits that the agent makes, pushed to Git's own servers, and read back by the `git` program: what a push carries,
+//! who wins a race, and how each refusal ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use lockstep::git::{
+    Access, Credentials, FileEdit, GitError, Location, NewCommit, Person, PushError, Remote, SigningKey, Tip,
+};
+use lockstep_manifests::tree::Tree;
+use lockstep_tests::git_http::{GitServer, Hold, Options, Repository, git};
+use std::{path::Path, process::Command};
+use tempfile::TempDir;
+
+const TOKEN: &str = "glpat-0123456789abcdef";
+
+struct Rig {
+    repository: Repository,
+    root: TempDir,
+    state: TempDir,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (root, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let repository = Repository::new(root.path(), "deploy");
+        repository.write("lockstep.yaml", "version: 1\nenvironments: {}\n");
+        repository.write("services/web/prod.pins.yaml", "web: 1.0.0 # first\n");
+        repository.write("services/other/x.yaml", "a: 1\n");
+        repository.commit("first");
+        Self { repository, root, state }
+    }
+
+    fn open(&self, url: &str) -> Remote {
+        self.open_with(url, Access::default())
+    }
+
+    fn open_with(&self, url: &str, access: Access) -> Remote {
+        Remote::open(&Location::parse(url).unwrap(), "main", self.state.path(), access).unwrap()
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        git(self.repository.bare(), arguments)
+    }
+
+    /// The server's repository is whole, and its branch is here.
+    fn assert_at(&self, tip: &Tip) {
+        assert_eq!(self.git(&["rev-parse", "refs/heads/main"]), tip.commit);
+        git(self.repository.bare(), &["fsck", "--strict", "--no-dangling"]);
+    }
+
+    fn count(&self) -> usize {
+        self.git(&["rev-list", "--count", "main"]).parse().unwrap()
+    }
+}
+
+fn person() -> Person {
+    Person::parse("Lockstep <lockstep@example.com>").unwrap()
+}
+
+fn pins(content: &str) -> Vec<FileEdit> {
+    vec![FileEdit { path: "services/web/prod.pins.yaml".into(), content: content.into() }]
+}
+
+fn commit(remote: &mut Remote, base: &Tip, content: &str, key: Option<&SigningKey>) -> Result<Tip, PushError> {
+    let person = person();
+    let new = NewCommit {
+        edits: &pins(content),
+        message: "web: 1.0.1\n\nbody\n\nLockstep-Environment: prod\n",
+        author: &person,
+        committer: &person,
+        at: 1_767_225_600,
+        key,
+    };
+    remote.commit(base, &new)
+}
+
+/// Every way to a repository.
+fn ways(rig: &Rig, server: &GitServer) -> Vec<String> {
+    vec![server.url("deploy"), rig.repository.bare().display().to_string()]
+}
+
+#[test]
+fn a_commit_changes_its_file_and_nothing_else() {
+    let rig = Rig::new();
+    let server = GitServer::start(rig.root.path());
+    for (number, url) in ways(&rig, &server).iter().enumerate() {
+        let mut remote = rig.open(url);
+        let base = remote.tip().unwrap();
+        let content = format!("web: 1.0.{} # first\n", number + 1);
+        let tip = commit(&mut remote, &base, &content, None).unwrap();
+        rig.assert_at(&tip);
+        assert_eq!(rig.git(&["rev-parse", "main^"]), base.commit);
+        assert_eq!(rig.git(&["diff", "--numstat", "main^", "main"]), "1\t1\tservices/web/prod.pins.yaml");
+        assert_eq!(rig.git(&["show", "main:services/web/prod.pins.yaml"]), content.trim_end());
+        assert_eq!(
+            rig.git(&["log", "-1", "--format=%an|%ae|%cn|%ce|%ct|%B", "main"]),
+            "Lockstep|lockstep@example.com|Lockstep|lockstep@example.com|1767225600|web: 1.0.1\n\nbody\n\nLockstep-Environment: prod"
+        );
+        assert_eq!(rig.git(&["log", "-1", "--format=%(trailers:key=Lockstep-Environment,valueonly)", "main"]), "prod");
+        // It is known here already.
+        server.forget();
+        assert_eq!(remote.tip().unwrap(), tip);
+        let fetched = server.requests().iter().filter(|request| request.method == "POST").count();
+        assert!(fetched <= 1, "only the references are asked for: {:?}", server.requests());
+        let tree = remote.tree(&tip).unwrap();
+        let file = tree.find("services/web/prod.pins.yaml").unwrap();
+        assert_eq!(tree.read(file).unwrap(), content.into_bytes());
+    }
+}
+
+#[test]
+fn a_push_is_two_requests_and_carries_only_what_is_new() {
+    let rig = Rig::new();
+    let server = GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), ..Options::default() });
+    let credentials = Credentials { username: "bot".into(), token: TOKEN.into() };
+    // Plain HTTP takes no token: the agent refuses it before, and so does the library.
+    let mut plain = rig.open_with(&server.url("deploy"), Access { credentials: Some(credentials.clone()), ..Access::default() });
+    assert!(plain.tip().is_err());
+    let server = GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), tls: true, ..Options::default() });
+    let access = Access { credentials: Some(credentials), authority: server.authority().map(Path::to_owned), ssh: None };
+    let mut remote = rig.open_with(&server.url("deploy"), access);
+    let base = remote.tip().unwrap();
+    server.forget();
+    let tip = commit(&mut remote, &base, "web: 1.0.1 # first\n", None).unwrap();
+    rig.assert_at(&tip);
+    let requests = server.requests();
+    let lines: Vec<String> = requests.iter().map(|it| format!("{} {} {}", it.method, it.path, it.status)).collect();
+    assert_eq!(
+        lines,
+        ["GET /deploy.git/info/refs?service=git-receive-pack 200", "POST /deploy.git/git-receive-pack 200"]
+    );
+    assert!(requests.iter().all(|request| request.authorization), "credentials go with the first request");
+    // A commit, three trees and a file.
+    assert!(requests[1].received < 1200, "{requests:?}");
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn who_is_late_loses_and_nothing_is_overwritten() {
+    let rig = Rig::new();
+    let server = GitServer::start(rig.root.path());
+    for url in ways(&rig, &server) {
+        let mut remote = rig.open(&url);
+        let base = remote.tip().unwrap();
+        rig.repository.write("services/other/x.yaml", format!("a: {url}\n"));
+        git(rig.repository.checkout(), &["fetch", "--quiet"]);
+        git(rig.repository.checkout(), &["reset", "--quiet", "--soft", "origin/main"]);
+        let theirs = rig.repository.commit("somebody else");
+        let before = rig.count();
+        assert_eq!(commit(&mut remote, &base, "web: 2.0.0\n", None), Err(PushError::Moved { branch: "main".into() }));
+        assert_eq!((rig.git(&["rev-parse", "main"]), rig.count()), (theirs, before));
+        // On the new tip it goes.
+        let base = remote.tip().unwrap();
+        let tip = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap();
+        rig.assert_at(&tip);
+        assert_eq!(rig.count(), before + 1);
+    }
+}
+
+#[test]
+fn a_hook_that_refuses_is_quoted_and_leaves_the_branch() {
+    let rig = Rig::new();
+    let server = GitServer::start(rig.root.path());
+    let hook = rig.repository.bare().join("hooks/pre-receive");
+    std::fs::write(&hook, "#!/bin/sh\necho 'main is protected: open a merge request' >&2\nexit 1\n").unwrap();
+    Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
+    let mut remote = rig.open(&server.url("deploy"));
+    let base = remote.tip().unwrap();
+    let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the server refuses the push to main: pre-receive hook declined (main is protected: open a merge request)"
+    );
+    assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
+}
+
+#[test]
+fn wrong_credentials_and_a_server_that_is_away_are_told_apart() {
+    let rig = Rig::new();
+    let tls = Options { token: Some(TOKEN.into()), tls: true, ..Options::default() };
+    let server = GitServer::with(rig.root.path(), &tls);
+    // The server takes its own file with it.
+    let authority = rig.state.path().join("authority.pem");
+    std::fs::copy(server.authority().unwrap(), &authority).unwrap();
+    let access = |token: &str| Access {
+        credentials: Some(Credentials { username: "bot".into(), token: token.into() }),
+        authority: Some(authority.clone()),
+        ssh: None,
+    };
+    let base = rig.open_with(&server.url("deploy"), access(TOKEN)).tip().unwrap();
+    let mut remote = rig.open_with(&server.url("deploy"), access("wrong-canary"));
+    let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+    assert!(matches!(&refused, PushError::Git(GitError::Refused { .. })), "{refused:?}");
+    assert!(!format!("{refused:?} {refused}").contains("wrong-canary"));
+    let url = server.url("deploy");
+    let mut remote = rig.open_with(&url, access(TOKEN));
+    drop(server);
+    let away = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+    assert!(matches!(&away, PushError::Git(GitError::Unreachable { .. })), "{away:?}");
+    assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
+}
+
+#[test]
+fn a_lost_answer_is_neither_success_nor_failure() {
+    let rig = Rig::new();
+    for half in [false, true] {
+        let server = GitServer::start(rig.root.path());
+        let mut remote = rig.open(&server.url("deploy"));
+        let base = remote.tip().unwrap();
+        server.hold(if half { Hold::Half(1) } else { Hold::Nothing(1) });
+        let content = format!("web: 2.0.0 # {half}\n");
+        let pushing = std::thread::spawn(move || (commit(&mut remote, &base, &content, None), remote));
+        lockstep_tests::eventually("the push hangs", std::time::Duration::from_secs(20), || {
+            server.is_holding().then_some(())
+        });
+        drop(server);
+        let (result, _) = pushing.join().unwrap();
+        assert!(matches!(&result, Err(PushError::Unknown { .. })), "{result:?}");
+        // The server did it all the same: only a look tells.
+        assert_eq!(rig.git(&["show", "main:services/web/prod.pins.yaml"]), format!("web: 2.0.0 # {half}"));
+    }
+}
+
+#[test]
+fn a_branch_that_is_checked_out_is_not_moved_under_its_work_tree() {
+    let rig = Rig::new();
+    let mut remote = rig.open(&rig.repository.checkout().display().to_string());
+    let base = remote.tip().unwrap();
+    let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the server refuses the push to main: it is checked out there; push to a bare repository"
+    );
+}
+
+#[test]
+fn signatures_are_good_for_git() {
+    let rig = Rig::new();
+    for kind in ["ed25519", "ecdsa"] {
+        let directory = TempDir::new().unwrap();
+        let key = directory.path().join("key");
+        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", "deploy", "-f"]).arg(&key).status();
+        assert!(made.expect("ssh-keygen of Debian's openssh-client is there").success());
+        let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+        let signers = directory.path().join("signers");
+        std::fs::write(&signers, format!("lockstep@example.com {public}")).unwrap();
+        let signing = SigningKey::parse(&std::fs::read_to_string(&key).unwrap()).unwrap();
+        let mut remote = rig.open(&rig.repository.bare().display().to_string());
+        let base = remote.tip().unwrap();
+        let tip = commit(&mut remote, &base, &format!("web: 3.0.0 # {kind}\n"), Some(&signing)).unwrap();
+        rig.assert_at(&tip);
+        let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+        rig.git(&["-c", &allowed, "verify-commit", &tip.commit]);
+        // A key of somebody else does not do.
+        let trust = rig.git(&["-c", &allowed, "log", "-1", "--format=%G?%GS", &tip.commit]);
+        assert_eq!(trust, "Glockstep@example.com");
+    }
+    let directory = TempDir::new().unwrap();
+    let key = directory.path().join("key");
+    Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "secret-canary", "-f"]).arg(&key).status().unwrap();
+    let error = SigningKey::parse(&std::fs::read_to_string(&key).unwrap()).unwrap_err();
+    assert_eq!(error, "the signing key has a passphrase; the agent cannot ask for it");
+    assert_eq!(SigningKey::parse("x").unwrap_err(), "the signing key is not an ed25519 or ECDSA key in OpenSSH's format");
+}
+
+#[test]
+fn first_parents_tell_who_changed_which_path() {
+    let rig = Rig::new();
+    let repository = &rig.repository;
+    let first = git(repository.checkout(), &["rev-parse", "HEAD"]);
+    repository.write("services/other/x.yaml", "a: 2\n");
+    let second = repository.commit("other");
+    git(repository.checkout(), &["checkout", "--quiet", "-b", "side"]);
+    repository.write("services/web/prod.pins.yaml", "web: 1.1.0\n");
+    git(repository.checkout(), &["commit", "--quiet", "-am", "on the side"]);
+    git(repository.checkout(), &["checkout", "--quiet", "main"]);
+    git(repository.checkout(), &["merge", "--quiet", "--no-ff", "-m", "merge it", "side"]);
+    git(repository.checkout(), &["push", "--quiet", "origin", "main"]);
+    let remote = rig.open(&repository.bare().display().to_string());
+    let merge = git(repository.checkout(), &["rev-parse", "HEAD"]);
+    let paths = ["services/web/prod.pins.yaml".to_owned(), "services/none/prod.pins.yaml".to_owned(), "services/other/x.yaml".to_owned()];
+    let mut steps = Vec::new();
+    remote
+        .first_parents(&merge, &paths, |step| {
+            steps.push((step.commit.clone(), step.message.trim().to_owned(), step.changed.clone()));
+            false
+        })
+        .unwrap();
+    assert_eq!(
+        steps,
+        [(merge, "merge it".to_owned(), vec![0]), (second, "other".into(), vec![2]), (first, "first".into(), vec![0, 2])]
+    );
+}
