@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod aws;
+pub mod certificates;
 pub mod chaos;
 pub mod files;
 pub mod git_http;
 pub mod judge;
+pub mod listener;
 pub mod moto;
 pub mod program;
+pub mod registry;
 pub mod world;
 
 use std::{

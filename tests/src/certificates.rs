@@ -1,0 +1,83 @@
+//! A certificate authority that nobody else knows, with a certificate for loopback.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+
+/// The authority and what it signed, as files in PEM.
+pub struct Certificates {
+    directory: TempDir,
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+impl Certificates {
+    /// A new authority.
+    pub fn new() -> Self {
+        let named = |name: &str, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let mut params = CertificateParams::new(names).expect("the names are addresses");
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let mut authority = named("tests", &[]);
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let authority_key = KeyPair::generate().expect("a key can be made");
+        let own = authority.self_signed(&authority_key).expect("the authority signs itself");
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate().expect("a key can be made");
+        let server =
+            named("server", &["127.0.0.1", "localhost"]).signed_by(&key, &issuer).expect("the authority signs");
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        for (name, pem) in
+            [("authority.pem", own.pem()), ("server.pem", server.pem()), ("key.pem", key.serialize_pem())]
+        {
+            std::fs::write(directory.path().join(name), pem).expect("a file can be written");
+        }
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is PKCS #8");
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![server.der().clone()], key)
+            .expect("the key belongs to the certificate");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self { directory, config: Arc::new(config) }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The authority's own certificate, for who shall trust it.
+    pub fn authority(&self) -> PathBuf {
+        self.file("authority.pem")
+    }
+
+    /// The server's certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.file("server.pem")
+    }
+
+    /// The server's key.
+    pub fn key(&self) -> PathBuf {
+        self.file("key.pem")
+    }
+
+    /// A file that is there and holds no certificate.
+    pub fn empty(&self) -> PathBuf {
+        let path: &Path = &self.file("empty.pem");
+        std::fs::write(path, "").expect("a file can be written");
+        path.to_owned()
+    }
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
