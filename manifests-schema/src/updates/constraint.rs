@@ -7,6 +7,9 @@ use semver::{Prerelease, Version};
 /// Longest constraint, in bytes.
 const LONGEST: usize = 512;
 
+/// Most alternatives, as in the library.
+const MOST_ALTERNATIVES: usize = 32;
+
 /// A constraint: alternatives, each of comparisons that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Constraint {
@@ -53,7 +56,10 @@ impl std::str::FromStr for Constraint {
         if text.len() > LONGEST {
             return Err(ConstraintError(format!("the constraint is longer than {LONGEST} bytes")));
         }
-        let alternatives = text.split("||").map(alternative).collect::<Result<_, _>>()?;
+        let alternatives = text.split("||").map(alternative).collect::<Result<Vec<_>, _>>()?;
+        if alternatives.len() > MOST_ALTERNATIVES {
+            return Err(ConstraintError(format!("the constraint has more than {MOST_ALTERNATIVES} alternatives")));
+        }
         Ok(Self { alternatives })
     }
 }
@@ -169,7 +175,7 @@ impl Tokens<'_> {
             self.rest = rest;
             return Ok(true);
         }
-        if spaced || self.rest.starts_with(['<', '>', '=', '!', '~', '^']) {
+        if spaced {
             return Ok(true);
         }
         Err(ConstraintError(format!("`{}` is not understood", self.rest)))
@@ -210,6 +216,8 @@ impl Comparison {
         match self.operator {
             Operator::Equal if self.written == Written::Whole => within,
             Operator::Equal => within && order.is_ge(),
+            // As the library has it: of the versions that 1.2 stands for, other pre-releases are not meant.
+            Operator::NotEqual if self.written == Written::Minor && within => version.pre != own.pre,
             Operator::NotEqual => !within,
             Operator::Greater if self.written == Written::Whole => order.is_gt(),
             Operator::Greater => order.is_gt() && !within,
