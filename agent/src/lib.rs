@@ -10,6 +10,7 @@ pub mod demo;
 pub mod execute;
 pub mod exit;
 pub mod git;
+pub mod images;
 pub mod oci;
 pub mod output;
 pub mod reconcile;

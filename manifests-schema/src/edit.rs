@@ -134,7 +134,8 @@ impl Outline {
                     if depth == 0 {
                         let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
                         let lead = text[line..range.start].trim_start_matches('\u{feff}');
-                        outline.root = Some(Root { indent: lead.len(), is_flow: text[range.start..].starts_with(['{', '[']) });
+                        outline.root =
+                            Some(Root { indent: lead.len(), is_flow: text[range.start..].starts_with(['{', '[']) });
                     }
                     depth += 1;
                 }
@@ -187,7 +188,10 @@ impl Outline {
                 (last.end + line, root.indent)
             }
             (Some(_), _) => {
-                return Err(EditError::Form { container: container.to_owned(), form: "to be added to a map in braces" });
+                return Err(EditError::Form {
+                    container: container.to_owned(),
+                    form: "to be added to a map in braces",
+                });
             }
         };
         let (head, tail) = text.split_at(at);
@@ -271,10 +275,16 @@ mod tests {
             ("web: &a 1\nother: *a\n", "the edit of `web` would change something else in the file; edit it by hand"),
             ("base: &b\n", "the pins file cannot be read: 1:9: the pin of `base` must be a text, not null"),
             ("<<: {web: 1}\n", "the pin of `web` is merged in by `<<`; write it as a plain text on its line"),
-            ("{ other: 1 }\n", "the pin of `web` is to be added to a map in braces; write it as a plain text on its line"),
+            (
+                "{ other: 1 }\n",
+                "the pin of `web` is to be added to a map in braces; write it as a plain text on its line",
+            ),
             ("{}\n", "the pin of `web` is to be added to a map in braces; write it as a plain text on its line"),
             ("web: 1\nweb: 2\n", "the pins file cannot be read: 2:1: the key `web` stands twice"),
-            ("web: 1\n---\nweb: 2\n", "the pins file cannot be read: 2:1: a second YAML document begins here; a manifest is one document"),
+            (
+                "web: 1\n---\nweb: 2\n",
+                "the pins file cannot be read: 2:1: a second YAML document begins here; a manifest is one document",
+            ),
             ("web: [1]\n", "the pins file cannot be read: 1:6: the pin of `web` must be a text, not a list"),
             ("- web\n", "the pins file cannot be read: 1:1: a pins file is a map from container to pin"),
         ] {

@@ -44,7 +44,13 @@ impl Rig {
     fn open_with(&self, token: Option<&str>, authority: Option<&Path>) -> Remote {
         let location = Location::parse(&self.server.url("deploy")).unwrap();
         let credentials = token.map(|token| Credentials { username: "lockstep".to_owned(), token: token.to_owned() });
-        Remote::open(&location, "main", self.state.path(), Access { credentials, authority: authority.map(Path::to_owned), ssh: None }).unwrap()
+        Remote::open(
+            &location,
+            "main",
+            self.state.path(),
+            Access { credentials, authority: authority.map(Path::to_owned), ssh: None },
+        )
+        .unwrap()
     }
 
     /// The one mirror in the state directory.
@@ -271,7 +277,8 @@ fn a_repository_that_is_not_there_is_said_as_such() {
 fn numbers_and_words_of_a_url_are_no_answer_of_a_server() {
     let elsewhere = TempDir::new().unwrap();
     let url = GitServer::start(elsewhere.path()).url("authentication-401");
-    let mut remote = Remote::open(&Location::parse(&url).unwrap(), "main", elsewhere.path(), Access::default()).unwrap();
+    let mut remote =
+        Remote::open(&Location::parse(&url).unwrap(), "main", elsewhere.path(), Access::default()).unwrap();
     let error = remote.tip().unwrap_err();
     assert!(matches!(&error, GitError::Unreachable { .. }), "{error:?}");
 }

@@ -113,10 +113,13 @@ fn a_push_is_two_requests_and_carries_only_what_is_new() {
     let server = GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), ..Options::default() });
     let credentials = Credentials { username: "bot".into(), token: TOKEN.into() };
     // Plain HTTP takes no token: the agent refuses it before, and so does the library.
-    let mut plain = rig.open_with(&server.url("deploy"), Access { credentials: Some(credentials.clone()), ..Access::default() });
+    let mut plain =
+        rig.open_with(&server.url("deploy"), Access { credentials: Some(credentials.clone()), ..Access::default() });
     assert!(plain.tip().is_err());
-    let server = GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), tls: true, ..Options::default() });
-    let access = Access { credentials: Some(credentials), authority: server.authority().map(Path::to_owned), ssh: None };
+    let server =
+        GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), tls: true, ..Options::default() });
+    let access =
+        Access { credentials: Some(credentials), authority: server.authority().map(Path::to_owned), ssh: None };
     let mut remote = rig.open_with(&server.url("deploy"), access);
     let base = remote.tip().unwrap();
     server.forget();
@@ -238,7 +241,8 @@ fn signatures_are_good_for_git() {
     for kind in ["ed25519", "ecdsa"] {
         let directory = TempDir::new().unwrap();
         let key = directory.path().join("key");
-        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", "deploy", "-f"]).arg(&key).status();
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", "deploy", "-f"]).arg(&key).status();
         assert!(made.expect("ssh-keygen of Debian's openssh-client is there").success());
         let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
         let signers = directory.path().join("signers");
@@ -259,7 +263,10 @@ fn signatures_are_good_for_git() {
     Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "secret-canary", "-f"]).arg(&key).status().unwrap();
     let error = SigningKey::parse(&std::fs::read_to_string(&key).unwrap()).unwrap_err();
     assert_eq!(error, "the signing key has a passphrase; the agent cannot ask for it");
-    assert_eq!(SigningKey::parse("x").unwrap_err(), "the signing key is not an ed25519 or ECDSA key in OpenSSH's format");
+    assert_eq!(
+        SigningKey::parse("x").unwrap_err(),
+        "the signing key is not an ed25519 or ECDSA key in OpenSSH's format"
+    );
 }
 
 #[test]
@@ -277,7 +284,11 @@ fn first_parents_tell_who_changed_which_path() {
     git(repository.checkout(), &["push", "--quiet", "origin", "main"]);
     let remote = rig.open(&repository.bare().display().to_string());
     let merge = git(repository.checkout(), &["rev-parse", "HEAD"]);
-    let paths = ["services/web/prod.pins.yaml".to_owned(), "services/none/prod.pins.yaml".to_owned(), "services/other/x.yaml".to_owned()];
+    let paths = [
+        "services/web/prod.pins.yaml".to_owned(),
+        "services/none/prod.pins.yaml".to_owned(),
+        "services/other/x.yaml".to_owned(),
+    ];
     let mut steps = Vec::new();
     remote
         .first_parents(&merge, &paths, |step| {
@@ -287,6 +298,10 @@ fn first_parents_tell_who_changed_which_path() {
         .unwrap();
     assert_eq!(
         steps,
-        [(merge, "merge it".to_owned(), vec![0]), (second, "other".into(), vec![2]), (first, "first".into(), vec![0, 2])]
+        [
+            (merge, "merge it".to_owned(), vec![0]),
+            (second, "other".into(), vec![2]),
+            (first, "first".into(), vec![0, 2])
+        ]
     );
 }

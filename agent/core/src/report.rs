@@ -87,6 +87,8 @@ pub enum Reason {
     Orphan,
     /// A rollout that makes no progress.
     Stalled,
+    /// A pin that a person holds: a newer image is not written.
+    Held,
 }
 
 /// One thing that is not done, and why.

@@ -5,10 +5,11 @@ mod lock;
 pub use lock::StateLock;
 
 use crate::{
-    aws::Accounts,
+    aws::{Accounts, QueueUrl},
     cache::Cache,
     config::{AgentConfig, Flags, SecretRef, SourceConfig, resolve_secret},
     git::{Access, Credentials, GitError, Location, Remote, SshAccess},
+    images::{Updater, UpdaterConfig, listen},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
@@ -162,16 +163,30 @@ impl Agent {
 
 fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     context.board.clear();
-    config
-        .sources
-        .iter()
-        .enumerate()
-        .map(|(index, source)| {
-            context.board.update(index, |state| state.id.clone_from(&source.id));
-            let state = config.state_directory.value.join("git");
-            tokio::spawn(follow(index, source.clone(), state, context.clone(), stopped.clone()))
+    context.registries.configure(config.registries.clone());
+    let queues = config.images.queues.iter().filter_map(|url| QueueUrl::parse(url)).map(|queue| {
+        let (context, stopped) = (context.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let region = context.accounts.region();
+            listen(queue, &context.accounts, &region, &context.registries, &context.doorbell, stopped).await;
         })
-        .collect()
+    });
+    let queues: Vec<JoinHandle<()>> = queues.collect();
+    let sources = config.sources.iter().enumerate().map(|(index, source)| {
+        context.board.update(index, |state| state.id.clone_from(&source.id));
+        let state = config.state_directory.value.join("git");
+        let images = UpdaterConfig {
+            index,
+            sources: config.sources.len(),
+            source: source.id.clone(),
+            allow: source.allow.clone(),
+            environments: source.environments.clone(),
+            images: config.images.clone(),
+            commit: source.commit.clone(),
+        };
+        tokio::spawn(follow(index, source.clone(), state, context.clone(), images, stopped.clone()))
+    });
+    queues.into_iter().chain(sources).collect()
 }
 
 /// One source, until the end.
@@ -180,10 +195,13 @@ async fn follow(
     source: SourceConfig,
     state: PathBuf,
     context: Arc<Context>,
+    images: UpdaterConfig,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut runner: Option<SourceRunner> = None;
     let mut looked_at: Option<tokio::time::Instant> = None;
+    let mut updater = Updater::new(images);
+    let mut rung = context.doorbell.listener();
     while !*stopped.borrow() && !context.stopping.load(Ordering::Relaxed) {
         if runner.is_none() {
             match open(&source, &state, &context).await {
@@ -213,6 +231,13 @@ async fn follow(
             if running.round(&context, &Orders::agent()).await {
                 pause = context.timing.follow;
             }
+            // Rung from here on is heard after this look.
+            rung.mark_unchanged();
+            let (moved, next) = updater.round(&context, running).await;
+            if moved {
+                continue;
+            }
+            pause = next.map_or(pause, |next| next.min(pause));
             if matches!(result, Err(GitError::Refused { .. })) {
                 // The token may have been rotated: it is read again. What was read of the repository stays.
                 looked_at = None;
@@ -225,7 +250,7 @@ async fn follow(
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = context.wake.notified() => {}
+            _ = rung.changed() => {}
             _ = stopped.changed() => {}
         }
     }

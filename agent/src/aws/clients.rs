@@ -105,6 +105,11 @@ impl Accounts {
         clients
     }
 
+    /// The region of the process's own configuration.
+    pub fn region(&self) -> String {
+        self.base.region().map(|region| region.as_ref().to_owned()).unwrap_or_default()
+    }
+
     /// The account that the process's own credentials are for.
     ///
     /// # Errors

@@ -165,9 +165,7 @@ impl Clients {
             .send()
             .await;
         match answer.map_err(|error| AwsError::from_sdk("ecr:DescribeImages", &error)) {
-            Ok(answer) => {
-                Ok(answer.image_details().iter().flat_map(entries).find(|entry| entry.tag == tag))
-            }
+            Ok(answer) => Ok(answer.image_details().iter().flat_map(entries).find(|entry| entry.tag == tag)),
             Err(error) if error.code == "ImageNotFoundException" => Ok(None),
             Err(error) => Err(error),
         }

@@ -15,12 +15,15 @@ mod images;
 mod pace;
 mod parameters;
 mod queue;
+mod reference;
 mod rollouts;
 mod signed;
 
 pub use clients::{AccountRole, Accounts, Clients};
 pub use error::{AwsError, Remedy};
 pub use existence::Network;
+pub(crate) use images::{Contents, attached, configured, contents};
 pub use images::{Image, ImageId, TagEntry};
 pub use pace::Pace;
 pub use queue::{Message, QueueUrl};
+pub(crate) use reference::EcrImage;

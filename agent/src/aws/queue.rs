@@ -27,8 +27,10 @@ impl QueueUrl {
         let (host, path) = rest.split_once('/')?;
         let (account, name) = path.split_once('/')?;
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let region = host.strip_prefix("sqs.").and_then(|rest| rest.split_once(".amazonaws.com")).map(|(region, _)| region);
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        let region =
+            host.strip_prefix("sqs.").and_then(|rest| rest.split_once(".amazonaws.com")).map(|(region, _)| region);
         (is_account && is_name && !host.contains('@')).then(|| Self {
             url: url.to_owned(),
             account: account.to_owned(),
@@ -61,12 +63,14 @@ impl Clients {
             .max_number_of_messages(BATCH)
             .customize()
             // The answer may take as long as the wait.
-            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(
-                aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
-                    .operation_attempt_timeout(std::time::Duration::from_secs(30))
-                    .operation_timeout(std::time::Duration::from_secs(60))
-                    .build(),
-            ))
+            .config_override(
+                aws_sdk_sqs::config::Builder::new().timeout_config(
+                    aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
+                        .operation_attempt_timeout(std::time::Duration::from_secs(30))
+                        .operation_timeout(std::time::Duration::from_secs(60))
+                        .build(),
+                ),
+            )
             .send()
             .await
             .map_err(|error| AwsError::from_sdk("sqs:ReceiveMessage", &error))?;
@@ -98,7 +102,14 @@ mod tests {
         let queue = QueueUrl::parse("https://sqs.eu-central-1.amazonaws.com/111111111111/images").unwrap();
         assert_eq!((queue.account.as_str(), queue.region.as_deref()), ("111111111111", Some("eu-central-1")));
         assert_eq!(QueueUrl::parse("http://127.0.0.1:4000/111111111111/images").unwrap().region, None);
-        for url in ["", "sqs", "https://sqs.eu.amazonaws.com/images", "https://x@y/111111111111/q", "https://x/1/q", "https://x/111111111111/"] {
+        for url in [
+            "",
+            "sqs",
+            "https://sqs.eu.amazonaws.com/images",
+            "https://x@y/111111111111/q",
+            "https://x/1/q",
+            "https://x/111111111111/",
+        ] {
             assert_eq!(QueueUrl::parse(url), None, "{url}");
         }
     }

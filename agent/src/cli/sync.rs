@@ -157,6 +157,8 @@ fn tell(event: &Event) {
             };
             output::say(format!("{environment}/{service}: {word} {text}").trim_end());
         }
+        // A sync by hand does not look at registries.
+        Event::Bumped { .. } | Event::Held { .. } | Event::NotWritten { .. } => {}
         Event::Commit { .. } | Event::Unreadable { .. } | Event::Rewritten { .. } => {}
     }
 }

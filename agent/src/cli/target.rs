@@ -127,7 +127,8 @@ impl Target {
         }
         let branch = self.branch.clone().unwrap_or_else(|| "main".to_owned());
         let state = state.to_owned();
-        let opened = tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, Access::default())).await;
+        let opened =
+            tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, Access::default())).await;
         let remote = opened
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

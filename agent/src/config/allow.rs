@@ -43,7 +43,7 @@ impl Allow {
 
     /// Whether the agent may contact a registry: the environment's own ECR, and those that are listed.
     pub fn registry(&self, host: &str, account: &str) -> bool {
-        host.starts_with(&format!("{account}.dkr.ecr")) || self.registries.iter().any(|pattern| matches(pattern, host))
+        is_ecr_of(host, account) || self.registries.iter().any(|pattern| matches(pattern, host))
     }
 
     /// Whether a parameter may be read, or a secret's ARN asked for.
@@ -54,6 +54,16 @@ impl Allow {
         };
         patterns.iter().any(|pattern| matches(pattern, name))
     }
+}
+
+/// Whether a host is ECR's of an account, to its last letter: what only begins like it may be anybody's.
+fn is_ecr_of(host: &str, account: &str) -> bool {
+    let rest = host.strip_prefix(account).and_then(|rest| rest.strip_prefix(".dkr.ecr"));
+    let Some(rest) = rest.map(|rest| rest.strip_prefix("-fips").unwrap_or(rest)) else { return false };
+    let rest = rest.strip_suffix(".cn").unwrap_or(rest);
+    rest.strip_prefix('.').and_then(|rest| rest.strip_suffix(".amazonaws.com")).is_some_and(|region| {
+        !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    })
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
@@ -78,6 +88,26 @@ impl fmt::Display for Allow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_ecr_of_the_account_is_reached_unless_more_is_allowed() {
+        let none = Allow::default();
+        for host in
+            ["111111111111.dkr.ecr.eu-central-1.amazonaws.com", "111111111111.dkr.ecr-fips.us-east-1.amazonaws.com"]
+        {
+            assert!(none.registry(host, "111111111111"), "{host}");
+        }
+        for host in [
+            "222222222222.dkr.ecr.eu-central-1.amazonaws.com",
+            "111111111111.dkr.ecr.evil.example",
+            "111111111111.dkr.ecr.x.evil.example/.amazonaws.com",
+            "111111111111.dkr.ecr.a.b.amazonaws.com",
+            "111111111111.dkr.ecr",
+            "docker.io",
+        ] {
+            assert!(!none.registry(host, "111111111111"), "{host}");
+        }
+    }
 
     #[test]
     fn nothing_is_readable_unless_it_is_allowed() {

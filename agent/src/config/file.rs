@@ -116,7 +116,8 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
     let authority = fields.text("certificateAuthority");
     let ssh_key = images::secret(fields, "sshKey");
     let known_hosts = fields.text("knownHosts").map(|(path, _)| PathBuf::from(path));
-    let commit = fields.take("commit").map(|entry| images::read_commit(entry.node, fields.problems)).unwrap_or_default();
+    let commit =
+        fields.take("commit").map(|entry| images::read_commit(entry.node, fields.problems)).unwrap_or_default();
     let environments = fields.texts("environments");
     let allow = fields.take("allow").map(|entry| read_allow(entry.node, fields.problems)).unwrap_or_default();
     for (name, value) in [("id", &id), ("repository", &repository)] {

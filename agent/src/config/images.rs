@@ -93,7 +93,9 @@ pub(super) fn read_images(node: Node, config: &mut ImagesConfig, problems: &mut 
         if crate::aws::QueueUrl::parse(&url).is_some() {
             config.queues.push(url);
         } else {
-            let message = format!("`{url}` is not the URL of an SQS queue like https://sqs.eu-central-1.amazonaws.com/111111111111/images");
+            let message = format!(
+                "`{url}` is not the URL of an SQS queue like https://sqs.eu-central-1.amazonaws.com/111111111111/images"
+            );
             fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
         }
     }

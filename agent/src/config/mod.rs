@@ -224,7 +224,8 @@ impl AgentConfig {
             if let Location::Ssh(_) = source.location {
                 let key = source.ssh_key.as_ref().map_or("the user's".to_owned(), ToString::to_string);
                 line(name("sshKey"), key, &or_default(source.ssh_key.is_some()));
-                let known = source.known_hosts.as_ref().map_or("the user's".to_owned(), |path| path.display().to_string());
+                let known =
+                    source.known_hosts.as_ref().map_or("the user's".to_owned(), |path| path.display().to_string());
                 line(name("knownHosts"), known, &or_default(source.known_hosts.is_some()));
             }
             let commit = &source.commit;

@@ -17,7 +17,8 @@ pub fn schema() -> Value {
         },
     });
     let secret = |description: &str| json!({"type": "string", "pattern": "^(env|file|ssm|secretsmanager):", "description": description});
-    let person = |description: &str| json!({"type": "string", "pattern": "^[^<>]+<[^<> ]+>$", "description": description});
+    let person =
+        |description: &str| json!({"type": "string", "pattern": "^[^<>]+<[^<> ]+>$", "description": description});
     let commit = json!({
         "type": "object",
         "additionalProperties": false,
@@ -29,7 +30,8 @@ pub fn schema() -> Value {
             "bump": {"type": "string", "description": "the lines for each pin: {environment}, {service}, {container}, {repository}, {old}, {new}, {oldPin}, {newPin}, {digest}, {pushedAt}, {source}, {changelog}"},
         },
     });
-    let duration = |description: &str| json!({"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$", "description": description});
+    let duration =
+        |description: &str| json!({"type": "string", "pattern": "^[0-9.]+(ms|s|m|h)$", "description": description});
     let images = json!({
         "type": "object",
         "additionalProperties": false,

@@ -113,6 +113,18 @@ impl Teller {
                     format!("the branch was rewritten; {} is not in its history any more", output::plan::short(from));
                 Some(format!("  {}", paint::notable(&text)))
             }
+            Event::Bumped { summary, commit, bumps, .. } => {
+                let mut line = format!(
+                    "  {}",
+                    paint::notable(&format!("Lockstep committed {} {summary}", output::plan::short(commit)))
+                );
+                for bump in bumps {
+                    line.push_str(&format!("\n      {bump}"));
+                }
+                Some(line)
+            }
+            Event::Held { pin, text, .. } => Some(format!("  {pin}  {}", paint::notable(text))),
+            Event::NotWritten { reason, .. } => Some(format!("  {}", paint::bad(reason))),
             Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
         };
         if let Some(line) = line {

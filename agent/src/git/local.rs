@@ -3,7 +3,7 @@
 use super::{
     GitError, Tip, chain,
     history::{self, Step},
-    objects::{Listings, ObjectTree, tip_of},
+    objects::{Listings, ObjectTree, file_of, tip_of},
     push::PushError,
     write::{NewCommit, build},
 };
@@ -81,6 +81,16 @@ impl Local {
             .map_err(|error| GitError::Unreadable { repository: self.name(), reason: error.to_string() })?;
         let tip = tip_of(&repository.to_thread_local(), &self.name(), id)?;
         ObjectTree::read_commit(&repository, &self.name(), &tip, &Listings::default())
+    }
+
+    pub(super) fn file_of(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        file_of(&self.repository()?.to_thread_local(), &self.name(), commit, path)
+    }
+
+    pub(super) fn tip_at(&self, commit: &str) -> Result<Tip, GitError> {
+        let id = gix::ObjectId::from_hex(commit.as_bytes())
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: error.to_string() })?;
+        tip_of(&self.repository()?.to_thread_local(), &self.name(), id)
     }
 
     /// Writes the objects, then moves the branch if it is still where the commit was built.

@@ -3,7 +3,7 @@
 
 use super::{
     GitError, Tip, chain, history,
-    objects::{Listings, ObjectTree, tip_of},
+    objects::{Listings, ObjectTree, file_of, tip_of},
     push::{PushError, push},
     wire::{Access, Wire},
     write::{NewCommit, build},
@@ -124,6 +124,16 @@ impl Mirror {
         ObjectTree::read_commit(&self.repository, &self.url, &tip, &Listings::default())
     }
 
+    pub(super) fn file_of(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        file_of(&self.repository.to_thread_local(), &self.url, commit, path)
+    }
+
+    pub(super) fn tip_at(&self, commit: &str) -> Result<Tip, GitError> {
+        let id = gix::ObjectId::from_hex(commit.as_bytes())
+            .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })?;
+        tip_of(&self.repository.to_thread_local(), &self.url, id)
+    }
+
     pub(super) fn commit(&mut self, base: &Tip, new: &NewCommit<'_>) -> Result<Tip, PushError> {
         let repository = self.repository.to_thread_local();
         let built = build(&repository, &self.url, base, new)?;
@@ -195,7 +205,9 @@ impl Mirror {
             .flatten()
             .and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach));
         if known != Some(advertised) || !repository.has_object(advertised) {
-            prepared.receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| self.wire.classify(&error))?;
+            prepared
+                .receive(gix::progress::Discard, &AtomicBool::new(false))
+                .map_err(|error| self.wire.classify(&error))?;
         } else {
             drop(prepared);
         }

@@ -13,8 +13,8 @@ mod wire;
 mod write;
 
 pub use checkout::Checkout;
-pub use local::Local;
 pub use history::Step;
+pub use local::Local;
 pub use mirror::Mirror;
 pub use objects::ObjectTree;
 pub use push::PushError;
@@ -215,6 +215,28 @@ impl Remote {
         match self {
             Self::Mirror(mirror) => mirror.tree_of(commit),
             Self::Local(local) => local.tree_of(commit),
+        }
+    }
+
+    /// A file of any commit of the history; none where it has no such file.
+    ///
+    /// # Errors
+    /// When objects are missing or damaged.
+    pub fn file_of(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.file_of(commit, path),
+            Self::Local(local) => local.file_of(commit, path),
+        }
+    }
+
+    /// A commit with its tree.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn tip_at(&self, commit: &str) -> Result<Tip, GitError> {
+        match self {
+            Self::Mirror(mirror) => mirror.tip_at(commit),
+            Self::Local(local) => local.tip_at(commit),
         }
     }
 

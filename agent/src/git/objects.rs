@@ -118,6 +118,28 @@ impl Tree for ObjectTree {
     }
 }
 
+/// A regular file of a commit.
+pub(super) fn file_of(
+    local: &gix::Repository,
+    name: &str,
+    commit: &str,
+    path: &str,
+) -> Result<Option<Vec<u8>>, GitError> {
+    let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
+    let id = gix::ObjectId::from_hex(commit.as_bytes()).map_err(|error| fail(error.to_string()))?;
+    let tree = local.find_commit(id).and_then(|commit| commit.tree()).map_err(|error| fail(chain(&error)))?;
+    let Some(entry) = tree.lookup_entry_by_path(path).map_err(|error| fail(chain(&error)))? else { return Ok(None) };
+    if !matches!(entry.mode().kind(), EntryKind::Blob | EntryKind::BlobExecutable) {
+        return Ok(None);
+    }
+    let header = local.find_header(entry.object_id()).map_err(|error| fail(chain(&error)))?;
+    if header.size() > lockstep_manifests::parse::MAX_FILE as u64 {
+        return Ok(None);
+    }
+    let object = local.find_object(entry.object_id()).map_err(|error| fail(chain(&error)))?;
+    Ok(Some(object.detach().data))
+}
+
 /// The tip of a commit id.
 pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> Result<Tip, GitError> {
     let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };

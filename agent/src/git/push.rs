@@ -54,7 +54,13 @@ pub enum PushError {
 pub(super) type Objects = [(ObjectId, Kind, Vec<u8>)];
 
 /// Moves a branch from one commit to another.
-pub(super) fn push(wire: &mut Wire, branch: &str, old: ObjectId, new: ObjectId, objects: &Objects) -> Result<(), PushError> {
+pub(super) fn push(
+    wire: &mut Wire,
+    branch: &str,
+    old: ObjectId,
+    new: ObjectId,
+    objects: &Objects,
+) -> Result<(), PushError> {
     let mut transport = wire.transport(Protocol::V1)?;
     let handshake = gix::protocol::handshake(
         &mut transport,
@@ -99,7 +105,9 @@ pub(super) fn push(wire: &mut Wire, branch: &str, old: ObjectId, new: ObjectId, 
     };
     match Report::parse(&report, &reference) {
         Report::Done => Ok(()),
-        Report::Refused(reason) if is_moved(&reason) || is_moved(&said) => Err(PushError::Moved { branch: branch.to_owned() }),
+        Report::Refused(reason) if is_moved(&reason) || is_moved(&said) => {
+            Err(PushError::Moved { branch: branch.to_owned() })
+        }
         Report::Refused(reason) => {
             let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
             let reason = if said.is_empty() { reason } else { format!("{reason} ({said})") };
@@ -124,9 +132,7 @@ fn exchange(
     pack: &[u8],
     has_bands: bool,
 ) -> std::io::Result<(Vec<u8>, String)> {
-    let mut request = transport
-        .request(WriteMode::Binary, MessageKind::Flush, false)
-        .map_err(std::io::Error::other)?;
+    let mut request = transport.request(WriteMode::Binary, MessageKind::Flush, false).map_err(std::io::Error::other)?;
     request.write_all(command.as_bytes())?;
     request.write_message(MessageKind::Flush)?;
     let (mut writer, mut reader) = request.into_parts();
@@ -169,7 +175,8 @@ fn pack(objects: &Objects) -> Result<Vec<u8>, String> {
     for (id, kind, data) in objects {
         let count = output::Count { id: *id, entry_pack_location: output::count::PackLocation::NotLookedUp };
         let data = gix::objs::Data::new(data, *kind, gix::hash::Kind::Sha1);
-        let entry = output::Entry::from_data(&count, &data, gix::zlib::Compression::DEFAULT).map_err(|error| chain(&error))?;
+        let entry =
+            output::Entry::from_data(&count, &data, gix::zlib::Compression::DEFAULT).map_err(|error| chain(&error))?;
         entries.push(entry);
     }
     let mut bytes = Vec::new();

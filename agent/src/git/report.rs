@@ -18,7 +18,9 @@ impl Report {
         let mut unpacked = None;
         let mut outcome = None;
         while let Some(line) = next_line(&mut rest) {
-            let Ok(line) = line else { return Self::Unreadable("the server's report is not in packet lines".to_owned()) };
+            let Ok(line) = line else {
+                return Self::Unreadable("the server's report is not in packet lines".to_owned());
+            };
             let text = String::from_utf8_lossy(line);
             let text = text.trim_end();
             if let Some(result) = text.strip_prefix("unpack ") {
@@ -71,7 +73,8 @@ mod tests {
     use super::*;
 
     fn lines(texts: &[&str]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = texts.iter().flat_map(|text| format!("{:04x}{text}", text.len() + 4).into_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            texts.iter().flat_map(|text| format!("{:04x}{text}", text.len() + 4).into_bytes()).collect();
         bytes.extend_from_slice(b"0000");
         bytes
     }

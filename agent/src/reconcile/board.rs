@@ -1,6 +1,9 @@
 //! What the agent knows, for whoever asks: the API, `status`, the other environments. Values only.
 
-use lockstep_core::report::{EnvironmentPlan, FORMAT, Health, Plan, Problem, RelatedPlace, ServicePlan, SyncStatus};
+use crate::images::{ImageState, Standing};
+use lockstep_core::report::{
+    EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld,
+};
 use lockstep_manifests::{Diagnostic, Mode, Severity};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -43,6 +46,12 @@ pub struct SourceState {
     pub problems: Vec<Problem>,
     /// Its environments.
     pub environments: Vec<EnvironmentState>,
+    /// The pins that image policies are for.
+    #[serde(default)]
+    pub images: Vec<ImageState>,
+    /// Why new images are not written back, where something is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_back: Option<String>,
 }
 
 /// One environment.
@@ -212,6 +221,21 @@ impl Board {
 }
 
 impl SourceState {
+    /// The pins of a service that are held in an environment.
+    fn held(&self, environment: &str, service: &str) -> impl Iterator<Item = Withheld> {
+        let mine = |image: &&ImageState| {
+            image.standing == Standing::Held
+                && image.service == service
+                && image.readers.iter().any(|it| it == environment)
+        };
+        let withheld = |image: &ImageState| Withheld {
+            reason: Reason::Held,
+            text: format!("{}: {}", image.container, image.text),
+            changes: Vec::new(),
+        };
+        self.images.iter().filter(mine).map(withheld).collect::<Vec<_>>().into_iter()
+    }
+
     /// The plan of the source.
     pub fn plan(&self) -> Plan {
         Plan {
@@ -222,7 +246,15 @@ impl SourceState {
                 .iter()
                 .map(|environment| EnvironmentPlan {
                     name: environment.name.clone(),
-                    services: environment.services.iter().map(|service| service.plan.clone()).collect(),
+                    services: environment
+                        .services
+                        .iter()
+                        .map(|service| {
+                            let mut plan = service.plan.clone();
+                            plan.withheld.extend(self.held(&environment.name, &plan.name));
+                            plan
+                        })
+                        .collect(),
                     withheld: environment.withheld.clone(),
                 })
                 .collect(),

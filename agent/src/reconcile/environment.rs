@@ -388,7 +388,7 @@ impl Worker {
 }
 
 /// Tells the watchers; nobody watching is fine.
-pub(super) fn tell(context: &Context, event: Event) {
+pub(crate) fn tell(context: &Context, event: Event) {
     match &event {
         Event::Wrote { environment, service, trigger, actions, changes } => {
             let changed: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
@@ -409,6 +409,12 @@ pub(super) fn tell(context: &Context, event: Event) {
         Event::Rewritten { source, from, to } => {
             tracing::warn!(source, from, to, "the branch was rewritten; it is followed");
         }
+        Event::Bumped { source, commit, summary, bumps } => {
+            let bumps = bumps.join(", ");
+            tracing::info!(source, commit, summary, bumps, "new images were committed");
+        }
+        Event::Held { source, pin, text } => tracing::info!(source, pin, text, "a pin is held"),
+        Event::NotWritten { source, reason } => tracing::warn!(source, reason, "new images are not written back"),
         Event::Unreadable { source, reason } => {
             tracing::warn!(source, reason, "the repository cannot be read")
         }

@@ -75,6 +75,33 @@ pub enum Event {
         /// The commit that is followed now.
         to: String,
     },
+    /// Pins were moved by a commit of ours.
+    Bumped {
+        /// The source.
+        source: String,
+        /// The commit.
+        commit: String,
+        /// The first line of its message.
+        summary: String,
+        /// The pins with what they said and say.
+        bumps: Vec<String>,
+    },
+    /// A person holds a pin.
+    Held {
+        /// The source.
+        source: String,
+        /// The pin.
+        pin: String,
+        /// Who, since when, and what is waiting.
+        text: String,
+    },
+    /// New images could not be written back.
+    NotWritten {
+        /// The source.
+        source: String,
+        /// Why.
+        reason: String,
+    },
     /// The repository cannot be read.
     Unreadable {
         /// The source.

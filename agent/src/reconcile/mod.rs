@@ -15,11 +15,16 @@ mod service;
 mod source;
 mod waiting;
 
+pub(crate) use environment::tell;
 pub use load::{Loader, Snapshot};
 pub use service::short;
 pub use source::{Content, SourceRunner};
 
-use crate::{aws::Accounts, cache::Cache};
+use crate::{
+    aws::Accounts,
+    cache::Cache,
+    images::{Doorbell, Registries},
+};
 use board::Board;
 use event::Event;
 use std::{
@@ -27,7 +32,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 /// How often things are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +65,10 @@ pub struct Context {
     pub timing: Timing,
     /// Set when the agent ends: nothing new is written.
     pub stopping: AtomicBool,
+    /// The registries of images.
+    pub registries: Registries,
     /// Wakes the sources before their time.
-    pub wake: Notify,
+    pub doorbell: Doorbell,
 }
 
 impl Context {
@@ -75,7 +82,8 @@ impl Context {
             events,
             timing,
             stopping: AtomicBool::new(false),
-            wake: Notify::new(),
+            registries: Registries::default(),
+            doorbell: Doorbell::default(),
         }
     }
 }

@@ -151,6 +151,14 @@ impl SourceRunner {
         Ok(())
     }
 
+    /// The branch that is followed; none for a checkout.
+    pub fn remote(&self) -> Option<Arc<std::sync::Mutex<Remote>>> {
+        match &self.content {
+            Content::Remote(remote) => Some(remote.clone()),
+            Content::Checkout(_) => None,
+        }
+    }
+
     /// The files that the source reads now.
     ///
     /// # Errors

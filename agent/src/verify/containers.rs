@@ -1,11 +1,7 @@
 //! What containers name: images, secrets, log groups, environment files.
 
-use super::{
-    Verifier, account_of,
-    image::{self, EcrImage},
-    list, push, text,
-};
-use crate::aws::Clients;
+use super::{Verifier, account_of, image, list, push, text};
+use crate::aws::{Clients, EcrImage};
 use lockstep_core::verify::{Check, Outcome};
 use lockstep_manifests::{Environment, codes, path::Path, substitute::Reference};
 use serde_json::Value;

@@ -145,7 +145,11 @@ impl Tokens<'_> {
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         read_version(word).ok_or_else(|| {
-            let found = if word.is_empty() { rest.chars().next().map(String::from).unwrap_or_default() } else { word.to_owned() };
+            let found = if word.is_empty() {
+                rest.chars().next().map(String::from).unwrap_or_default()
+            } else {
+                word.to_owned()
+            };
             match found.as_str() {
                 "" => ConstraintError("a version is missing at the end".to_owned()),
                 found => ConstraintError(format!("`{found}` is not a version")),
@@ -155,7 +159,9 @@ impl Tokens<'_> {
 
     /// The hyphen of a range stands between spaces.
     fn hyphen(&mut self) -> bool {
-        let Some(rest) = self.rest.trim_start().strip_prefix('-').filter(|_| self.rest.starts_with(char::is_whitespace)) else {
+        let Some(rest) =
+            self.rest.trim_start().strip_prefix('-').filter(|_| self.rest.starts_with(char::is_whitespace))
+        else {
             return false;
         };
         if !rest.starts_with(char::is_whitespace) {

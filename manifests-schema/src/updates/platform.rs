@@ -22,7 +22,8 @@ impl std::str::FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_name = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts.as_slice() {

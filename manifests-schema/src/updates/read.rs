@@ -48,7 +48,9 @@ pub(crate) fn read(fields: &mut Fields<'_>, kind: LayerKind) -> Parts {
     };
     let mut parts = Parts::new();
     for (container, entry) in map {
-        if container == "write" && matches!(entry.node.scalar_text().as_deref(), Some("commit" | "none" | "merge-request")) {
+        if container == "write"
+            && matches!(entry.node.scalar_text().as_deref(), Some("commit" | "none" | "merge-request"))
+        {
             let message = "`write` stands under `updates` of an environment in lockstep.yaml, not here";
             fields.problems.push(Diagnostic::error(codes::WRONG_PLACE, &entry.key, message));
             continue;

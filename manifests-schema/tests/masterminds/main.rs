@@ -8,9 +8,35 @@ use lockstep_manifests::updates::{Constraint, version::of_tag};
 /// an operator before a wildcard (the library takes `*` for 0.0.0 there, so `<=*` admits hardly anything and `^*` nothing);
 /// a hyphen beside `||` (the library's expression takes `1||2` for the lower bound); numbers and texts beyond any sense.
 const DIFFERENT: &[&str] = &[
-    ">*-0", "!=*-0", "!=* >=0-0", "^*-0", "^* >=0-0", ">* >=0-0", "<=*-0", "<=* >=0-0", "^x", "^*", ">x", ">*", "!=x",
-    "!=*", "x - x", "=<x", "<=*", "1 - *", "1.2||2 - 2.3", "11||1 - 2", "1||2 - 3", "<1||2 - 3", "1 - 2||11 - 12",
-    "!=1.2.3 1 - 2", ">=1.2.3-0a", "1.x.|", "1.x.99999999999999999999", "1.x.12x", "*.xx",
+    ">*-0",
+    "!=*-0",
+    "!=* >=0-0",
+    "^*-0",
+    "^* >=0-0",
+    ">* >=0-0",
+    "<=*-0",
+    "<=* >=0-0",
+    "^x",
+    "^*",
+    ">x",
+    ">*",
+    "!=x",
+    "!=*",
+    "x - x",
+    "=<x",
+    "<=*",
+    "1 - *",
+    "1.2||2 - 2.3",
+    "11||1 - 2",
+    "1||2 - 3",
+    "<1||2 - 3",
+    "1 - 2||11 - 12",
+    "!=1.2.3 1 - 2",
+    ">=1.2.3-0a",
+    "1.x.|",
+    "1.x.99999999999999999999",
+    "1.x.12x",
+    "*.xx",
 ];
 
 /// A lone number is no version, and neither is one before a hyphen: see `version.rs`.

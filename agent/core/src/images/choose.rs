@@ -98,7 +98,9 @@ impl fmt::Display for Rule {
             Self::NoMatch => formatter.write_str("the pattern does not match"),
             Self::NotANumber(text) => write!(formatter, "`{text}` is not a number"),
             Self::OtherTag => formatter.write_str("another tag than the one that is followed"),
-            Self::TooYoung(seconds) => write!(formatter, "pushed too short a time ago (minAge): {} to go", span(*seconds)),
+            Self::TooYoung(seconds) => {
+                write!(formatter, "pushed too short a time ago (minAge): {} to go", span(*seconds))
+            }
             Self::NoPushTime => formatter.write_str("its push time is not known"),
             Self::NotAnImage(what) => write!(formatter, "not an image: {what}"),
             Self::NotEverywhere(repository) => write!(formatter, "not in {repository} yet"),

@@ -21,7 +21,10 @@ impl Labels {
     /// Reads the labels (or annotations) of an image, as the OCI image specification names them.
     pub fn read(labels: &BTreeMap<String, String>) -> Self {
         let first = |names: &[&str], accept: fn(&str) -> bool| {
-            names.iter().find_map(|name| labels.get(*name).map(|text| text.trim()).filter(|text| accept(text))).map(str::to_owned)
+            names
+                .iter()
+                .find_map(|name| labels.get(*name).map(|text| text.trim()).filter(|text| accept(text)))
+                .map(str::to_owned)
         };
         let revision = first(&["org.opencontainers.image.revision", "org.label-schema.vcs-ref"], is_revision);
         let source = first(&["org.opencontainers.image.source", "org.label-schema.vcs-url"], is_link);
@@ -49,7 +52,9 @@ impl Labels {
 }
 
 fn is_revision(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// An address of the web without anything that could be taken for something else in a message.

@@ -42,7 +42,8 @@ pub struct Template {
 pub struct TemplateError(String);
 
 const SUBJECT: &str = "{summary}";
-const BUMP: &str = "{environment}/{service} {container}: {old} → {new}\n  pushed {pushedAt}\n  source {source}\n  changes {changelog}";
+const BUMP: &str =
+    "{environment}/{service} {container}: {old} → {new}\n  pushed {pushedAt}\n  source {source}\n  changes {changelog}";
 const SUBJECT_NAMES: [&str; 5] = ["summary", "count", "environments", "services", "images"];
 const BUMP_NAMES: [&str; 12] = [
     "environment",
@@ -262,9 +263,8 @@ fn trailers<'a>(message: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
 /// Whether a commit is a bump of Lockstep's own that moved a pin (`prod/checkout/api`) to this.
 pub fn is_bump(message: &str, pin: &str, to: &str) -> bool {
     trailers(message, IMAGE_TRAILER).any(|text| {
-        text.split_once(' ').is_some_and(|(name, change)| {
-            name == pin && change.split_once(" → ").is_some_and(|(_, new)| new == to)
-        })
+        text.split_once(' ')
+            .is_some_and(|(name, change)| name == pin && change.split_once(" → ").is_some_and(|(_, new)| new == to))
     })
 }
 
@@ -324,13 +324,20 @@ mod tests {
     fn many_images_are_one_message() {
         let bumps: Vec<Bump> = ["a", "b", "c", "d", "e"].map(|name| bump(name, "", ":2")).into();
         let text = BumpMessage { bumps: &bumps, source: "shop" }.render(&Template::default());
-        assert!(text.starts_with("5 images of a, b, c and 2 more in prod\n\nprod/a api: no pin → 2\n  pushed 2026"), "{text}");
-        assert!(text.contains("\nLockstep-Environment: prod\nLockstep-Image: prod/a/api - → 2\nLockstep-Image: prod/b/api"), "{text}");
+        assert!(
+            text.starts_with("5 images of a, b, c and 2 more in prod\n\nprod/a api: no pin → 2\n  pushed 2026"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nLockstep-Environment: prod\nLockstep-Image: prod/a/api - → 2\nLockstep-Image: prod/b/api"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_template_of_ones_own() {
-        let template = Template::new(Some("chore({services}): {count} {{x}} [skip ci]"), Some("* {newPin}\nby {source}")).unwrap();
+        let template =
+            Template::new(Some("chore({services}): {count} {{x}} [skip ci]"), Some("* {newPin}\nby {source}")).unwrap();
         let bumps = [bump("a", ":1", ":2")];
         let text = BumpMessage { bumps: &bumps, source: "s" }.render(&template);
         assert!(text.starts_with("chore(a): 1 {x} [skip ci]\n\n* 2\n\nLockstep-Environment"), "{text}");

@@ -1,0 +1,211 @@
+//! Pushes that ECR tells of: EventBridge puts its events into a queue of SQS. They only make a look sooner. A message is
+//! deleted when every source has looked since and has nothing left to write; what is lost before comes again.
+
+use super::registries::{Place, Registries};
+use crate::aws::{Accounts, Message, QueueUrl};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Most messages that wait for their effect.
+const MOST_PENDING: usize = 1000;
+/// Longest pause after a queue could not be read.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A message that waits for its effect.
+struct Pending {
+    queue: Arc<QueueUrl>,
+    message: Message,
+    place: Place,
+    push: u64,
+    /// The sources that are done with it.
+    done: BTreeSet<usize>,
+}
+
+/// Where pushes are announced.
+pub struct Doorbell {
+    pending: Mutex<Vec<Pending>>,
+    rings: watch::Sender<u64>,
+}
+
+impl Default for Doorbell {
+    fn default() -> Self {
+        Self { pending: Mutex::default(), rings: watch::channel(0).0 }
+    }
+}
+
+impl Doorbell {
+    fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when somebody rings after now.
+    pub fn listener(&self) -> watch::Receiver<u64> {
+        self.rings.subscribe()
+    }
+
+    /// Wakes all sources.
+    pub fn ring(&self) {
+        self.rings.send_modify(|count| *count += 1);
+    }
+
+    fn add(&self, queue: &Arc<QueueUrl>, message: Message, place: Place, push: u64) {
+        let mut pending = self.pending();
+        // The same message again has another receipt; the old one no longer deletes it.
+        pending.retain(|known| known.message.body != message.body || known.queue != *queue);
+        if pending.len() >= MOST_PENDING {
+            // It comes again when its time is over.
+            pending.remove(0);
+        }
+        pending.push(Pending { queue: queue.clone(), message, place, push, done: BTreeSet::new() });
+    }
+
+    /// Tells which pushes a source is done with. Answers the messages that all `sources` are done with.
+    pub fn done(
+        &self,
+        source: usize,
+        sources: usize,
+        is_done: impl Fn(&Place, u64) -> bool,
+    ) -> Vec<(Arc<QueueUrl>, Message)> {
+        let mut finished = Vec::new();
+        self.pending().retain_mut(|pending| {
+            if is_done(&pending.place, pending.push) {
+                pending.done.insert(source);
+            }
+            let is_finished = pending.done.len() >= sources;
+            if is_finished {
+                finished.push((pending.queue.clone(), pending.message.clone()));
+            }
+            !is_finished
+        });
+        finished
+    }
+
+    /// How many messages wait for their effect.
+    pub fn waiting(&self) -> usize {
+        self.pending().len()
+    }
+}
+
+/// The repository that an event tells a push of; none for any other event.
+fn pushed_to(body: &str) -> Option<Place> {
+    let mut event: Value = serde_json::from_str(body).ok()?;
+    // What came by way of SNS is wrapped once more.
+    if let Some(inner) = event.get("Message").and_then(Value::as_str) {
+        event = serde_json::from_str(inner).ok()?;
+    }
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let is_push = text("/source") == Some("aws.ecr")
+        && text("/detail/action-type") == Some("PUSH")
+        && text("/detail/result") == Some("SUCCESS");
+    if !is_push {
+        return None;
+    }
+    Some(Place::Ecr {
+        account: text("/account")?.to_owned(),
+        region: text("/region")?.to_owned(),
+        repository: text("/detail/repository-name")?.to_owned(),
+    })
+}
+
+/// Reads a queue until the end.
+pub async fn listen(
+    queue: QueueUrl,
+    accounts: &Accounts,
+    region: &str,
+    registries: &Registries,
+    doorbell: &Doorbell,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let queue = Arc::new(queue);
+    let mut failures: BTreeMap<String, u32> = BTreeMap::new();
+    loop {
+        let clients = accounts.clients(&queue.account, queue.region.as_deref().unwrap_or(region)).await;
+        let received = tokio::select! {
+            received = clients.receive(&queue) => received,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let messages = match received {
+            Ok(messages) => messages,
+            Err(error) => {
+                let count = failures.entry(error.to_string()).or_default();
+                *count += 1;
+                if *count == 1 {
+                    tracing::warn!(queue = queue.url, %error, "the queue cannot be read; registries are polled all the same");
+                }
+                let pause = Duration::from_secs(1 << (*count).min(6)).min(LONGEST_PAUSE);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => continue,
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                }
+            }
+        };
+        failures.clear();
+        let mut rings = false;
+        for message in messages {
+            match pushed_to(&message.body) {
+                Some(place) => {
+                    let push = registries.pushed(&place);
+                    tracing::debug!(%place, "a push was announced");
+                    doorbell.add(&queue, message, place, push);
+                    rings = true;
+                }
+                // Nothing follows from it.
+                None => {
+                    if let Err(error) = clients.delete(&queue, &message).await {
+                        tracing::debug!(%error, "a message could not be deleted");
+                    }
+                }
+            }
+        }
+        if rings {
+            doorbell.ring();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUSH: &str = r#"{"source":"aws.ecr","detail-type":"ECR Image Action","account":"111111111111","region":"eu-central-1","detail":{"action-type":"PUSH","result":"SUCCESS","repository-name":"web","image-tag":"1"}}"#;
+
+    #[test]
+    fn only_pushes_that_succeeded_are_pushes() {
+        let place =
+            Place::Ecr { account: "111111111111".into(), region: "eu-central-1".into(), repository: "web".into() };
+        assert_eq!(pushed_to(PUSH), Some(place.clone()));
+        assert_eq!(pushed_to(&serde_json::json!({"Type": "Notification", "Message": PUSH}).to_string()), Some(place));
+        for other in [
+            "",
+            "[]",
+            "{\"Message\": \"x\"}",
+            &PUSH.replace("SUCCESS", "FAILURE"),
+            &PUSH.replace("PUSH", "DELETE"),
+            &PUSH.replace("aws.ecr", "aws.ecs"),
+            &PUSH.replace("\"repository-name\":\"web\",", ""),
+        ] {
+            assert_eq!(pushed_to(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_finished_when_every_source_is_done_with_it() {
+        let doorbell = Doorbell::default();
+        let queue = Arc::new(QueueUrl::parse("https://sqs.eu-central-1.amazonaws.com/111111111111/q").unwrap());
+        let place = pushed_to(PUSH).unwrap();
+        let message = |receipt: &str| Message { receipt: receipt.into(), body: PUSH.into() };
+        doorbell.add(&queue, message("1"), place.clone(), 1);
+        doorbell.add(&queue, message("2"), place.clone(), 2);
+        assert_eq!(doorbell.waiting(), 1, "the same message again");
+        assert!(doorbell.done(0, 2, |_, _| true).is_empty());
+        assert!(doorbell.done(1, 2, |_, push| push < 2).is_empty());
+        let finished = doorbell.done(1, 2, |other, push| *other == place && push == 2);
+        assert_eq!(finished, [(queue, message("2"))]);
+        assert_eq!(doorbell.waiting(), 0);
+    }
+}

@@ -1,0 +1,406 @@
+//! One look at all pins: what the registries have, what each policy picks of it, and what that means for the pin.
+
+use super::{
+    registries::{Facts, Listing, Place, Registries, Want},
+    watched::Watched,
+};
+use crate::{aws::Accounts, config::Allow, reconcile::Snapshot};
+use futures_util::{StreamExt, stream};
+use lockstep_core::images::{
+    Candidate, Change, Decision, Held, ImageReference, Judged, Rule, Verified, decide, held_by, judge,
+};
+use lockstep_manifests::updates::{Platform, Strategy};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Registries that are read at one time.
+const AT_ONCE: usize = 8;
+/// Images that are looked at for one pin before it is given up for this time.
+const MOST_IMAGES: usize = 10;
+
+/// What becomes of a pin.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The policy picks another image.
+    Move(Box<Move>),
+    /// The pin is what the policy picks.
+    UpToDate {
+        /// What a person may want to know all the same.
+        note: Option<String>,
+    },
+    /// Nothing is picked, for this reason.
+    Nothing(String),
+    /// The registry could not be read.
+    Unknown(String),
+}
+
+/// An image that is picked.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Its tag.
+    pub tag: String,
+    /// Its digest.
+    pub digest: String,
+    /// What is written.
+    pub pin: String,
+    /// When it was pushed, epoch seconds.
+    pub pushed_at: Option<i64>,
+    /// What it is; none where another pin's image is followed.
+    pub facts: Arc<Facts>,
+}
+
+/// Why a pin is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Its policy says so.
+    Policy {
+        /// Why.
+        reason: String,
+        /// Where that is written.
+        place: String,
+    },
+    /// A person moved it by hand.
+    History(Held),
+}
+
+/// What was seen of a pin.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The pin.
+    pub watched: Watched,
+    /// Where its images are.
+    pub place: Option<Place>,
+    /// The push that the listing is after.
+    pub listing: Option<Arc<Listing>>,
+    /// The tags that were judged.
+    pub candidates: Vec<Candidate>,
+    /// What became of each.
+    pub judged: Vec<Judged>,
+    /// What becomes of the pin.
+    pub outcome: Outcome,
+    /// Whether it is left alone.
+    pub hold: Option<Hold>,
+}
+
+/// What a look needs.
+pub struct Eyes<'a> {
+    /// AWS.
+    pub accounts: &'a Accounts,
+    /// The registries.
+    pub registries: &'a Registries,
+    /// What the source may reach.
+    pub allow: &'a Allow,
+    /// What is declared.
+    pub snapshot: &'a Snapshot,
+    /// How old a listing may be.
+    pub age: Duration,
+}
+
+type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
+
+impl Eyes<'_> {
+    /// Looks at all pins. `changes` are the last changes of pins in the branch's history, by name.
+    pub async fn look(&self, watched: &[Watched], changes: &BTreeMap<String, Change>) -> Vec<Seen> {
+        let mut listings = self.read_all(watched).await;
+        let mut seen: Vec<Option<Seen>> = watched.iter().map(|_| None).collect();
+        // Those that follow others come after what they follow.
+        let mut open: Vec<usize> = (0..watched.len()).collect();
+        while !open.is_empty() {
+            let ready: Vec<usize> = open
+                .iter()
+                .copied()
+                .filter(|index| target(watched, &watched[*index]).is_none_or(|other| !open.contains(&other)))
+                .collect();
+            if ready.is_empty() {
+                for index in open.drain(..) {
+                    let reason = "`follow` leads back to itself".to_owned();
+                    seen[index] = Some(Seen::without(&watched[index], Outcome::Nothing(reason)));
+                }
+                break;
+            }
+            open.retain(|index| !ready.contains(index));
+            for index in ready {
+                let followed = match &watched[index].policy.strategy {
+                    Strategy::Follow { service, container } => {
+                        Some(self.followed(watched, &seen, index, service, container))
+                    }
+                    _ => None,
+                };
+                let looked = self.look_at(&watched[index], followed, &mut listings, changes).await;
+                seen[index] = Some(looked);
+            }
+        }
+        seen.into_iter().flatten().collect()
+    }
+
+    /// Reads what all pins need, several registries at one time.
+    async fn read_all(&self, watched: &[Watched]) -> Listings {
+        let mut keys: Vec<(Place, Want)> = Vec::new();
+        for it in watched {
+            let want = match &it.policy.strategy {
+                Strategy::Digest(tag) => Want::Tag(tag.clone()),
+                Strategy::Follow { .. } => continue,
+                _ => Want::All,
+            };
+            for reader in &it.readers {
+                if let Ok(place) = Place::of(&reader.image.repository, self.allow, &reader.account) {
+                    keys.push((place, want.clone()));
+                }
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        stream::iter(keys)
+            .map(|key| async move {
+                let listing = self.registries.list(self.accounts, &key.0, &key.1, self.allow, self.age).await;
+                (key, listing)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn listing(&self, place: &Place, want: &Want, listings: &mut Listings) -> Result<Arc<Listing>, String> {
+        let key = (place.clone(), want.clone());
+        if let Some(known) = listings.get(&key) {
+            return known.clone();
+        }
+        let listing = self.registries.list(self.accounts, place, want, self.allow, self.age).await;
+        listings.insert(key, listing.clone());
+        listing
+    }
+
+    /// The tag of the pin that is followed: the one that it will have.
+    fn followed(
+        &self,
+        watched: &[Watched],
+        seen: &[Option<Seen>],
+        index: usize,
+        service: &str,
+        container: &str,
+    ) -> Result<String, String> {
+        let none = || Err(format!("{service}/{container} has no tag that could be followed"));
+        if let Some(other) = target(watched, &watched[index])
+            && let Some(seen) = &seen[other]
+        {
+            let moves = seen.hold.is_none() && seen.watched.write == watched[index].write;
+            return match &seen.outcome {
+                Outcome::Move(moved) if moves => Ok(moved.tag.clone()),
+                _ => seen.watched.current().tag.clone().map_or_else(none, Ok),
+            };
+        }
+        // What has no policy is followed where a person moves it.
+        let environment = &watched[index].readers[0].environment;
+        let loaded = self.snapshot.services.iter().find(|loaded| loaded.directory.name == service);
+        let Some(loaded) = loaded else { return Err(format!("there is no service {service} to follow")) };
+        let Some(Ok(rendered)) = loaded.environments.get(environment) else {
+            return Err(format!("{service} is not in {environment}, or has errors"));
+        };
+        let environment = &self.snapshot.repository.environments[environment];
+        match super::watched::image_of(rendered, environment, container) {
+            None => Err(format!("{service} has no container {container} to follow")),
+            Some((image, _)) => image.tag.map_or_else(none, Ok),
+        }
+    }
+
+    async fn look_at(
+        &self,
+        watched: &Watched,
+        followed: Option<Result<String, String>>,
+        listings: &mut Listings,
+        changes: &BTreeMap<String, Change>,
+    ) -> Seen {
+        let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
+        let followed = match followed.transpose() {
+            Ok(followed) => followed,
+            Err(reason) => {
+                seen.outcome = Outcome::Nothing(reason);
+                return seen;
+            }
+        };
+        let want = match (&watched.policy.strategy, &followed) {
+            (Strategy::Digest(tag), _) => Want::Tag(tag.clone()),
+            (_, Some(tag)) => Want::Tag(tag.clone()),
+            _ => Want::All,
+        };
+        let mut places = Vec::new();
+        for reader in &watched.readers {
+            match Place::of(&reader.image.repository, self.allow, &reader.account) {
+                Ok(place) if places.contains(&place) => {}
+                Ok(place) => places.push(place),
+                Err(reason) => {
+                    seen.outcome = Outcome::Unknown(reason);
+                    return seen;
+                }
+            }
+        }
+        let Some((place, others)) = places.split_first() else { return seen };
+        seen.place = Some(place.clone());
+        let listing = match self.listing(place, &want, listings).await {
+            Ok(listing) => listing,
+            Err(reason) => {
+                seen.outcome = Outcome::Unknown(reason);
+                return seen;
+            }
+        };
+        seen.listing = Some(listing.clone());
+        seen.candidates = listing.candidates.clone();
+        for other in others {
+            match self.listing(other, &want, listings).await {
+                Ok(there) => mark_absent(&mut seen.candidates, other, &there),
+                Err(reason) => {
+                    seen.outcome = Outcome::Unknown(reason);
+                    return seen;
+                }
+            }
+        }
+        seen.hold = hold_of(watched, changes, &seen.candidates);
+        let needs_times =
+            matches!(watched.policy.strategy, Strategy::Newest(_)) || watched.policy.min_age > Duration::ZERO;
+        if needs_times && !listing.has_push_times {
+            let what = if matches!(watched.policy.strategy, Strategy::Newest(_)) { "newest" } else { "minAge" };
+            let reason =
+                format!("the registry of {place} does not tell when images were pushed, so `{what}` cannot be used");
+            seen.outcome = Outcome::Nothing(reason);
+            return seen;
+        }
+        self.choose(watched, place, &listing, followed.as_deref(), &mut seen).await;
+        seen
+    }
+
+    /// Judges the tags, looks at the one that is picked, and judges again where that shows that it does not do.
+    async fn choose(
+        &self,
+        watched: &Watched,
+        place: &Place,
+        listing: &Listing,
+        followed: Option<&str>,
+        seen: &mut Seen,
+    ) {
+        let current = watched.current();
+        let wanted = platforms(watched);
+        let mut verified: BTreeMap<String, Verified> = BTreeMap::new();
+        let mut looked: HashMap<String, Arc<Facts>> = HashMap::new();
+        let mut tries = 0;
+        let picked = loop {
+            seen.judged = judge(&watched.policy, current, &seen.candidates, &verified, &wanted, followed, listing.now);
+            let picked = seen.judged.iter().find(|judged| judged.rule == Rule::Picked);
+            let Some(candidate) = picked.map(|judged| seen.candidates[judged.index].clone()) else { break None };
+            if looked.contains_key(&candidate.tag) || is_pinned(watched, current, &candidate) {
+                break Some(candidate);
+            }
+            tries += 1;
+            if tries > MOST_IMAGES {
+                seen.outcome =
+                    Outcome::Nothing(format!("{MOST_IMAGES} images in a row cannot be taken; see their rules"));
+                return;
+            }
+            match self.registries.facts(self.accounts, place, &candidate, self.allow).await {
+                Ok(Some(facts)) => {
+                    verified.insert(candidate.tag.clone(), facts.verified.clone());
+                    looked.insert(candidate.tag, facts);
+                }
+                Ok(None) => {
+                    verified.insert(candidate.tag, Verified::Gone);
+                }
+                Err(reason) => {
+                    seen.outcome = Outcome::Unknown(reason);
+                    return;
+                }
+            }
+        };
+        let digest = picked.as_ref().map(|candidate| match looked.get(&candidate.tag) {
+            Some(facts) => facts.digest.clone(),
+            None => candidate.digest.clone().or_else(|| current.digest.clone()).unwrap_or_default(),
+        });
+        let pair = picked.as_ref().zip(digest.as_deref());
+        seen.outcome = match decide(&watched.policy, current, &seen.candidates, pair) {
+            Decision::UpToDate { note } => Outcome::UpToDate { note },
+            Decision::Nothing(reason) => Outcome::Nothing(reason),
+            Decision::Move { tag } => match (looked.remove(&tag), picked, digest) {
+                (Some(facts), Some(candidate), Some(digest)) => Outcome::Move(Box::new(Move {
+                    pin: watched.pin_of(&tag, &digest),
+                    tag,
+                    digest,
+                    pushed_at: candidate.pushed_at,
+                    facts,
+                })),
+                _ => Outcome::UpToDate { note: None },
+            },
+        };
+    }
+}
+
+impl Seen {
+    pub(super) fn without(watched: &Watched, outcome: Outcome) -> Self {
+        let watched = watched.clone();
+        Self { watched, place: None, listing: None, candidates: Vec::new(), judged: Vec::new(), outcome, hold: None }
+    }
+
+    /// What would be written, if nothing holds it.
+    pub fn pending(&self) -> Option<&Move> {
+        match &self.outcome {
+            Outcome::Move(moved) => Some(moved),
+            _ => None,
+        }
+    }
+}
+
+/// The watched pin that another one follows in the environment where it is read.
+fn target(watched: &[Watched], following: &Watched) -> Option<usize> {
+    let Strategy::Follow { service, container } = &following.policy.strategy else { return None };
+    let environment = &following.readers[0].environment;
+    watched.iter().position(|other| {
+        other.service == *service
+            && other.container == *container
+            && other.readers.iter().any(|reader| reader.environment == *environment)
+    })
+}
+
+/// Whether a tag is what is pinned already, as far as the list tells: then it need not be looked at.
+fn is_pinned(watched: &Watched, current: &ImageReference, candidate: &Candidate) -> bool {
+    let same_tag = current.tag.as_deref() == Some(candidate.tag.as_str());
+    match (&candidate.digest, &current.digest) {
+        (Some(listed), Some(pinned)) if listed == pinned => {
+            same_tag || matches!(watched.policy.strategy, Strategy::Newest(_))
+        }
+        // Of a version that is pinned by its digest only the tag counts.
+        (_, Some(_)) => same_tag && !matches!(watched.policy.strategy, Strategy::Digest(_) | Strategy::Follow { .. }),
+        _ => false,
+    }
+}
+
+/// What is not in the repository of another environment that reads the pin is not taken.
+fn mark_absent(candidates: &mut [Candidate], place: &Place, there: &Listing) {
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.absent_in.is_none()) {
+        let is_there = match &candidate.digest {
+            Some(digest) => there.candidates.iter().any(|other| other.digest.as_ref() == Some(digest)),
+            None => there.candidates.iter().any(|other| other.tag == candidate.tag),
+        };
+        if !is_there {
+            candidate.absent_in = Some(place.to_string());
+        }
+    }
+}
+
+fn platforms(watched: &Watched) -> Vec<Platform> {
+    if !watched.policy.platforms.is_empty() {
+        return watched.policy.platforms.clone();
+    }
+    let mut wanted: Vec<Platform> = watched.readers.iter().filter_map(|reader| reader.platform.clone()).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+fn hold_of(watched: &Watched, changes: &BTreeMap<String, Change>, candidates: &[Candidate]) -> Option<Hold> {
+    if let Some(reason) = &watched.policy.hold {
+        let place = watched.policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();
+        return Some(Hold::Policy { reason: reason.clone(), place });
+    }
+    let change = changes.get(&watched.name())?;
+    held_by(change, candidates).map(Hold::History)
+}

@@ -1,0 +1,20 @@
+//! Image updates: what registries have is compared with the pins in Git, and what policies pick is written back as a
+//! commit. Level-triggered like rounds: a push that was heard of makes it sooner, never different.
+
+mod events;
+mod history;
+mod look;
+mod registries;
+mod state;
+mod updater;
+mod watched;
+mod window;
+
+pub use events::{Doorbell, listen};
+pub use history::Histories;
+pub use look::{Eyes, Hold, Move, Outcome, Seen};
+pub use registries::{Listing, Place, Registries, Want};
+pub use state::{HoldState, ImageState, Standing};
+pub use updater::{Updater, UpdaterConfig};
+pub use watched::{Reader, Watched, watched};
+pub use window::Window;

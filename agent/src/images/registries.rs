@@ -1,0 +1,344 @@
+//! Registries as they are read: ECR by its API, others by the distribution API. What was read is shared by all sources
+//! and services, and read again when it is old or when somebody pushed.
+
+use crate::{
+    aws::{Accounts, Contents, EcrImage, ImageId, Remedy, TagEntry, configured, contents},
+    config::{Allow, RegistryConfig, resolve_secret},
+    oci::{self, OciError},
+};
+use lockstep_core::images::{Candidate, Labels, Verified};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Images of which is known what they are; more than that are forgotten.
+const MOST_FACTS: usize = 10_000;
+
+/// A repository of images.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// In ECR.
+    Ecr {
+        /// The registry: an account.
+        account: String,
+        /// Its region.
+        region: String,
+        /// The repository's name.
+        repository: String,
+    },
+    /// In another registry.
+    Other {
+        /// The registry's host.
+        host: String,
+        /// The repository's name.
+        repository: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ecr { account, region, repository } => write!(formatter, "{account}.dkr.ecr.{region}/{repository}"),
+            Self::Other { host, repository } => write!(formatter, "{host}/{repository}"),
+        }
+    }
+}
+
+impl Place {
+    /// The place of an image's repository, if a source may reach it for an environment of this account.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn of(repository: &str, allow: &Allow, account: &str) -> Result<Self, String> {
+        if repository.contains("${{") {
+            return Err(format!("the repository {repository} depends on a parameter"));
+        }
+        let refuse =
+            |host: &str| Err(format!("the agent's file does not allow the registry {host} (allow.registries)"));
+        if let Some(image) = EcrImage::parse(repository) {
+            return if allow.registry(&image.host, account) {
+                Ok(Self::Ecr { account: image.id.account, region: image.region, repository: image.id.repository })
+            } else {
+                refuse(&image.host)
+            };
+        }
+        let (host, name) = oci::split(repository);
+        if allow.registry(&host, account) { Ok(Self::Other { host, repository: name }) } else { refuse(&host) }
+    }
+}
+
+/// What is read of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Want {
+    /// All tags.
+    All,
+    /// What one tag points at.
+    Tag(String),
+}
+
+/// The tags of a repository.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The tags, in the order of their names.
+    pub candidates: Vec<Candidate>,
+    /// Whether the registry tells when images were pushed.
+    pub has_push_times: bool,
+    /// The registry's time when it was read, epoch seconds.
+    pub now: i64,
+    /// Which push it is after.
+    generation: u64,
+    read_at: Instant,
+}
+
+/// What an image is.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its digest.
+    pub digest: String,
+    /// What it is.
+    pub verified: Verified,
+    /// Where it comes from.
+    pub labels: Labels,
+}
+
+type Key = (Place, Want);
+
+/// All registries.
+#[derive(Default)]
+pub struct Registries {
+    settings: Mutex<BTreeMap<String, RegistryConfig>>,
+    listings: tokio::sync::Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Option<Arc<Listing>>>>>>,
+    facts: Mutex<HashMap<(Place, String), Arc<Facts>>>,
+    others: Mutex<HashMap<(String, bool), Arc<oci::Registry>>>,
+    /// Pushes that were heard of, by repository.
+    pushes: Mutex<HashMap<Place, u64>>,
+    generation: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registries {
+    /// Registries with what the agent's file says of them.
+    pub fn new(settings: BTreeMap<String, RegistryConfig>) -> Self {
+        Self { settings: Mutex::new(settings), ..Self::default() }
+    }
+
+    /// Takes other settings from now on.
+    pub fn configure(&self, settings: BTreeMap<String, RegistryConfig>) {
+        let mut known = lock(&self.settings);
+        if *known != settings {
+            *known = settings;
+            lock(&self.others).clear();
+        }
+    }
+
+    /// Somebody pushed: what was read of the repository is old. Answers the number of the push.
+    pub fn pushed(&self, place: &Place) -> u64 {
+        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        lock(&self.pushes).insert(place.clone(), generation);
+        generation
+    }
+
+    /// A number that grows with each push that is heard of.
+    pub fn pushes(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// The tags of a repository, not older than `age`.
+    ///
+    /// # Errors
+    /// A sentence with what helps.
+    pub async fn list(
+        &self,
+        accounts: &Accounts,
+        place: &Place,
+        want: &Want,
+        allow: &Allow,
+        age: Duration,
+    ) -> Result<Arc<Listing>, String> {
+        let slot = self.listings.lock().await.entry((place.clone(), want.clone())).or_default().clone();
+        // Held while it is read: who wants the same waits for it.
+        let mut slot = slot.lock().await;
+        let pushed = lock(&self.pushes).get(place).copied().unwrap_or_default();
+        if let Some(listing) = slot.as_ref()
+            && listing.read_at.elapsed() < age
+            && listing.generation >= pushed
+        {
+            return Ok(listing.clone());
+        }
+        let generation = self.generation.load(Ordering::SeqCst);
+        let read_at = Instant::now();
+        let (candidates, has_push_times, now) = match place {
+            Place::Ecr { account, region, repository } => {
+                let clients = accounts.clients(account, region).await;
+                let entries = match want {
+                    Want::All => clients.image_tags(account, repository).await,
+                    Want::Tag(tag) => {
+                        clients.image_tag(account, repository, tag).await.map(|entry| entry.into_iter().collect())
+                    }
+                };
+                let entries = entries.map_err(|error| explained(place, &error))?;
+                (entries.into_iter().map(candidate).collect::<Vec<_>>(), true, clients.now())
+            }
+            Place::Other { host, repository } => {
+                let registry = self.other(accounts, host, allow).await?;
+                let tags = match want {
+                    Want::All => registry.tags(repository).await.map_err(|error| error.to_string())?,
+                    Want::Tag(tag) => match registry.manifest(repository, tag).await {
+                        Ok(Some(_)) => vec![tag.clone()],
+                        Ok(None) | Err(OciError::NotFound { .. }) => Vec::new(),
+                        Err(error) => return Err(error.to_string()),
+                    },
+                };
+                let candidates = tags.into_iter().map(|tag| Candidate {
+                    artifact: crate::aws::attached(&tag),
+                    tag,
+                    digest: None,
+                    pushed_at: None,
+                    absent_in: None,
+                });
+                (candidates.collect(), false, jiff::Timestamp::now().as_second())
+            }
+        };
+        let mut candidates = candidates;
+        candidates.sort_by(|a, b| a.tag.cmp(&b.tag));
+        let listing = Arc::new(Listing { candidates, has_push_times, now, generation, read_at });
+        *slot = Some(listing.clone());
+        Ok(listing)
+    }
+
+    /// What the image of a tag is. None where it is not there any more.
+    ///
+    /// # Errors
+    /// A sentence with what helps.
+    pub async fn facts(
+        &self,
+        accounts: &Accounts,
+        place: &Place,
+        candidate: &Candidate,
+        allow: &Allow,
+    ) -> Result<Option<Arc<Facts>>, String> {
+        if let Some(digest) = &candidate.digest
+            && let Some(known) = lock(&self.facts).get(&(place.clone(), digest.clone()))
+        {
+            return Ok(Some(known.clone()));
+        }
+        let found = match place {
+            Place::Ecr { account, region, repository } => {
+                let clients = accounts.clients(account, region).await;
+                let digest = candidate.digest.clone().unwrap_or_default();
+                let id =
+                    ImageId { account: account.clone(), repository: repository.clone(), reference: digest.clone() };
+                let image = clients.image(&id).await.map_err(|error| explained(place, &error))?;
+                image.map(|image| (digest, image))
+            }
+            Place::Other { host, repository } => {
+                let registry = self.other(accounts, host, allow).await?;
+                let manifest =
+                    registry.manifest(repository, &candidate.tag).await.map_err(|error| error.to_string())?;
+                match manifest {
+                    None => None,
+                    Some(manifest) => {
+                        let key = (place.clone(), manifest.digest.clone());
+                        if let Some(known) = lock(&self.facts).get(&key) {
+                            return Ok(Some(known.clone()));
+                        }
+                        let body: Value = serde_json::from_slice(&manifest.body).unwrap_or_default();
+                        let image = match contents(&body) {
+                            Contents::Whole(image) => image,
+                            Contents::Configured(digest, labels) => match registry.blob(repository, &digest).await {
+                                Ok(bytes) => configured(&bytes, labels),
+                                Err(error) => {
+                                    crate::aws::Image { platforms: Err(error.to_string()), labels, artifact: None }
+                                }
+                            },
+                        };
+                        Some((manifest.digest, image))
+                    }
+                }
+            }
+        };
+        let Some((digest, image)) = found else { return Ok(None) };
+        let is_complete = image.platforms.is_ok();
+        let verified = match image.artifact {
+            Some(what) => Verified::NotAnImage(what),
+            None => Verified::Image(image.platforms),
+        };
+        let facts = Arc::new(Facts { digest: digest.clone(), verified, labels: Labels::read(&image.labels) });
+        if is_complete {
+            let mut known = lock(&self.facts);
+            if known.len() >= MOST_FACTS {
+                known.clear();
+            }
+            known.insert((place.clone(), digest), facts.clone());
+        }
+        Ok(Some(facts))
+    }
+
+    /// The client of a registry. One that only a glob allows must not have a private address.
+    async fn other(&self, accounts: &Accounts, host: &str, allow: &Allow) -> Result<Arc<oci::Registry>, String> {
+        let settings = lock(&self.settings).get(host).cloned();
+        let exact = settings.is_some() || allow.registries.iter().any(|pattern| pattern == host);
+        let key = (host.to_owned(), exact);
+        if let Some(known) = lock(&self.others).get(&key) {
+            return Ok(known.clone());
+        }
+        let settings = settings.unwrap_or_default();
+        let credentials = match (&settings.username, &settings.password) {
+            (Some(username), Some(password)) => Some(oci::Credentials {
+                username: username.clone(),
+                password: oci::Password::new(resolve_secret(password, accounts).await?),
+            }),
+            _ => None,
+        };
+        let access = oci::Access {
+            insecure: settings.insecure,
+            exact,
+            credentials,
+            token_hosts: settings.token_hosts,
+            blob_hosts: settings.blob_hosts,
+            authority: settings.authority,
+        };
+        let registry = Arc::new(oci::Registry::new(host, access).map_err(|error| error.to_string())?);
+        lock(&self.others).insert(key, registry.clone());
+        Ok(registry)
+    }
+}
+
+impl Listing {
+    /// Whether it was read after a push.
+    pub fn is_after(&self, push: u64) -> bool {
+        self.generation >= push
+    }
+}
+
+fn candidate(entry: TagEntry) -> Candidate {
+    Candidate {
+        tag: entry.tag,
+        digest: Some(entry.digest),
+        pushed_at: entry.pushed_at,
+        artifact: entry.artifact,
+        absent_in: None,
+    }
+}
+
+/// A refusal with what helps: another account's repository needs its owner's consent.
+fn explained(place: &Place, error: &crate::aws::AwsError) -> String {
+    match (error.remedy.clone(), place) {
+        (Remedy::Denied, Place::Ecr { account, .. }) => format!(
+            "{error}; name a role for account {account} under `accounts:` in the agent's file, or let the repository's policy allow it"
+        ),
+        (Remedy::NotFound, _) => format!("the repository {place} is not there ({error})"),
+        _ => error.to_string(),
+    }
+}

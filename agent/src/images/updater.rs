@@ -1,0 +1,446 @@
+//! One source's image updates: look, wait for the window, edit, commit, push; and again on the new tip when somebody
+//! else was faster.
+
+use super::{
+    history::Histories,
+    look::{Eyes, Outcome, Seen},
+    registries::Place,
+    state::{ImageState, time_text},
+    watched::{Watched, watched},
+    window::Window,
+};
+use crate::{
+    config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
+    git::{FileEdit, NewCommit, PushError, Remote, SigningKey, Tip},
+    reconcile::{Context, Snapshot, SourceRunner, event::Event, tell},
+};
+use lockstep_core::images::{Bump, BumpMessage, Change, ImageReference};
+use lockstep_manifests::{edit::set_pin, pins, updates::WriteMode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How often one window is tried again on a branch that keeps moving.
+const ATTEMPTS: usize = 8;
+/// The first pause after a push that failed; it doubles.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// What an updater is made from.
+#[derive(Clone, Debug)]
+pub struct UpdaterConfig {
+    /// The source's place on the board.
+    pub index: usize,
+    /// How many sources there are.
+    pub sources: usize,
+    /// Its id.
+    pub source: String,
+    /// What it may reach.
+    pub allow: Allow,
+    /// Its environments; all where none are named.
+    pub environments: Option<Vec<String>>,
+    /// When registries are read, and when what they have is written.
+    pub images: ImagesConfig,
+    /// How commits look.
+    pub commit: CommitConfig,
+}
+
+/// A source's image updates.
+pub struct Updater {
+    config: UpdaterConfig,
+    histories: Arc<Mutex<Histories>>,
+    window: Window,
+    /// What was stated when it was looked last.
+    stated: Option<Stated>,
+    pushes: u64,
+    next: Option<Instant>,
+    /// Pauses after failures.
+    failures: u32,
+    not_before: Option<Instant>,
+    problem: Option<String>,
+    /// Pins that could not be edited, with the reason and the file's content that it is for.
+    refused: BTreeMap<String, String>,
+}
+
+/// What a commit states about pins, found once.
+struct Stated {
+    snapshot: Arc<Snapshot>,
+    watched: Arc<Vec<Watched>>,
+    changes: Arc<BTreeMap<String, Change>>,
+}
+
+/// How an attempt to write ended.
+enum Written {
+    /// The branch was moved.
+    Done(Tip),
+    /// There was nothing to write.
+    Nothing,
+    /// Somebody else was faster.
+    Moved,
+    /// It failed.
+    Failed(String),
+}
+
+impl Updater {
+    /// An updater that has seen nothing yet.
+    pub fn new(config: UpdaterConfig) -> Self {
+        Self {
+            config,
+            histories: Arc::default(),
+            window: Window::default(),
+            stated: None,
+            pushes: 0,
+            next: None,
+            failures: 0,
+            not_before: None,
+            problem: None,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Looks at all pins where something may have changed since the last look, and writes what is due. Answers whether
+    /// the branch was moved, and how long until the next look.
+    pub async fn round(&mut self, context: &Context, runner: &mut SourceRunner) -> (bool, Option<Duration>) {
+        let now = Instant::now();
+        let pushes = context.registries.pushes();
+        let is_same = match (&self.stated, runner.snapshot()) {
+            (Some(stated), Some(snapshot)) => Arc::ptr_eq(&stated.snapshot, snapshot),
+            _ => false,
+        };
+        if is_same && pushes == self.pushes && self.next.is_none_or(|next| next > now) {
+            return (false, self.next.map(|next| next - now));
+        }
+        self.pushes = pushes;
+        let (moved, pause) = self.look_and_write(context, runner).await;
+        self.next = pause.map(|pause| Instant::now() + pause);
+        (moved, pause)
+    }
+
+    async fn look_and_write(&mut self, context: &Context, runner: &mut SourceRunner) -> (bool, Option<Duration>) {
+        let mut moved = false;
+        for attempt in 0..ATTEMPTS {
+            let Some((snapshot, remote)) = runner.snapshot().cloned().zip(runner.remote()) else {
+                return (moved, None);
+            };
+            let Some(seen) = self.look(context, &snapshot, &remote).await else {
+                return (moved, Some(self.config.images.interval));
+            };
+            let wanted = self.wanted(&seen);
+            self.window.see(wanted.iter().map(|it| (it.watched.name(), it.pin())).collect(), Instant::now());
+            let due = self.window.due(self.config.images.quiet, self.config.images.at_most);
+            let Some(due) = due.map(|due| self.not_before.map_or(due, |not_before| due.max(not_before))) else {
+                self.failures = 0;
+                self.not_before = None;
+                self.report(context, &seen, None);
+                self.acknowledge(context, &seen, &wanted).await;
+                return (moved, (!seen.is_empty()).then_some(self.config.images.interval));
+            };
+            let now = Instant::now();
+            if due > now {
+                self.report(context, &seen, None);
+                self.acknowledge(context, &seen, &wanted).await;
+                return (moved, Some((due - now).min(self.config.images.interval)));
+            }
+            match self.write(context, &snapshot, &remote, &wanted).await {
+                Written::Done(tip) => {
+                    moved = true;
+                    self.window.close();
+                    self.failures = 0;
+                    self.not_before = None;
+                    self.problem = None;
+                    tracing::debug!(source = self.config.source, commit = tip.commit, "the branch was moved");
+                }
+                Written::Nothing => {
+                    self.window.close();
+                    self.report(context, &seen, None);
+                    self.acknowledge(context, &seen, &wanted).await;
+                    return (moved, Some(self.config.images.interval));
+                }
+                Written::Moved => {
+                    tracing::info!(
+                        source = self.config.source,
+                        attempt,
+                        "the branch was moved meanwhile; deciding again"
+                    );
+                }
+                Written::Failed(reason) => {
+                    let pause = (PAUSE * 2_u32.saturating_pow(self.failures.min(10))).min(LONGEST_PAUSE);
+                    self.failures += 1;
+                    self.not_before = Some(Instant::now() + pause);
+                    self.report(context, &seen, Some(reason));
+                    // What became of the push shows in the branch.
+                    let _ = runner.refresh(context).await;
+                    return (moved, Some(pause));
+                }
+            }
+            if runner.refresh(context).await.is_err() {
+                return (moved, Some(PAUSE));
+            }
+        }
+        (moved, Some(PAUSE))
+    }
+
+    /// Looks at all pins of a commit. None where the files are not usable, or their history cannot be read.
+    async fn look(
+        &mut self,
+        context: &Context,
+        snapshot: &Arc<Snapshot>,
+        remote: &Arc<Mutex<Remote>>,
+    ) -> Option<Vec<Seen>> {
+        if !snapshot.valid || snapshot.commit.is_empty() {
+            return None;
+        }
+        if !self.stated.as_ref().is_some_and(|stated| Arc::ptr_eq(&stated.snapshot, snapshot)) {
+            self.stated = None;
+            match self.state(snapshot, remote).await {
+                Ok(stated) => self.stated = Some(stated),
+                Err(reason) => {
+                    self.say(context, Some(reason));
+                    return None;
+                }
+            }
+        }
+        let stated = self.stated.as_ref()?;
+        let eyes = Eyes {
+            accounts: &context.accounts,
+            registries: &context.registries,
+            allow: &self.config.allow,
+            snapshot,
+            age: self.config.images.interval,
+        };
+        Some(eyes.look(&stated.watched, &stated.changes).await)
+    }
+
+    /// What a commit states about pins.
+    async fn state(&self, snapshot: &Arc<Snapshot>, remote: &Arc<Mutex<Remote>>) -> Result<Stated, String> {
+        let mine =
+            |name: &str| self.config.environments.as_ref().is_none_or(|names| names.iter().any(|mine| mine == name));
+        let watched = Arc::new(watched(snapshot, mine));
+        let (histories, remote, commit) = (self.histories.clone(), remote.clone(), snapshot.commit.clone());
+        let of = watched.clone();
+        let changes = tokio::task::spawn_blocking(move || {
+            let remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
+            histories.lock().unwrap_or_else(PoisonError::into_inner).changes(&remote, &commit, &of)
+        });
+        let changes = changes.await.map_err(|error| error.to_string())?;
+        let changes = Arc::new(changes.map_err(|error| format!("the history cannot be read: {error}"))?);
+        Ok(Stated { snapshot: snapshot.clone(), watched, changes })
+    }
+
+    /// What is to be written.
+    fn wanted<'a>(&self, seen: &'a [Seen]) -> Vec<&'a Seen> {
+        seen.iter()
+            .filter(|it| it.pending().is_some() && it.hold.is_none() && it.watched.write == WriteMode::Commit)
+            .filter(|it| self.refused.get(&it.watched.name()) != Some(&refusal_key(it)))
+            .collect()
+    }
+
+    async fn write(
+        &mut self,
+        context: &Context,
+        snapshot: &Arc<Snapshot>,
+        remote: &Arc<Mutex<Remote>>,
+        wanted: &[&Seen],
+    ) -> Written {
+        let key = match &self.config.commit.signing_key {
+            None => None,
+            Some(secret) => match signing_key(secret, context).await {
+                Ok(key) => Some(key),
+                Err(reason) => return Written::Failed(format!("nothing is written unsigned: {reason}")),
+            },
+        };
+        let moves: Vec<(String, String, String, Bump)> = wanted.iter().filter_map(|it| move_of(it)).collect();
+        let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.clone());
+        let now = jiff::Timestamp::now().as_second();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
+            commit(&mut remote, &base, &moves, &config, key.as_ref(), now)
+        });
+        match written.await {
+            Err(error) => Written::Failed(error.to_string()),
+            Ok((refused, result)) => {
+                for (name, reason) in refused {
+                    if let Some(seen) = wanted.iter().find(|it| it.watched.name() == name) {
+                        self.refused.insert(name.clone(), refusal_key(seen));
+                    }
+                    tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
+                    self.problem = Some(format!("{name}: {reason}"));
+                }
+                match result {
+                    Ok(None) => Written::Nothing,
+                    Ok(Some((tip, bumps))) => {
+                        let commit = tip.commit.clone();
+                        tell(
+                            context,
+                            Event::Bumped {
+                                source: self.config.source.clone(),
+                                commit,
+                                summary: tip.summary.clone(),
+                                bumps,
+                            },
+                        );
+                        Written::Done(tip)
+                    }
+                    Err(PushError::Moved { .. }) => Written::Moved,
+                    Err(error) => Written::Failed(error.to_string()),
+                }
+            }
+        }
+    }
+
+    /// Leaves what was seen on the board, and tells what changed.
+    fn report(&mut self, context: &Context, seen: &[Seen], problem: Option<String>) {
+        let states: Vec<ImageState> = seen
+            .iter()
+            .map(|it| {
+                let mut state = ImageState::of(it);
+                if self.refused.get(&it.watched.name()) == Some(&refusal_key(it)) {
+                    state.standing = super::Standing::Unknown;
+                    state.text = format!("{}, but the pin cannot be edited: see the log", state.text);
+                }
+                state
+            })
+            .collect();
+        let problem = problem.or_else(|| (!self.refused.is_empty()).then(|| self.problem.clone()).flatten());
+        self.say(context, problem);
+        let before =
+            context.board.update(self.config.index, |source| std::mem::replace(&mut source.images, states.clone()));
+        for state in states.iter().filter(|state| state.standing == super::Standing::Held) {
+            let was = before.iter().find(|other| other.name() == state.name()).and_then(|other| other.hold.as_ref());
+            if was != state.hold.as_ref() {
+                let (source, pin, text) = (self.config.source.clone(), state.name(), state.text.clone());
+                tell(context, Event::Held { source, pin, text });
+            }
+        }
+    }
+
+    fn say(&mut self, context: &Context, problem: Option<String>) {
+        context.board.update(self.config.index, |source| source.write_back.clone_from(&problem));
+        if problem != self.problem
+            && let Some(reason) = &problem
+        {
+            tell(context, Event::NotWritten { source: self.config.source.clone(), reason: reason.clone() });
+        }
+        self.problem = problem;
+    }
+
+    /// Deletes the messages whose effect is there: the repository was read since, and nothing of it is still to be
+    /// written.
+    async fn acknowledge(&self, context: &Context, seen: &[Seen], wanted: &[&Seen]) {
+        let open: BTreeSet<&Place> = wanted.iter().filter_map(|it| it.place.as_ref()).collect();
+        let done = |place: &Place, push: u64| {
+            let mine: Vec<&Seen> = seen.iter().filter(|it| it.place.as_ref() == Some(place)).collect();
+            !open.contains(place)
+                && mine.iter().all(|it| {
+                    !matches!(it.outcome, Outcome::Unknown(_))
+                        && it.listing.as_ref().is_some_and(|listing| listing.is_after(push))
+                })
+        };
+        for (queue, message) in context.doorbell.done(self.config.index, self.config.sources, done) {
+            let region = queue.region.clone().unwrap_or_else(|| context.accounts.region());
+            let clients = context.accounts.clients(&queue.account, &region).await;
+            if let Err(error) = clients.delete(&queue, &message).await {
+                tracing::debug!(%error, "a message could not be deleted; it comes again");
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn pin(&self) -> String {
+        self.pending().map(|moved| moved.pin.clone()).unwrap_or_default()
+    }
+}
+
+/// What an edit that was refused was for: it is tried again when either changes.
+fn refusal_key(seen: &Seen) -> String {
+    format!("{} {:?} {}", seen.watched.file, seen.watched.pin, seen.pin())
+}
+
+async fn signing_key(secret: &SecretRef, context: &Context) -> Result<SigningKey, String> {
+    SigningKey::parse(&resolve_secret(secret, &context.accounts).await?)
+}
+
+/// File, container, pin and bump of a pin that is moved.
+fn move_of(seen: &Seen) -> Option<(String, String, String, Bump)> {
+    let moved = seen.pending()?;
+    let watched = &seen.watched;
+    let new = ImageReference::parse(&pins::apply(&watched.current().repository, &moved.pin));
+    let bump = Bump {
+        environment: watched.environment.clone(),
+        service: watched.service.clone(),
+        container: watched.container.clone(),
+        old: watched.current().clone(),
+        new,
+        pushed_at: moved.pushed_at.map(time_text),
+        labels: moved.facts.labels.clone(),
+    };
+    Some((watched.file.clone(), watched.container.clone(), moved.pin.clone(), bump))
+}
+
+type Committed = Result<Option<(Tip, Vec<String>)>, PushError>;
+
+/// Edits the files of a commit and pushes the result. Answers the pins that could not be edited as well.
+fn commit(
+    remote: &mut Remote,
+    base: &str,
+    moves: &[(String, String, String, Bump)],
+    config: &UpdaterConfig,
+    key: Option<&SigningKey>,
+    now: i64,
+) -> (Vec<(String, String)>, Committed) {
+    let mut files: BTreeMap<&str, (Option<Vec<u8>>, String)> = BTreeMap::new();
+    let (mut refused, mut bumps) = (Vec::new(), Vec::new());
+    for (file, container, pin, bump) in moves {
+        if !files.contains_key(file.as_str()) {
+            let content = match remote.file_of(base, file) {
+                Ok(content) => content,
+                Err(error) => return (refused, Err(error.into())),
+            };
+            let text = String::from_utf8(content.clone().unwrap_or_default());
+            match text {
+                Ok(text) => {
+                    files.insert(file, (content, text));
+                }
+                Err(_) => {
+                    refused.push((bump.name(), format!("{file} is not UTF-8 text")));
+                    continue;
+                }
+            }
+        }
+        let Some((_, text)) = files.get_mut(file.as_str()) else { continue };
+        match set_pin(text, container, pin) {
+            Ok(edited) if edited == *text => {}
+            Ok(edited) => {
+                *text = edited;
+                bumps.push(bump.clone());
+            }
+            Err(error) => refused.push((bump.name(), error.to_string())),
+        }
+    }
+    let edits: Vec<FileEdit> = files
+        .into_iter()
+        .filter(|(_, (before, text))| before.as_deref() != Some(text.as_bytes()))
+        .filter(|(_, (before, text))| before.is_some() || !text.is_empty())
+        .map(|(path, (_, text))| FileEdit { path: path.to_owned(), content: text.into_bytes() })
+        .collect();
+    if edits.is_empty() {
+        return (refused, Ok(None));
+    }
+    let message = BumpMessage { bumps: &bumps, source: &config.source }.render(&config.commit.template);
+    let new = NewCommit {
+        edits: &edits,
+        message: &message,
+        author: &config.commit.author,
+        committer: &config.commit.committer,
+        at: now,
+        key,
+    };
+    let told = bumps.iter().map(lockstep_core::images::trailer_of).collect();
+    let result = remote.tip_at(base).map_err(PushError::from).and_then(|base| remote.commit(&base, &new));
+    (refused, result.map(|tip| Some((tip, told))))
+}

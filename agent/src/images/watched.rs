@@ -1,0 +1,161 @@
+//! The pins that policies move, from what a commit states: in which file each stands, which environments read it, and
+//! which policy holds for it.
+
+use crate::reconcile::Snapshot;
+use indexmap::IndexMap;
+use lockstep_core::images::{ImageReference, platform_of};
+use lockstep_manifests::{
+    Environment, Rendered,
+    render::bind_offline,
+    updates::{Platform, Policy, WriteMode},
+};
+use serde_json::Value;
+
+/// An environment that reads a pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Its name.
+    pub environment: String,
+    /// Its account.
+    pub account: String,
+    /// The image as it is rendered for it.
+    pub image: ImageReference,
+    /// The platform that its task definition asks for.
+    pub platform: Option<Platform>,
+}
+
+/// A pin that a policy is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// The environment in whose pins file it stands, or would.
+    pub environment: String,
+    /// The service.
+    pub service: String,
+    /// The container.
+    pub container: String,
+    /// The pins file.
+    pub file: String,
+    /// What the pin says; none where there is none.
+    pub pin: Option<String>,
+    /// The policy.
+    pub policy: Policy,
+    /// What is done with what it picks.
+    pub write: WriteMode,
+    /// The environments that read it; the first one's policy it is.
+    pub readers: Vec<Reader>,
+    /// Environments that read it and have a policy of their own, which does not hold.
+    pub overruled: Vec<String>,
+}
+
+impl Watched {
+    /// `prod/checkout/api`.
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.environment, self.service, self.container)
+    }
+
+    /// The image that is declared now.
+    pub fn current(&self) -> &ImageReference {
+        &self.readers[0].image
+    }
+
+    /// What is written for a tag and its digest. A full reference keeps its repository.
+    pub fn pin_of(&self, tag: &str, digest: &str) -> String {
+        match &self.pin {
+            Some(pin) if pin.contains('/') => format!("{}:{tag}@{digest}", self.current().repository),
+            _ => format!("{tag}@{digest}"),
+        }
+    }
+}
+
+/// The image of a container, and the platform of its task, in one environment.
+pub(super) fn image_of(
+    rendered: &Rendered,
+    environment: &Environment,
+    container: &str,
+) -> Option<(ImageReference, Option<Platform>)> {
+    let desired = bind_offline(rendered, environment);
+    let containers = desired.task_definition.get("containerDefinitions")?.as_array()?;
+    let found = containers.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(container))?;
+    let image = found.get("image").and_then(Value::as_str)?;
+    Some((ImageReference::parse(image), platform_of(&desired.task_definition)))
+}
+
+struct Seen<'a> {
+    environment: &'a Environment,
+    policy: &'a Policy,
+    reader: Reader,
+}
+
+/// All pins that policies are for, in the order of environments and services. `mine` are the environments that the
+/// source brings.
+pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched> {
+    let mut found = IndexMap::new();
+    let environments = || snapshot.repository.environments.values().filter(|environment| mine(&environment.name));
+    for environment in environments() {
+        for loaded in &snapshot.services {
+            let Some(Ok(rendered)) = loaded.environments.get(&environment.name) else { continue };
+            for (container, policy) in &rendered.updates {
+                let Some((image, platform)) = image_of(rendered, environment, container) else { continue };
+                let pinned = rendered.pins.iter().find(|(_, pin)| pin.container == *container);
+                let link = match pinned {
+                    Some((link, _)) => link.clone(),
+                    None => new_pin_in(snapshot, environment, &loaded.directory.name, container, policy, &mine),
+                };
+                let file = match pinned {
+                    Some((_, pin)) => pin.span.file.path.clone(),
+                    None => match rendered.pin_files.get(&link) {
+                        Some(path) => path.clone(),
+                        None => format!("{}/{link}.pins.yaml", loaded.directory.path),
+                    },
+                };
+                let reader = Reader {
+                    environment: environment.name.clone(),
+                    account: environment.account.clone(),
+                    image,
+                    platform,
+                };
+                let pin = pinned.map(|(_, pin)| pin.text.clone());
+                let key = (link, loaded.directory.name.clone(), container.clone());
+                let (_, _, seen) = found.entry(key).or_insert_with(|| (file, pin, Vec::new()));
+                seen.push(Seen { environment, policy, reader });
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|((environment, service, container), (file, pin, mut seen))| {
+            // The environment whose file it is decides; where it has no such policy, the first that reads it.
+            if let Some(owner) = seen.iter().position(|it: &Seen<'_>| it.environment.name == environment) {
+                seen[..=owner].rotate_right(1);
+            }
+            let policy = seen[0].policy.clone();
+            let write = seen[0].environment.write;
+            let overruled =
+                seen.iter().filter(|it| *it.policy != policy).map(|it| it.environment.name.clone()).collect();
+            let readers = seen.into_iter().map(|it| it.reader).collect();
+            Watched { environment, service, container, file, pin, policy, write, readers, overruled }
+        })
+        .collect()
+}
+
+/// The environment in whose file a new pin goes: the first one that this one inherits from with the same policy and no
+/// pin either, so that they go on sharing it; else this one.
+fn new_pin_in(
+    snapshot: &Snapshot,
+    environment: &Environment,
+    service: &str,
+    container: &str,
+    policy: &Policy,
+    mine: &impl Fn(&str) -> bool,
+) -> String {
+    let shares = |link: &&String| {
+        let loaded = snapshot.services.iter().find(|loaded| loaded.directory.name == service);
+        let rendered =
+            loaded.and_then(|loaded| loaded.environments.get(link.as_str())).and_then(|result| result.as_ref().ok());
+        rendered.is_some_and(|rendered| {
+            rendered.updates.get(container) == Some(policy)
+                && rendered.pins.iter().all(|(_, pin)| pin.container != container)
+        })
+    };
+    environment.chain.iter().filter(|link| mine(link)).find(shares).cloned().unwrap_or_else(|| environment.name.clone())
+}
