@@ -6,6 +6,7 @@ pub mod aws;
 pub mod chaos;
 pub mod files;
 pub mod git_http;
+pub mod git_ssh;
 pub mod judge;
 pub mod moto;
 pub mod program;
