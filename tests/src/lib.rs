@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod chaos;
 pub mod files;
 pub mod git_http;
+pub mod git_ssh;
 pub mod judge;
 pub mod listener;
 pub mod moto;
