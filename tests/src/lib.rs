@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod files;
 pub mod git_http;
 pub mod git_ssh;
+pub mod images;
 pub mod judge;
 pub mod listener;
 pub mod moto;

@@ -140,6 +140,15 @@ impl Control {
         state.outside.push_image(&Place::new(account, region), repository, tag, image, now)
     }
 
+    /// Copies the image of a tag to the same repository in another region, as ECR's replication does. Says whether there
+    /// is such an image.
+    pub fn replicate_image(&self, account: &str, region: &str, repository: &str, tag: &str, to: &str) -> bool {
+        let mut state = lock(&self.handle);
+        let now = state.catch_up();
+        let (from, to) = (Place::new(account, region), Place::new(account, to));
+        state.outside.replicate_image(&from, &to, repository, tag, now)
+    }
+
     /// Attaches a behaviour to an image reference: to the image that an ECR reference means now,
     /// else to the text of the reference.
     pub fn set_behaviour(&self, image: &str, behaviour: Behaviour) {

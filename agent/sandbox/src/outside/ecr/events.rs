@@ -28,6 +28,25 @@ impl Outside {
         pushed.whole
     }
 
+    /// Copies the image of a tag to the same repository of another registry, as replication does. Answers whether it is
+    /// there.
+    pub(crate) fn replicate_image(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        repository: &str,
+        tag: &str,
+        now: Moment,
+    ) -> bool {
+        let Some((digest, parts)) = self.registries.get(from).and_then(|registry| registry.copy(repository, tag))
+        else {
+            return false;
+        };
+        self.registries.entry(to.clone()).or_default().paste(repository, parts, now);
+        self.announce(to, repository, &digest, Some(tag), now);
+        true
+    }
+
     /// From now on, pushes in a place are announced in a queue of that place, which is made if need be.
     pub(crate) fn deliver_ecr_events(&mut self, place: &Place, queue: &str, now: Moment) {
         self.queues.entry(place.clone()).or_default().ensure(queue, now);

@@ -33,7 +33,13 @@ struct Repository {
     blobs: BTreeMap<String, String>,
 }
 
-#[derive(Debug)]
+/// What an image is made of.
+pub(crate) struct Copied {
+    images: Vec<(String, Image)>,
+    blobs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
 struct Image {
     manifest: String,
     media_type: String,
@@ -80,6 +86,32 @@ impl Registry {
             }
         }
         Pushed { parts, whole }
+    }
+
+    /// The image of a tag with its digest, and everything that it is made of.
+    pub(crate) fn copy(&self, name: &str, tag: &str) -> Option<(String, Copied)> {
+        let repository = self.repositories.get(name)?;
+        let (digest, _) = repository.tagged(tag)?;
+        let is_part = |image: &Image| image.tags.is_empty() || image.tags.contains(tag);
+        let image = |image: &Image| {
+            let tags = image.tags.iter().filter(|other| *other == tag).cloned().collect();
+            Image { tags, ..image.clone() }
+        };
+        let images = repository.images.iter().filter(|(_, other)| is_part(other));
+        let images = images.map(|(digest, other)| (digest.clone(), image(other))).collect();
+        Some((digest.clone(), Copied { images, blobs: repository.blobs.clone() }))
+    }
+
+    /// Adds what was copied elsewhere.
+    pub(crate) fn paste(&mut self, name: &str, copied: Copied, now: Moment) {
+        self.create(name, "MUTABLE", now);
+        let Some(repository) = self.repositories.get_mut(name) else { return };
+        repository.blobs.extend(copied.blobs);
+        for (digest, image) in copied.images {
+            let tag = image.tags.first().cloned();
+            repository.insert(&digest, image.manifest, image.media_type, tag.as_deref(), now);
+            repository.images[&digest].behaviour = image.behaviour;
+        }
     }
 
     /// A configuration or layer.

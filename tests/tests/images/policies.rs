@@ -1,0 +1,207 @@
+//! What each policy picks, and what is written for it.
+
+use lockstep::{images::Standing, reconcile::event::Event};
+use lockstep_sandbox::NewImage;
+use lockstep_tests::{
+    images::{ImageWorld, one_service},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, service},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+fn arm() -> NewImage {
+    NewImage { architectures: vec!["arm64".into()], ..NewImage::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_is_committed_as_one_line_and_deployed() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \">=1.4 <2\" }", "1.4.2")).await;
+    let old = it.push("1.4.2");
+    for tag in ["1.3.9", "2.0.0", "1.5.0-rc.1", "latest"] {
+        it.push(tag);
+    }
+    let labels = BTreeMap::from([
+        ("org.opencontainers.image.revision".to_owned(), "0af1234".to_owned()),
+        ("org.opencontainers.image.source".to_owned(), "https://git.example.com/app".to_owned()),
+    ]);
+    let new = it.push_as("1.4.3", &NewImage { labels, ..NewImage::default() });
+    assert_ne!(old, new);
+    it.world.runner.refresh(&it.world.context).await.unwrap();
+    it.world.happened();
+    it.world.control.reset_calls();
+    assert!(it.look().await);
+    // A listing, the image and its configuration: nothing else is asked.
+    assert_eq!(
+        it.world.calls(),
+        calls(&[("ecr:BatchGetImage", 1), ("ecr:DescribeImages", 2), ("ecr:GetDownloadUrlForLayer", 1)])
+    );
+    assert_eq!(it.pins(), format!("# by hand\napp: 1.4.3@{new} # the app\n"));
+    assert_eq!(it.last_change(), "1\t1\tservices/web/prod.pins.yaml");
+    let message = it.git(&["log", "-1", "--format=%B", "main"]);
+    let pushed = it.git(&["log", "-1", "--format=%(trailers:key=Lockstep-Image,valueonly)", "main"]);
+    assert_eq!(pushed, format!("prod/web/app 1.4.2 → 1.4.3@{new}"));
+    assert!(message.starts_with("web: app 1.4.2 → 1.4.3 in prod\n\nprod/web app: 1.4.2 → 1.4.3 (sha256:"), "{message}");
+    assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
+    let bumped: Vec<Event> = it.world.happened();
+    assert!(bumped.iter().any(|event| matches!(event, Event::Bumped { bumps, .. } if bumps.len() == 1)), "{bumped:?}");
+    // The same registry and the same Git: nothing more.
+    assert!(!it.look().await);
+    it.restart();
+    assert!(!it.look().await);
+    assert_eq!(it.commits(), 2);
+    assert_eq!(it.image().standing, Standing::UpToDate);
+    // And the ordinary round deploys it.
+    it.world.settle().await;
+    let running = it.world.described("web").await;
+    let revision =
+        it.world.ecs("DescribeTaskDefinition", serde_json::json!({"taskDefinition": running["taskDefinition"]})).await;
+    assert_eq!(revision["taskDefinition"]["containerDefinitions"][0]["image"], format!("{IMAGE}:1.4.3@{new}"));
+    it.fsck();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_bumps_of_a_pin_change_as_many_lines() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "'1.0.0'")).await;
+    for patch in 1..=25 {
+        let digest = it.push(&format!("1.0.{patch}"));
+        assert!(it.look().await);
+        assert_eq!(it.last_change(), "1\t1\tservices/web/prod.pins.yaml");
+        assert_eq!(it.pins(), format!("# by hand\napp: '1.0.{patch}@{digest}' # the app\n"));
+        assert!(!it.look().await);
+    }
+    assert_eq!(it.commits(), 26);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_pin_is_a_file_of_one_line() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"1.x\" }", "")).await;
+    let digest = it.push("1.0.0");
+    assert!(it.look().await);
+    assert_eq!(it.pins(), format!("app: 1.0.0@{digest}\n"));
+    assert_eq!(it.last_change(), "1\t0\tservices/web/prod.pins.yaml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_pick_as_they_say() {
+    for (policy, pin, tags, picked) in [
+        ("{ semver: \"~1.2\" }", "1.2.0", vec!["v1.2.7", "1.2.10", "1.3.0", "1.2.9"], Some("1.2.10")),
+        ("{ semver: \"^1 || ^3\" }", "1.0.0", vec!["2.9.0", "3.1.0", "4.0.0"], Some("3.1.0")),
+        ("{ semver: \">=1.0.0-0 <2.0.0\" }", "1.0.0", vec!["1.1.0-rc.2", "1.1.0-rc.10"], Some("1.1.0-rc.10")),
+        ("{ semver: \"*\" }", "1.2", vec!["1.2", "1.2.0"], Some("1.2")),
+        ("{ semver: \"*\" }", "1.1.0", vec!["v1.2", "v1.2.0"], Some("v1.2.0")),
+        ("{ semver: \"*\" }", "1.1.0", vec!["20260115", "7654321"], None),
+        ("{ newest: \"^main-\" }", "main-a", vec!["main-b", "main-a", "dev-c"], Some("main-a")),
+        ("{ numeric: \"^build-([0-9]+)$\" }", "build-9", vec!["build-9", "build-10", "build-x"], Some("build-10")),
+        ("{ numeric: \"[0-9.]+$\" }", "a-1.5", vec!["a-1.25", "a-1.5"], Some("a-1.5")),
+        ("{ alphabetical: \"^[a-f0-9]+-(.*)$\" }", "f-a", vec!["1-b", "f-a"], Some("1-b")),
+        ("{ digest: stable }", "stable", vec!["stable", "1.0"], Some("stable")),
+        (
+            "{ semver: \"*\", allow: \"^1\", ignore: [\"rc\", \"bad$\"] }",
+            "1.0.0",
+            vec!["2.0.0", "1.2.0-bad", "1.1.0"],
+            Some("1.1.0"),
+        ),
+        // Never down, unless asked.
+        ("{ semver: \"<2\" }", "2.1.0", vec!["1.9.0"], None),
+        ("{ semver: \"<2\", downgrade: true }", "2.1.0", vec!["1.9.0"], Some("1.9.0")),
+        ("{ alphabetical: \".*\" }", "c", vec!["a", "b"], None),
+        // What is pinned need not be a version.
+        ("{ semver: \"*\" }", "latest", vec!["1.0.0"], Some("1.0.0")),
+    ] {
+        let mut it = ImageWorld::quick(&one_service(policy, pin)).await;
+        let mut digests = BTreeMap::new();
+        for tag in &tags {
+            it.world.control.advance(Duration::from_secs(10));
+            digests.insert(*tag, it.push(tag));
+        }
+        assert_eq!(it.look().await, picked.is_some(), "{policy}: {}", it.image().text);
+        let expected = picked.map_or(pin.to_owned(), |tag| format!("{tag}@{}", digests[tag]));
+        assert_eq!(it.pins(), format!("# by hand\napp: {expected} # the app\n"), "{policy}");
+        assert!(!it.look().await, "{policy}: a second look finds nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moving_tag_is_followed_by_its_digest_with_one_call() {
+    let mut it = ImageWorld::new(&one_service("{ digest: stable }", "stable")).await;
+    let first = it.push("stable");
+    assert!(it.look().await);
+    assert_eq!(it.pins(), format!("# by hand\napp: stable@{first} # the app\n"));
+    it.world.control.reset_calls();
+    assert!(!it.look().await);
+    assert_eq!(it.world.calls(), calls(&[("ecr:DescribeImages", 1)]));
+    let second = it.push("stable");
+    assert!(it.look().await);
+    assert_eq!(it.pins(), format!("# by hand\napp: stable@{second} # the app\n"));
+    // A version whose tag is moved stays what it was, and that is said.
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    let first = it.push("1.0.0");
+    assert!(it.look().await);
+    let pins = it.pins();
+    assert!(pins.contains(&first));
+    it.push("1.0.0");
+    assert!(!it.look().await);
+    assert_eq!(it.pins(), pins);
+    assert_eq!(it.image().text, "1.0.0 points at another digest now; `digest: 1.0.0` would follow it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_must_have_the_platform_and_its_age() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\", minAge: 2h }", "1.0.0")).await;
+    it.push("1.0.0");
+    it.world.control.advance(Duration::from_secs(7200));
+    let both = NewImage { architectures: vec!["amd64".into(), "arm64".into()], ..NewImage::default() };
+    let good = it.push_as("1.1.0", &both);
+    it.push_as("1.2.0", &arm());
+    assert!(it.look().await, "the pinned one gets its digest");
+    assert!(it.pins().contains("app: 1.0.0@sha256:"), "{}", it.pins());
+    it.world.control.advance(Duration::from_secs(7199));
+    assert!(!it.look().await);
+    it.world.control.advance(Duration::from_secs(1));
+    assert!(it.look().await);
+    assert_eq!(it.pins(), format!("# by hand\napp: 1.1.0@{good} # the app\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_moves_in_the_same_commit() {
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    let other = service(&IMAGE.replace("/app", "/migrations"));
+    files.push(("services/jobs/service.yaml".into(), format!("{other}updates:\n  app: {{ follow: web/app }}\n")));
+    files.push(("services/jobs/prod.pins.yaml".into(), "app: 1.0.0\n".into()));
+    let mut it = ImageWorld::new(&files).await;
+    let web = it.push("1.1.0");
+    it.world.control.create_repository(ACCOUNT, REGION, "migrations");
+    assert!(it.look().await);
+    assert_eq!(it.file("services/jobs/prod.pins.yaml"), "app: 1.0.0\n", "there is no such image in its repository yet");
+    let image = it.images().into_iter().find(|image| image.service == "jobs").unwrap();
+    assert_eq!((image.standing, image.text.as_str()), (Standing::Nothing, "the registry has no tags"));
+    let jobs = it.world.control.push_image(ACCOUNT, REGION, "migrations", "1.1.0", lockstep_sandbox::Behaviour::Ok);
+    assert!(it.look().await);
+    assert_eq!(it.file("services/jobs/prod.pins.yaml"), format!("app: 1.1.0@{jobs}\n"));
+    assert!(it.pins().contains(&web));
+    // Both are there: both move at once.
+    it.world.control.push_image(ACCOUNT, REGION, "migrations", "1.2.0", lockstep_sandbox::Behaviour::Ok);
+    it.push("1.2.0");
+    assert!(it.look().await);
+    assert_eq!(it.last_change(), "1\t1\tservices/jobs/prod.pins.yaml\n1\t1\tservices/web/prod.pins.yaml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_must_be_wherever_the_pin_is_read() {
+    let config = format!("{ONE_ENVIRONMENT}  prod-us: {{ inherits: prod, region: us-east-1 }}\n");
+    let web = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app");
+    let files = vec![
+        ("lockstep.yaml".to_owned(), config),
+        ("services/web/service.yaml".to_owned(), format!("{web}updates: {{ app: {{ semver: \"*\" }} }}\n")),
+        ("services/web/prod.pins.yaml".to_owned(), "app: 1.0.0\n".to_owned()),
+    ];
+    let mut it = ImageWorld::new(&files).await;
+    let digest = it.push("1.1.0");
+    it.world.control.create_repository(ACCOUNT, "us-east-1", "app");
+    assert!(!it.look().await);
+    assert_eq!(it.image().readers, ["prod", "prod-us"]);
+    // The same image arrives in the other region.
+    assert!(it.world.control.replicate_image(ACCOUNT, REGION, "app", "1.1.0", "us-east-1"));
+    assert!(it.look().await, "{}", it.image().text);
+    assert_eq!(it.pins(), format!("app: 1.1.0@{digest}\n"));
+    assert_eq!(it.commits(), 2, "one commit, one file: both environments read it");
+}
