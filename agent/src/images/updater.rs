@@ -62,6 +62,8 @@ pub struct Updater {
     failures: u32,
     not_before: Option<Instant>,
     problem: Option<String>,
+    /// The last pin that could not be edited, and why.
+    uneditable: Option<String>,
     /// Pins that could not be edited, with the reason and the file's content that it is for.
     refused: BTreeMap<String, String>,
 }
@@ -98,6 +100,7 @@ impl Updater {
             failures: 0,
             not_before: None,
             problem: None,
+            uneditable: None,
             refused: BTreeMap::new(),
         }
     }
@@ -268,7 +271,7 @@ impl Updater {
                         self.refused.insert(name.clone(), refusal_key(seen));
                     }
                     tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
-                    self.problem = Some(format!("{name}: {reason}"));
+                    self.uneditable = Some(format!("{name}: {reason}"));
                 }
                 match result {
                     Ok(None) => Written::Nothing,
@@ -305,7 +308,9 @@ impl Updater {
                 state
             })
             .collect();
-        let problem = problem.or_else(|| (!self.refused.is_empty()).then(|| self.problem.clone()).flatten());
+        // What was refused counts as long as the pin is what it was.
+        let open = seen.iter().any(|it| self.refused.get(&it.watched.name()) == Some(&refusal_key(it)));
+        let problem = problem.or_else(|| self.uneditable.clone().filter(|_| open));
         self.say(context, problem);
         let before =
             context.board.update(self.config.index, |source| std::mem::replace(&mut source.images, states.clone()));

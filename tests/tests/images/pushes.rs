@@ -1,1 +1,237 @@
-//! (to come)
+//! Writing back when something is in the way: races, refusals, lost answers, queues.
+
+use lockstep::{
+    git::{Access, Location, Person, Remote},
+    images::Standing,
+    reconcile::{Content, SourceRunner, event::Event},
+};
+use lockstep_sandbox::Behaviour;
+use lockstep_tests::{
+    eventually,
+    git_http::{GitServer, Hold},
+    images::{ImageWorld, one_service},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, SOURCE, calls, service},
+};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const PINS: &str = "services/web/prod.pins.yaml";
+
+fn not_written(it: &mut ImageWorld) -> Vec<String> {
+    let events = it.world.happened();
+    let reason = |event| match event {
+        Event::NotWritten { reason, .. } => Some(reason),
+        _ => None,
+    };
+    events.into_iter().filter_map(reason).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_moved_is_read_and_decided_anew() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.push("1.1.0");
+    it.world.runner.refresh(&it.world.context).await.unwrap();
+    // After the agent has read the branch, a person writes the same line, and something else.
+    it.person("by hand", &[(PINS, "app: 1.0.5 # mine\n"), ("README.md", "hello\n")]);
+    let digest = it.push("1.2.0");
+    assert!(it.updater.round(&it.world.context, &mut it.world.runner).await.0);
+    assert_eq!(it.pins(), format!("app: 1.2.0@{digest} # mine\n"));
+    assert_eq!((it.commits(), it.last_change()), (3, "1\t1\tservices/web/prod.pins.yaml".into()));
+    assert_eq!(it.file("README.md"), "hello\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_pins_lower_meanwhile_wins() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.push("1.1.0");
+    it.world.runner.refresh(&it.world.context).await.unwrap();
+    it.person("by hand", &[(PINS, "app: 0.9.0\n")]);
+    assert!(!it.updater.round(&it.world.context, &mut it.world.runner).await.0);
+    assert_eq!((it.pins().as_str(), it.commits()), ("app: 0.9.0\n", 2));
+    assert_eq!(it.image().standing, Standing::Held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_refuses_is_said_and_tried_again_later() {
+    let mut it = ImageWorld::with(
+        &one_service("{ semver: \"*\" }", "1.0.0"),
+        Default::default(),
+        |repository| repository.bare().display().to_string(),
+        Access::default(),
+    )
+    .await;
+    let server = GitServer::start(it.root());
+    use_remote(&mut it, &server.url("deploy"));
+    let hook = it.repository.bare().join("hooks/pre-receive");
+    std::fs::write(&hook, "#!/bin/sh\necho 'protected' >&2\nexit 1\n").unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&hook).status().unwrap().success());
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    let told = "the server refuses the push to main: pre-receive hook declined (protected)";
+    assert_eq!(not_written(&mut it), [told]);
+    let state = it.world.context.board.state();
+    assert_eq!(state.sources[0].write_back.as_deref(), Some(told));
+    assert_eq!((it.commits(), it.image().standing), (1, Standing::Pending));
+    // It is not tried again at once, and not told again.
+    server.forget();
+    assert!(!it.look().await);
+    assert!(not_written(&mut it).is_empty());
+    assert!(server.requests().iter().all(|request| !request.path.contains("receive-pack")));
+    std::fs::remove_file(&hook).unwrap();
+    it.restart();
+    assert!(it.look().await);
+    assert_eq!((it.commits(), it.world.context.board.state().sources[0].write_back.clone()), (2, None));
+    it.fsck();
+}
+
+fn use_remote(it: &mut ImageWorld, url: &str) {
+    let state = it.root().join("mirror");
+    let remote = Remote::open(&Location::parse(url).unwrap(), "main", &state, Access::default()).unwrap();
+    let content = Content::Remote(Arc::new(Mutex::new(remote)));
+    it.world.runner = SourceRunner::new(0, SOURCE, it.config.allow.clone(), None, content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_is_not_written_twice() {
+    for half in [false, true] {
+        let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+        let digest = it.push("1.1.0");
+        let server = GitServer::start(it.root());
+        use_remote(&mut it, &server.url("deploy"));
+        it.world.runner.refresh(&it.world.context).await.unwrap();
+        // The second request is the push itself: the server does it, and its answer never arrives.
+        server.hold(if half { Hold::Half(1) } else { Hold::Nothing(1) });
+        let port = server.port();
+        let root = it.root().to_owned();
+        let ending = std::thread::spawn(move || {
+            eventually("the push hangs", Duration::from_secs(30), || server.is_holding().then_some(()));
+            drop(server);
+            GitServer::with(&root, &lockstep_tests::git_http::Options { port, ..Default::default() })
+        });
+        let (moved, _) = it.updater.round(&it.world.context, &mut it.world.runner).await;
+        let server = ending.join().unwrap();
+        assert!(!moved, "nobody knows yet");
+        let told = not_written(&mut it);
+        assert!(told.len() == 1 && told[0].starts_with("the answer to the push was lost: "), "{told:?}");
+        it.restart();
+        assert!(!it.look().await);
+        assert_eq!((it.commits(), it.pins()), (2, format!("# by hand\napp: 1.1.0@{digest} # the app\n")));
+        assert_eq!(it.image().standing, Standing::UpToDate);
+        drop(server);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_in_a_window_is_one_commit() {
+    let mut files = vec![("lockstep.yaml".to_owned(), ONE_ENVIRONMENT.to_owned())];
+    let policy = "updates: { app: { semver: \"*\" } }\n";
+    for number in 0..500 {
+        let directory = format!("services/s{number:03}");
+        files.push((
+            format!("{directory}/service.yaml"),
+            format!("{}{policy}", service(&format!("{IMAGE}{}", number % 50))),
+        ));
+        files.push((format!("{directory}/prod.pins.yaml"), "app: 1.0.0\n".to_owned()));
+    }
+    let mut it = ImageWorld::quick(&files).await;
+    for number in 0..50 {
+        it.world.control.push_image(ACCOUNT, REGION, &format!("app{number}"), "1.1.0", Behaviour::Ok);
+    }
+    it.world.runner.refresh(&it.world.context).await.unwrap();
+    it.world.control.reset_calls();
+    assert!(it.look().await);
+    assert_eq!(it.commits(), 2);
+    assert_eq!(it.last_change().lines().count(), 500);
+    assert!(it.last_change().lines().all(|line| line.starts_with("1\t1\tservices/s")));
+    // 50 repositories: one page and one image each, however many services share them; the pages once more on the new tip.
+    assert_eq!(
+        it.world.calls(),
+        calls(&[("ecr:BatchGetImage", 50), ("ecr:DescribeImages", 100), ("ecr:GetDownloadUrlForLayer", 50)])
+    );
+    it.fsck();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_costs_a_call_for_each_thousand() {
+    let mut it = ImageWorld::quick(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    for number in 0..1001 {
+        it.push(&format!("1.0.{number}"));
+    }
+    assert!(it.look().await);
+    assert!(it.pins().contains("1.0.1000@"));
+    it.world.control.reset_calls();
+    assert!(!it.look().await);
+    assert_eq!(it.world.calls(), calls(&[("ecr:DescribeImages", 2)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_waits_until_it_is_quiet() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.config.images.quiet = Duration::from_secs(3600);
+    it.config.images.at_most = Duration::from_secs(7200);
+    it.restart();
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    assert_eq!((it.commits(), it.image().standing, it.image().text.as_str()), (1, Standing::Pending, "1.0.0 → 1.1.0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_where_that_is_not_wanted_or_not_possible() {
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    files[0].1.push_str("    updates: { write: none }\n");
+    let mut it = ImageWorld::new(&files).await;
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    assert_eq!(
+        (it.image().standing, it.image().text.as_str()),
+        (Standing::Available, "1.0.0 → 1.1.0, not written (updates.write: none)")
+    );
+    // A pin that cannot be edited exactly.
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    files[2].1 = "app: >-\n  1.0.0\n".into();
+    let mut it = ImageWorld::new(&files).await;
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    assert_eq!(it.commits(), 1);
+    let told = not_written(&mut it);
+    assert_eq!(told, ["prod/web/app: the pin of `app` is a block of text; write it as a plain text on its line"]);
+    assert!(!it.look().await);
+    assert!(not_written(&mut it).is_empty(), "told once");
+    // A registry that answers nothing, or is not there, is no reason to touch a pin.
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    assert!(!it.look().await);
+    assert_eq!(it.image().standing, Standing::Unknown);
+    it.world.control.create_repository(ACCOUNT, REGION, "app");
+    assert!(!it.look().await);
+    assert_eq!((it.image().standing, it.image().text.as_str()), (Standing::Nothing, "the registry has no tags"));
+    assert_eq!(it.commits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_are_signed_or_not_made() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    let key = it.root().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    assert!(made.expect("ssh-keygen of Debian's openssh-client is there").success());
+    it.config.commit.author = Person::parse("Deploy Bot <deploy@example.com>").unwrap();
+    it.config.commit.signing_key = Some(lockstep::config::SecretRef::File(Path::new("/nowhere/key").to_owned()));
+    it.restart();
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    assert_eq!(it.commits(), 1);
+    let told = not_written(&mut it);
+    assert!(told[0].starts_with("nothing is written unsigned: failed to read /nowhere/key"), "{told:?}");
+    it.config.commit.signing_key = Some(lockstep::config::SecretRef::File(key.clone()));
+    it.restart();
+    assert!(it.look().await);
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let signers = it.root().join("signers");
+    std::fs::write(&signers, format!("lockstep@localhost {public}")).unwrap();
+    let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+    it.git(&["-c", &allowed, "verify-commit", "main"]);
+    assert_eq!(it.git(&["log", "-1", "--format=%an <%ae>", "main"]), "Deploy Bot <deploy@example.com>");
+}
