@@ -5,6 +5,7 @@ mod agent;
 mod diff;
 mod explain;
 mod file;
+mod images;
 mod pause;
 mod plan;
 mod render;
@@ -65,6 +66,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Check before deploying what ECS would tell only later.
     Verify(verify::VerifyArgs),
+    /// Look at new images: what policies pick, and why.
+    Images(images::ImagesArgs),
     /// Run the ECS sandbox on loopback.
     Sandbox(sandbox::SandboxArgs),
     /// Print or write the JSON Schemas of all files, for editors.
@@ -85,6 +88,11 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// One service in one environment.
+    fn of(environment: &str, service: &str) -> Self {
+        Self { environments: vec![environment.to_owned()], services: vec![service.to_owned()] }
+    }
+
     fn environments(&self) -> BTreeSet<String> {
         self.environments.iter().cloned().collect()
     }
@@ -208,6 +216,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pause(args) => pause::pause(args, format).await,
         Command::Resume(args) => pause::resume(args, format).await,
         Command::Verify(args) => verify::run(args, format).await,
+        Command::Images(args) => images::run(args, format).await,
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Schema(args) => schema::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),

@@ -44,6 +44,8 @@ pub(crate) struct Opened {
     pub(crate) runner: SourceRunner,
     /// What was read.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// The source of the agent's file, where one is named.
+    pub(crate) config: Option<SourceConfig>,
     /// The source's id, where one was given.
     pub(crate) source: Option<String>,
     /// What the source may reach.
@@ -71,13 +73,23 @@ impl Target {
         let environments = source.as_ref().and_then(|source| source.environments.clone());
         let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
         let context = Context::new(accounts, Cache::in_memory(), Timing::new(Duration::from_secs(1)));
+        context.registries.configure(config.registries.clone());
         let state = TempDir::new()
             .map_err(|error| Failure::new(Exit::Failed, format!("failed to make a temporary directory: {error}")))?;
-        let (content, checkout) = self.content(source, &context, state.path()).await?;
+        let (content, checkout) = self.content(source.clone(), &context, state.path()).await?;
         let mut runner = SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
         runner.refresh(&context).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
-        Ok(Opened { context: Arc::new(context), runner, snapshot, source: id, allow, checkout, _state: state })
+        Ok(Opened {
+            context: Arc::new(context),
+            runner,
+            snapshot,
+            config: source,
+            source: id,
+            allow,
+            checkout,
+            _state: state,
+        })
     }
 
     fn choose_source(&self, config: &AgentConfig) -> Result<Option<SourceConfig>, Failure> {

@@ -62,7 +62,7 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
     let repository = DemoRepository::create(&directory.join("shop.git"))
         .map_err(|reason| fail(format!("failed to make the repository: {reason}")))?;
     let file = directory.join("agent.yaml");
-    std::fs::write(&file, world::agent_file(&repository, &directory))
+    std::fs::write(&file, world::agent_file(&repository, &directory, &world.queue()))
         .map_err(|error| fail(format!("failed to write {}: {error}", file.display())))?;
     let flags = Flags::default();
     let config = AgentConfig::load(Some(&file), &flags)?;

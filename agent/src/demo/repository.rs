@@ -1,6 +1,8 @@
 //! The demo's config repository: a bare Git repository made from the sample, with real commits.
 
+use crate::git::{Access, GitError, Location, Remote};
 use gix::{bstr::BString, objs::tree::EntryKind};
+use lockstep_manifests::tree::{FileEntry, Tree};
 use std::path::{Path, PathBuf};
 
 /// The sample repository, as it stands in the source tree.
@@ -57,6 +59,35 @@ impl DemoRepository {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the newest commit changed in a file, as a diff's lines; an error where it changed anything else.
+    pub(crate) fn last_change(&self, path: &str) -> Result<Vec<String>, String> {
+        let location = Location::Path(self.path.clone());
+        let fail = |error: GitError| error.to_string();
+        let mut remote = Remote::open(&location, "main", Path::new(""), Access::default()).map_err(fail)?;
+        let tip = remote.tip().map_err(fail)?;
+        let mut parent = None;
+        remote
+            .first_parents(&tip.commit, &[], |step| {
+                parent.clone_from(&step.parent);
+                true
+            })
+            .map_err(fail)?;
+        let parent = parent.ok_or("the newest commit has no parent")?;
+        let (now, before) = (remote.tree(&tip).map_err(fail)?, remote.tree_of(&parent).map_err(fail)?);
+        let is_new = |file: &&FileEntry| before.find(&file.path) != Some(file);
+        let changed: Vec<&str> = now.files().iter().filter(is_new).map(|file| file.path.as_str()).collect();
+        if changed != [path] || now.files().len() != before.files().len() {
+            return Err(format!("it changed {changed:?}"));
+        }
+        let read = |commit: &str| {
+            let bytes = remote.file_of(commit, path).map_err(fail)?.unwrap_or_default();
+            String::from_utf8(bytes).map_err(|error| error.to_string())
+        };
+        let (old, new) = (read(&parent)?, read(&tip.commit)?);
+        let pairs = old.lines().zip(new.lines()).filter(|(old, new)| old != new);
+        Ok(pairs.flat_map(|(old, new)| [format!("- {old}"), format!("+ {new}")]).collect())
     }
 
     /// Commits these files on top of the branch. Answers the commit's id.

@@ -3,7 +3,7 @@
 use super::{
     repository::DemoRepository,
     tell::Teller,
-    world::{BROKEN, PROD_ACCOUNT, REGION, STAGING_ACCOUNT, US_REGION, World},
+    world::{BROKEN, PROD_ACCOUNT, PUSHED, PUSHED_PINS, REGION, STAGING_ACCOUNT, US_REGION, World},
 };
 use crate::{
     agent::Agent,
@@ -45,6 +45,7 @@ pub(super) async fn play(agent: &Agent, world: &World, repository: &DemoReposito
     verified &= scene.change(repository, teller).await;
     verified &= scene.drift(teller).await;
     verified &= scene.rejection(repository, teller).await;
+    verified &= scene.image(repository, teller).await;
     verified
 }
 
@@ -169,6 +170,48 @@ impl Scene<'_> {
             Ok(()) => self.rolled_back_and_left_alone(&before, rejected.as_deref().unwrap_or_default()).await,
         };
         teller.end(result)
+    }
+
+    async fn image(&mut self, repository: &DemoRepository, teller: &mut Teller) -> bool {
+        let (image, tag) = PUSHED;
+        teller.begin("image", &format!("5. A push to ECR: {image} {tag}, which the policy of staging takes"));
+        let digest = self.world.push();
+        let (mut bumped, mut deployed) = (false, false);
+        let done = self
+            .watch(teller, |event| {
+                bumped |= matches!(event, Event::Bumped { .. });
+                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
+                    deployed |= bumped && environment == "staging" && service == image;
+                }
+                Some(usize::from(!bumped) + usize::from(!deployed))
+            })
+            .await;
+        let result = match done {
+            Err(text) => Err(text),
+            Ok(()) => match repository.last_change(PUSHED_PINS) {
+                Ok(lines) => {
+                    teller.note(PUSHED_PINS);
+                    lines.iter().for_each(|line| teller.note(&format!("  {line}")));
+                    self.digest_runs(&digest, lines.len()).await
+                }
+                Err(reason) => Err(format!("the commit is not what it should be: {reason}")),
+            },
+        };
+        teller.end(result)
+    }
+
+    async fn digest_runs(&self, digest: &str, lines: usize) -> Result<String, String> {
+        let live = self.live(STAGING_ACCOUNT, REGION, "staging", PUSHED.0).await?;
+        let (status, _) = self.deployment_status(STAGING_ACCOUNT, REGION, &live).await?;
+        let clients = self.clients(STAGING_ACCOUNT, REGION).await;
+        let Reading::Found(revision) = clients.revision(&live.task_definition).await else {
+            return Err("ECS does not answer the task definition".to_owned());
+        };
+        let runs = revision.definition.to_string().contains(&format!("/{}:{}@{digest}", PUSHED.0, PUSHED.1));
+        if lines != 2 || !runs || status != "SUCCESSFUL" {
+            return Err(format!("the deployment is {status}, the digest in use: {runs}, lines of the diff: {lines}"));
+        }
+        Ok(format!("one line of one file was committed, and ECS answers deployment SUCCESSFUL with {}", &digest[..19]))
     }
 
     /// Shows events until `remaining` says 0.

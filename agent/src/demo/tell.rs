@@ -74,6 +74,11 @@ impl Teller {
         self.say(&format!("\n{}", paint::strong(text)));
     }
 
+    /// Something to look at.
+    pub(super) fn note(&self, text: &str) {
+        self.say(&format!("      {text}"));
+    }
+
     /// Something happened.
     pub(super) fn happened(&mut self, event: Event, remaining: Option<usize>) {
         let line = match &event {

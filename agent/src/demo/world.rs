@@ -31,6 +31,12 @@ const TARGET_GROUP: &str = "storefront/50dc6c495c0c9188";
 /// The services that write logs to a group of their own.
 const LOGGING: [&str; 4] = ["storefront", "checkout", "orders-worker", "notifications"];
 
+/// The image that is pushed while the agent runs, and the pins file of the policy that takes it.
+pub(crate) const PUSHED: (&str, &str) = ("storefront", "1.10.0");
+pub(crate) const PUSHED_PINS: &str = "services/storefront/staging.pins.yaml";
+/// The queue that ECR's events of the staging account go to.
+const QUEUE: &str = "lockstep-images";
+
 /// The image that crashes.
 pub(crate) const BROKEN: (&str, &str) = ("checkout", "3.3.0");
 
@@ -60,6 +66,27 @@ impl World {
     /// The sandbox's own controls.
     pub(crate) fn control(&self) -> Control {
         self.sandbox.control()
+    }
+
+    /// The URL of the queue with ECR's events.
+    pub(crate) fn queue(&self) -> String {
+        let control = self.control();
+        control.deliver_ecr_events(STAGING_ACCOUNT, REGION, QUEUE);
+        control.create_queue(STAGING_ACCOUNT, REGION, QUEUE)
+    }
+
+    /// Pushes a new version of the storefront to the staging account. Answers its digest.
+    pub(crate) fn push(&self) -> String {
+        let labels = [
+            ("org.opencontainers.image.revision", "4f0c2a91be"),
+            ("org.opencontainers.image.source", "https://git.example.com/shop/storefront"),
+        ];
+        let image = NewImage {
+            architectures: vec!["arm64".to_owned()],
+            labels: labels.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
+            ..NewImage::default()
+        };
+        self.control().push_image_with(STAGING_ACCOUNT, REGION, PUSHED.0, PUSHED.1, &image)
     }
 
     /// Stops the sandbox.
@@ -100,13 +127,14 @@ pub(crate) fn seed(control: &Control) {
 }
 
 /// The agent's own file for the demo.
-pub(crate) fn agent_file(repository: &DemoRepository, directory: &Path) -> String {
+pub(crate) fn agent_file(repository: &DemoRepository, directory: &Path, queue: &str) -> String {
     format!(
         "# The agent's own file, as the demo wrote it.\n\
          stateDirectory: {state}\n\
          listen: 127.0.0.1:0\n\
          interval: 500ms\n\
          apiShare: 1\n\
+         images: {{ interval: 2s, quiet: 500ms, queues: [\"{queue}\"] }}\n\
          sources:\n\
          \x20 - id: shop\n\
          \x20   repository: {repository}\n\

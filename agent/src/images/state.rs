@@ -1,6 +1,10 @@
 //! What is known of a pin, for whoever asks: the API, `status`, `images`. Values only.
 
-use super::look::{Hold, Outcome, Seen};
+use super::{
+    look::{Hold, Outcome, Seen},
+    watched::Watched,
+};
+use lockstep_core::images::Held;
 use lockstep_manifests::updates::WriteMode;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +24,8 @@ pub enum Standing {
     Nothing,
     /// The registry could not be read, or the edit could not be made.
     Unknown,
+    /// No registry was asked.
+    NotAsked,
 }
 
 /// Who holds a pin.
@@ -77,8 +83,28 @@ pub struct ImageState {
     pub text: String,
 }
 
+/// A tag and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagLine {
+    /// The tag.
+    pub tag: String,
+    /// What it points at, where the registry's list tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When it was pushed, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed_at: Option<String>,
+    /// Whether the policy would take it.
+    pub kept: bool,
+    /// Whether it is the one that is picked.
+    pub picked: bool,
+    /// The rule that kept or dropped it.
+    pub rule: String,
+}
+
 /// Seconds since the epoch as RFC 3339.
-pub(super) fn time_text(seconds: i64) -> String {
+pub fn time_text(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }
 
@@ -128,6 +154,24 @@ impl ImageState {
             hold,
             text,
         }
+    }
+
+    /// What is to be shown of a pin without asking a registry.
+    pub fn unasked(watched: &Watched, held: Option<Held>) -> Self {
+        let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
+        seen.hold = match &watched.policy.hold {
+            Some(reason) => {
+                let place = watched.policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();
+                Some(Hold::Policy { reason: reason.clone(), place })
+            }
+            None => held.map(Hold::History),
+        };
+        let mut state = Self::of(&seen);
+        match &state.hold {
+            Some(hold) => state.text = hold.text(),
+            None => state.standing = Standing::NotAsked,
+        }
+        state
     }
 
     /// `prod/checkout/api`.

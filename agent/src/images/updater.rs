@@ -373,9 +373,15 @@ async fn signing_key(secret: &SecretRef, context: &Context) -> Result<SigningKey
 /// File, container, pin and bump of a pin that is moved.
 fn move_of(seen: &Seen) -> Option<(String, String, String, Bump)> {
     let moved = seen.pending()?;
+    Some((seen.watched.file.clone(), seen.watched.container.clone(), moved.pin.clone(), bump_of(seen)?))
+}
+
+/// What a commit says of a pin that is moved.
+pub fn bump_of(seen: &Seen) -> Option<Bump> {
+    let moved = seen.pending()?;
     let watched = &seen.watched;
     let new = ImageReference::parse(&pins::apply(&watched.current().repository, &moved.pin));
-    let bump = Bump {
+    Some(Bump {
         environment: watched.environment.clone(),
         service: watched.service.clone(),
         container: watched.container.clone(),
@@ -383,8 +389,7 @@ fn move_of(seen: &Seen) -> Option<(String, String, String, Bump)> {
         new,
         pushed_at: moved.pushed_at.map(time_text),
         labels: moved.facts.labels.clone(),
-    };
-    Some((watched.file.clone(), watched.container.clone(), moved.pin.clone(), bump))
+    })
 }
 
 type Committed = Result<Option<(Tip, Vec<String>)>, PushError>;

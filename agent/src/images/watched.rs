@@ -159,3 +159,54 @@ fn new_pin_in(
     };
     environment.chain.iter().filter(|link| mine(link)).find(shares).cloned().unwrap_or_else(|| environment.name.clone())
 }
+
+/// Where a container's pin of an environment stands, whether a policy is for it or not.
+#[derive(Clone, Debug)]
+pub struct PinPlace {
+    /// The pins file.
+    pub file: String,
+    /// Who reads it.
+    pub reader: Reader,
+}
+
+fn rendered_of<'a>(snapshot: &'a Snapshot, environment: &str, service: &str) -> Result<&'a Rendered, String> {
+    let loaded = snapshot.services.iter().find(|loaded| loaded.directory.name == service);
+    match loaded.and_then(|loaded| loaded.environments.get(environment)) {
+        Some(Ok(rendered)) => Ok(rendered),
+        Some(Err(_)) => Err(format!("{service} has errors in {environment}")),
+        None => Err(format!("{service} is not in {environment}")),
+    }
+}
+
+/// The containers of a service in an environment.
+///
+/// # Errors
+/// A sentence: it is not there, or has errors.
+pub fn containers_of(snapshot: &Snapshot, environment: &str, service: &str) -> Result<Vec<String>, String> {
+    let rendered = rendered_of(snapshot, environment, service)?;
+    let desired = bind_offline(rendered, &snapshot.repository.environments[environment]);
+    let containers = desired.task_definition.get("containerDefinitions").and_then(Value::as_array);
+    let names = containers.into_iter().flatten().filter_map(|it| it.get("name").and_then(Value::as_str));
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Where a container's pin of an environment stands: where it is found, else in the environment's own file.
+///
+/// # Errors
+/// A sentence: there is no such container.
+pub fn reader_of(snapshot: &Snapshot, environment: &str, service: &str, container: &str) -> Result<PinPlace, String> {
+    let rendered = rendered_of(snapshot, environment, service)?;
+    let target = &snapshot.repository.environments[environment];
+    let (image, platform) =
+        image_of(rendered, target, container).ok_or_else(|| format!("{service} has no container {container}"))?;
+    let pinned = rendered.pins.iter().find(|(_, pin)| pin.container == container);
+    let directory =
+        snapshot.services.iter().find(|it| it.directory.name == service).map(|it| it.directory.path.clone());
+    let file = match (pinned, rendered.pin_files.get(environment)) {
+        (Some((_, pin)), _) => pin.span.file.path.clone(),
+        (None, Some(path)) => path.clone(),
+        (None, None) => format!("{}/{environment}.pins.yaml", directory.unwrap_or_default()),
+    };
+    let account = target.account.clone();
+    Ok(PinPlace { file, reader: Reader { environment: environment.to_owned(), account, image, platform } })
+}

@@ -1,6 +1,7 @@
 //! Presenters: terminal and JSON forms of the same values. They never reach in to find out more.
 
 pub mod diagnostics;
+pub(crate) mod images;
 pub mod plan;
 pub mod status;
 pub mod trace;

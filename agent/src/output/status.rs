@@ -1,7 +1,10 @@
 //! The state of an agent for people: one line a service.
 
 use super::{paint, plan::short};
-use crate::reconcile::board::{EnvironmentState, ServiceState, State};
+use crate::{
+    images::{ImageState, Standing},
+    reconcile::board::{EnvironmentState, ServiceState, State},
+};
 use lockstep_core::report::{Health, SyncStatus, Verdict};
 
 /// The whole state.
@@ -30,14 +33,20 @@ pub fn render(state: &State) -> String {
                 paint::bad(&format!("{} in its files; see `lockstep validate`", super::count(errors, "error")))
             ));
         }
+        if let Some(reason) = &source.write_back {
+            text.push_str(&format!(
+                "  {}\n",
+                paint::bad(&format!("new images are not written back: {}", super::clean(reason)))
+            ));
+        }
         for environment in &source.environments {
-            text.push_str(&render_environment(environment));
+            text.push_str(&render_environment(environment, &source.images));
         }
     }
     text
 }
 
-fn render_environment(environment: &EnvironmentState) -> String {
+fn render_environment(environment: &EnvironmentState, images: &[ImageState]) -> String {
     let mut text = format!(
         "\n{}  {} {} cluster {}\n",
         paint::strong(&environment.name),
@@ -51,6 +60,18 @@ fn render_environment(environment: &EnvironmentState) -> String {
     let width = environment.services.iter().map(|service| service.plan.name.len()).max().unwrap_or_default();
     for service in &environment.services {
         text.push_str(&render_service(service, width));
+        let mine = images
+            .iter()
+            .filter(|image| image.service == service.plan.name && image.readers.contains(&environment.name));
+        for image in mine {
+            let told = match image.standing {
+                // What a person would have to do something about, or will see happen.
+                Standing::Held | Standing::Unknown | Standing::Pending | Standing::Available => &image.text,
+                Standing::UpToDate | Standing::Nothing | Standing::NotAsked => continue,
+            };
+            let line = format!("image {}: {}", image.container, super::clean(told));
+            text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&line)));
+        }
     }
     text
 }

@@ -9,6 +9,7 @@ use lockstep_manifests::{
     repository::{ServiceDirectory, find_cycle},
     source::Span,
     tree::{FileEntry, Tree},
+    updates::Strategy,
 };
 use std::{
     cmp::Ordering,
@@ -329,9 +330,48 @@ fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], 
         }
     }
     check_after(repository, services, &mut broken);
+    check_follow(repository, services, &mut broken);
     for (index, problem, only) in broken {
         services[index] = Arc::new(services[index].broken(&problem, only.as_deref()));
         problems.push(problem);
+    }
+}
+
+/// Image policies that follow a service which is not there, or lead back to themselves.
+fn check_follow(
+    repository: &Repository,
+    services: &[Arc<LoadedService>],
+    broken: &mut Vec<(usize, Diagnostic, Option<String>)>,
+) {
+    for environment in repository.environments.values() {
+        let mut graph: BTreeMap<String, Vec<(String, Span)>> = BTreeMap::new();
+        for (index, service) in services.iter().enumerate() {
+            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
+            for (container, policy) in &rendered.updates {
+                let Strategy::Follow { service: other, container: followed } = &policy.strategy else { continue };
+                if !services.iter().any(|it| it.directory.name == *other) {
+                    let message = format!("`follow` names `{other}`, which is not a service of this repository");
+                    let names = services.iter().map(|it| it.directory.name.as_str());
+                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, &policy.span, message).suggest(other, names);
+                    broken.push((index, problem, Some(environment.name.clone())));
+                }
+                let edge = (format!("{other}/{followed}"), policy.span.clone());
+                graph.entry(format!("{}/{container}", service.directory.name)).or_default().push(edge);
+            }
+        }
+        let edges = graph
+            .iter()
+            .map(|(name, edges)| (name.as_str(), edges.iter().map(|(other, span)| (other.as_str(), span)).collect()))
+            .collect();
+        if let Some((cycle, span)) = find_cycle(&edges) {
+            let problem =
+                Diagnostic::error(codes::CYCLE, span, format!("`follow` leads back to itself: {}", cycle.join(" → ")));
+            for (index, service) in services.iter().enumerate() {
+                if cycle.iter().any(|name| name.split('/').next() == Some(service.directory.name.as_str())) {
+                    broken.push((index, problem.clone(), Some(environment.name.clone())));
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! `lockstep images list` and `lockstep images check`.
+
+use super::Pins;
+use crate::{
+    cli::{Failure, Selection, target::Target},
+    exit::Exit,
+    images::{ImageState, Outcome, Seen, Standing},
+    output::{self, Format, images as render},
+};
+use clap::Args;
+use lockstep_core::images::held_by;
+use serde_json::json;
+
+#[derive(Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+#[derive(Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    selection: Selection,
+    /// End with 4 where something would be written.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// The name of the format as data.
+pub(super) const FORMAT: &str = "lockstep.images/1";
+
+pub(super) async fn list(args: ListArgs, format: Format) -> Result<Exit, Failure> {
+    let mut pins = Pins::read(&args.target).await?;
+    let exit = pins.opened.show_problems();
+    pins.select(&args.selection)?;
+    let states: Vec<ImageState> = pins
+        .watched
+        .iter()
+        .map(|watched| {
+            let held = pins.changes.get(&watched.name()).and_then(|change| held_by(change, &[]));
+            ImageState::unasked(watched, held)
+        })
+        .collect();
+    show(&states, format);
+    Ok(exit)
+}
+
+pub(super) async fn check(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
+    let mut pins = Pins::read(&args.target).await?;
+    let exit = pins.opened.show_problems();
+    // What is followed may be among what is not meant.
+    let seen = pins.look().await;
+    pins.select(&args.selection)?;
+    let meant = |seen: &&Seen| pins.watched.iter().any(|watched| watched.name() == seen.watched.name());
+    let seen: Vec<&Seen> = seen.iter().filter(meant).collect();
+    let states: Vec<ImageState> = seen.iter().map(|it| ImageState::of(it)).collect();
+    show(&states, format);
+    let unread = seen.iter().any(|it| matches!(it.outcome, Outcome::Unknown(_)));
+    let differs = states.iter().any(|state| matches!(state.standing, Standing::Pending | Standing::Available));
+    let exit = if unread { exit.or(Exit::Failed) } else { exit };
+    Ok(if args.exit_code && differs { exit.or(Exit::Differences) } else { exit })
+}
+
+fn show(states: &[ImageState], format: Format) {
+    match format {
+        Format::Json => output::data(&output::json(&json!({"format": FORMAT, "images": states}))),
+        Format::Text if states.is_empty() => output::say("no service has an image policy (`updates:`)"),
+        Format::Text => output::data(&render::list(states)),
+    }
+}

@@ -1,0 +1,137 @@
+//! `lockstep images pin`: a pin with its digest, written into the checkout's file. Nothing is committed.
+
+use super::Pins;
+use crate::{
+    cli::{Failure, target::Target},
+    exit::Exit,
+    images::{Outcome, Place, Want, Watched, reader_of},
+    output::{self, Format},
+};
+use clap::Args;
+use lockstep_core::images::{Candidate, Rule};
+use lockstep_manifests::edit::set_pin;
+use serde_json::json;
+use std::time::Duration;
+
+#[derive(Args)]
+pub(super) struct PinArgs {
+    #[command(flatten)]
+    target: Target,
+    /// What is pinned: ENVIRONMENT/SERVICE/CONTAINER; the container may be left out where the service has one.
+    #[arg(value_name = "PIN")]
+    pin: String,
+    /// The tag; the one that the policy picks where absent.
+    #[arg(value_name = "TAG")]
+    tag: Option<String>,
+}
+
+pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> {
+    let pins = Pins::read(&args.target).await?;
+    let exit = pins.opened.show_problems();
+    let Some(checkout) = pins.opened.checkout.clone() else {
+        return Err(Failure::new(Exit::Usage, "`images pin` writes into a checkout; name one with -C PATH"));
+    };
+    let (environment, service, container) = named(&pins, &args.pin)?;
+    let reader = reader_of(&pins.opened.snapshot, &environment, &service, &container).map_err(failed)?;
+    let (file, pin) = match &args.tag {
+        Some(tag) => (reader.file.clone(), by_tag(&pins, &reader, tag).await?),
+        None => by_policy(&pins, &environment, &service, &container).await?,
+    };
+    let path = checkout.join(&file);
+    let before = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(format!("failed to read {}: {error}", path.display()))),
+    };
+    let after = set_pin(&before, &container, &pin).map_err(|error| failed(format!("{file}: {error}")))?;
+    let is_changed = after != before;
+    if is_changed {
+        std::fs::write(&path, after).map_err(|error| failed(format!("failed to write {}: {error}", path.display())))?;
+    }
+    match format {
+        Format::Json => output::data(&output::json(&json!({
+            "format": super::list::FORMAT, "file": file, "container": container, "pin": pin, "changed": is_changed,
+        }))),
+        Format::Text if is_changed => output::data(&format!("{file}\n  {container}: {pin}\n")),
+        Format::Text => output::say(&format!("{file} says that already")),
+    }
+    Ok(exit)
+}
+
+fn failed(reason: String) -> Failure {
+    Failure::new(Exit::Failed, reason)
+}
+
+/// Environment, service and container of a name.
+fn named(pins: &Pins, name: &str) -> Result<(String, String, String), Failure> {
+    let usage = |text: String| Failure::new(Exit::Usage, text);
+    let parts: Vec<&str> = name.split('/').collect();
+    let (environment, service, container) = match parts.as_slice() {
+        [environment, service] => (*environment, *service, None),
+        [environment, service, container] => (*environment, *service, Some((*container).to_owned())),
+        _ => return Err(usage(format!("`{name}` is not ENVIRONMENT/SERVICE/CONTAINER"))),
+    };
+    let selection = crate::cli::Selection::of(environment, service);
+    let environments = pins.opened.snapshot.repository.environments.keys().cloned().collect();
+    selection.check(&environments, &pins.services())?;
+    let containers = crate::images::containers_of(&pins.opened.snapshot, environment, service).map_err(usage)?;
+    let container = match (container, containers.as_slice()) {
+        (Some(container), known) if known.contains(&container) => container,
+        (None, [only]) => only.clone(),
+        (_, known) => return Err(usage(format!("name one of the containers of {service}: {}", known.join(", ")))),
+    };
+    Ok((environment.to_owned(), service.to_owned(), container))
+}
+
+/// A tag with its digest.
+async fn by_tag(pins: &Pins, reader: &crate::images::PinPlace, tag: &str) -> Result<String, Failure> {
+    let opened = &pins.opened;
+    let place = Place::of(&reader.reader.image.repository, &opened.allow, &reader.reader.account).map_err(failed)?;
+    let registries = &opened.context.registries;
+    let want = Want::Tag(tag.to_owned());
+    let listing = registries
+        .list(&opened.context.accounts, &place, &want, &opened.allow, Duration::ZERO)
+        .await
+        .map_err(failed)?;
+    let missing = || failed(format!("{place} has no tag {tag}"));
+    let candidate: &Candidate = listing.candidates.iter().find(|it| it.tag == tag).ok_or_else(missing)?;
+    let facts = registries.facts(&opened.context.accounts, &place, candidate, &opened.allow).await.map_err(failed)?;
+    Ok(format!("{tag}@{}", facts.ok_or_else(missing)?.digest))
+}
+
+/// What the policy picks, with the file that it goes into.
+async fn by_policy(
+    pins: &Pins,
+    environment: &str,
+    service: &str,
+    container: &str,
+) -> Result<(String, String), Failure> {
+    let is_it = |it: &&Watched| {
+        it.service == service
+            && it.container == container
+            && it.readers.iter().any(|reader| reader.environment == environment)
+    };
+    let Some(watched) = pins.watched.iter().find(is_it) else {
+        return Err(Failure::new(Exit::Usage, format!("{environment}/{service}/{container} has no image policy"))
+            .hint("name the tag"));
+    };
+    let seen = pins.look().await;
+    let Some(seen) = seen.iter().find(|seen| seen.watched.name() == watched.name()) else {
+        return Err(failed("nothing was read".to_owned()));
+    };
+    match &seen.outcome {
+        Outcome::Move(moved) => Ok((watched.file.clone(), moved.pin.clone())),
+        Outcome::UpToDate { .. } => Ok((watched.file.clone(), watched.pin.clone().unwrap_or_default())),
+        Outcome::Unknown(reason) => Err(failed(reason.clone())),
+        Outcome::Nothing(reason) => {
+            let picked = seen.judged.iter().find(|judged| judged.rule == Rule::Picked);
+            let hint = picked
+                .map(|judged| format!("name the tag to pin it all the same: {}", seen.candidates[judged.index].tag));
+            let failure = failed(reason.clone());
+            Err(match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        }
+    }
+}
