@@ -4,7 +4,7 @@ use super::{
     look::{Hold, Outcome, Seen},
     watched::Watched,
 };
-use lockstep_core::images::Held;
+use lockstep_core::images::{Held, ImageReference};
 use lockstep_manifests::updates::WriteMode;
 use serde::{Deserialize, Serialize};
 
@@ -125,7 +125,12 @@ impl ImageState {
             (Outcome::UpToDate { note: None }, _) => (Standing::UpToDate, "what the policy picks".to_owned()),
             (Outcome::Nothing(reason), _) => (Standing::Nothing, reason.clone()),
             (Outcome::Move(moved), _) => {
-                let change = format!("{} → {}", current.short(), moved.tag);
+                let new = ImageReference {
+                    repository: current.repository.clone(),
+                    tag: Some(moved.tag.clone()),
+                    digest: Some(moved.digest.clone()),
+                };
+                let change = current.change_to(&new);
                 match watched.write {
                     WriteMode::Commit => (Standing::Pending, change),
                     WriteMode::None => (Standing::Available, format!("{change}, not written (updates.write: none)")),

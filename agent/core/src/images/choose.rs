@@ -379,10 +379,7 @@ fn nothing(policy: &Policy, candidates: &[Candidate]) -> String {
     match (&policy.strategy, candidates.len()) {
         (Strategy::Digest(tag), _) => format!("the registry has no tag {tag} that may be taken"),
         (_, 0) => "the registry has no tags".to_owned(),
-        (_, count) => {
-            let tags = if count == 1 { "the registry's tag is" } else { "of the registry's tags none is" };
-            let not = if count == 1 { "not " } else { "" };
-            format!("{tags} {not}one that the policy may take")
-        }
+        (_, 1) => "the registry has one tag, which the policy does not take".to_owned(),
+        (_, count) => format!("the registry has {count} tags, of which the policy takes none"),
     }
 }

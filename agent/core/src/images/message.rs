@@ -114,8 +114,8 @@ impl BumpMessage<'_> {
         let environments = unique(self.bumps.iter().map(|bump| bump.environment.as_str())).join(", ");
         let summary = match self.bumps {
             [bump] => {
-                let images = format!("{} → {}", short(&bump.old), short(&bump.new));
-                format!("{}: {} {images} in {}", bump.service, bump.container, bump.environment)
+                let change = bump.old.change_to(&bump.new);
+                format!("{}: {} {change} in {}", bump.service, bump.container, bump.environment)
             }
             bumps => {
                 let services = unique(bumps.iter().map(|bump| bump.service.as_str()));
@@ -276,7 +276,7 @@ pub fn releases(message: &str, pin: &str) -> bool {
 /// The message of a release: what is moved with it, and the trailer that lifts the hold.
 pub fn release_message(pin: &str, moved: Option<&Bump>, source: &str) -> String {
     let what = match moved {
-        Some(bump) => format!("release {pin}: {} → {}", short(&bump.old), short(&bump.new)),
+        Some(bump) => format!("release {pin}: {}", bump.old.change_to(&bump.new)),
         None => format!("release {pin}"),
     };
     let mut text = format!("{what}\n\nThe pin follows its policy again.\n\n");

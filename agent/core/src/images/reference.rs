@@ -34,6 +34,17 @@ impl ImageReference {
         }
     }
 
+    /// What becomes of this one, for people: by the tags, and by the digests where the tag stays.
+    pub fn change_to(&self, new: &Self) -> String {
+        let digest = |image: &Self| image.digest.as_deref().map(|digest| short_digest(digest).to_owned());
+        let old = if self.pin().is_none() { "no pin".to_owned() } else { self.short() };
+        match (self.short() == new.short(), digest(self), digest(new)) {
+            (true, Some(from), Some(to)) if self.tag.is_some() => format!("{} {from} → {to}", new.short()),
+            (true, None, Some(to)) => format!("{old} → {to}"),
+            _ => format!("{old} → {}", new.short()),
+        }
+    }
+
     /// The tag, else the digest cut to what tells it from others: for people.
     pub fn short(&self) -> String {
         match (&self.tag, &self.digest) {

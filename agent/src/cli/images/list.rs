@@ -68,7 +68,7 @@ pub(super) async fn check(args: CheckArgs, format: Format) -> Result<Exit, Failu
 fn show(states: &[ImageState], format: Format) {
     match format {
         Format::Json => output::data(&output::json(&json!({"format": FORMAT, "images": states}))),
-        Format::Text if states.is_empty() => output::say("no service has an image policy (`updates:`)"),
+        Format::Text if states.is_empty() => output::say("no image policy (`updates:`) is in effect"),
         Format::Text => output::data(&render::list(states)),
     }
 }

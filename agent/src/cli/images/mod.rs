@@ -100,13 +100,17 @@ impl Pins {
     /// The one pin of this name: `prod/checkout/api`, where what is clear may be left out.
     fn find(&self, name: &str) -> Result<&Watched, Failure> {
         let parts: Vec<&str> = name.split('/').collect();
+        // One that several environments read has the name of each.
+        let is_in = |it: &Watched, name: &str| {
+            it.environment == name || it.readers.iter().any(|reader| reader.environment == name)
+        };
         let matches = |it: &&Watched| match parts.as_slice() {
             [service] => it.service == *service,
             [first, second] => {
-                (it.environment == *first && it.service == *second) || (it.service == *first && it.container == *second)
+                (is_in(it, first) && it.service == *second) || (it.service == *first && it.container == *second)
             }
             [environment, service, container] => {
-                it.environment == *environment && it.service == *service && it.container == *container
+                is_in(it, environment) && it.service == *service && it.container == *container
             }
             _ => false,
         };
