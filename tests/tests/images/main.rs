@@ -5,4 +5,6 @@ mod commands;
 mod holds;
 mod ledger;
 mod policies;
+mod program;
 mod pushes;
+mod registries;

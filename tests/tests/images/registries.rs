@@ -1,0 +1,101 @@
+//! Images in registries other than ECR: Debian's docker-registry, with images that skopeo pushed.
+
+use lockstep::{config::RegistryConfig, images::Standing};
+use lockstep_tests::{
+    images::{ImageWorld, one_service},
+    registry::{ImageSpec, Registry},
+    world::{IMAGE, Setup},
+};
+use std::collections::BTreeMap;
+
+fn files(registry: &Registry, policy: &str, pin: &str) -> Vec<(String, String)> {
+    let mut files = one_service(policy, pin);
+    files[1].1 = files[1].1.replace(IMAGE, &format!("{}/team/app", registry.address()));
+    files
+}
+
+/// A world in which this registry may be reached, over plain HTTP on loopback.
+async fn world(registry: &Registry, policy: &str, pin: &str) -> ImageWorld {
+    let mut setup = Setup::default();
+    setup.allow.registries = vec![registry.address().to_owned()];
+    let files = files(registry, policy, pin);
+    let it = ImageWorld::with(&files, setup, |it| it.bare().display().to_string(), Default::default()).await;
+    let settings = RegistryConfig { insecure: true, ..RegistryConfig::default() };
+    it.world.context.registries.configure(BTreeMap::from([(registry.address().to_owned(), settings)]));
+    it
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_taken_with_the_digest_of_the_index() {
+    let registry = Registry::start();
+    let mut it = world(&registry, "{ semver: \"1.x\" }", "1.0.0").await;
+    registry.push("team/app", "1.0.0", &ImageSpec::of(&["linux/amd64"]));
+    let new = registry.push("team/app", "1.1.0", &ImageSpec::of(&["linux/amd64", "linux/arm64"]).attested());
+    registry.push("team/app", "1.2.0", &ImageSpec::of(&["linux/arm64"]).attested());
+    registry.push("team/app", "2.0.0", &ImageSpec::of(&["linux/amd64"]));
+    assert!(it.look().await, "{}", it.image().text);
+    assert_eq!(it.pins(), format!("# by hand\napp: 1.1.0@{new} # the app\n"));
+    assert!(!it.look().await);
+    let labelled = ImageSpec::of(&["linux/amd64"])
+        .labelled("org.opencontainers.image.revision", "0af1234")
+        .labelled("org.opencontainers.image.source", "https://git.example.com/app");
+    let newer = registry.push("team/app", "1.3.0", &labelled);
+    assert!(it.look().await);
+    assert_eq!(it.pins(), format!("# by hand\napp: 1.3.0@{newer} # the app\n"));
+    let message = it.git(&["log", "-1", "--format=%B", "main"]);
+    assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
+    assert!(!message.contains("pushed"), "this registry does not tell when: {message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moving_tags_are_followed_and_push_times_are_missed() {
+    let registry = Registry::start();
+    let mut it = world(&registry, "{ digest: stable }", "stable").await;
+    for label in ["one", "two"] {
+        let digest = registry.push("team/app", "stable", &ImageSpec::of(&["linux/amd64"]).labelled("x", label));
+        assert!(it.look().await);
+        assert_eq!(it.pins(), format!("# by hand\napp: stable@{digest} # the app\n"));
+        assert!(!it.look().await);
+    }
+    for (policy, what) in [("{ newest: \".*\" }", "newest"), ("{ semver: \"*\", minAge: 1h }", "minAge")] {
+        let mut it = world(&registry, policy, "1.0.0").await;
+        registry.push("team/app", "1.1.0", &ImageSpec::of(&["linux/amd64"]));
+        assert!(!it.look().await);
+        let text = format!(
+            "the registry of {}/team/app does not tell when images were pushed, so `{what}` cannot be used",
+            registry.address()
+        );
+        assert_eq!((it.image().standing, it.image().text), (Standing::Nothing, text));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_not_allowed_is_never_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    for (image, allowed) in [
+        (format!("{address}/team/app"), vec![]),
+        // A glob does not open loopback, and nothing opens link-local addresses.
+        (format!("{address}/team/app"), vec!["*".to_owned()]),
+        ("169.254.170.2/v2/credentials".to_owned(), vec!["*".to_owned(), "169.254.170.2".to_owned()]),
+    ] {
+        let mut setup = Setup::default();
+        setup.allow.registries.clone_from(&allowed);
+        let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+        files[1].1 = files[1].1.replace(IMAGE, &image);
+        let mut it = ImageWorld::with(&files, setup, |it| it.bare().display().to_string(), Default::default()).await;
+        assert!(!it.look().await);
+        let state = it.image();
+        assert_eq!(state.standing, Standing::Unknown, "{image}: {}", state.text);
+        if allowed.is_empty() {
+            assert_eq!(
+                state.text,
+                format!("the agent's file does not allow the registry {address} (allow.registries)")
+            );
+        }
+        assert_eq!(it.commits(), 1);
+    }
+    let reached = listener.accept();
+    assert!(matches!(&reached, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{reached:?}");
+}
