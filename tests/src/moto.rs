@@ -100,6 +100,7 @@ impl Moto {
             "secretsmanager" => "secretsmanager",
             "ecr" => "AmazonEC2ContainerRegistry_V20150921",
             "logs" => "Logs_20140328",
+            "sqs" => "AmazonSQS",
             _ => panic!("no target is known for {service}"),
         };
         let request = self
