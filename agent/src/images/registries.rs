@@ -192,18 +192,21 @@ impl Registries {
             }
             Place::Other { host, repository } => {
                 let registry = self.other(accounts, host, allow).await?;
-                let tags = match want {
-                    Want::All => registry.tags(repository).await.map_err(|error| error.to_string())?,
+                let tags: Vec<(String, Option<String>)> = match want {
+                    Want::All => {
+                        let tags = registry.tags(repository).await.map_err(|error| self.failed(host, &error))?;
+                        tags.into_iter().map(|tag| (tag, None)).collect()
+                    }
                     Want::Tag(tag) => match registry.manifest(repository, tag).await {
-                        Ok(Some(_)) => vec![tag.clone()],
+                        Ok(Some(manifest)) => vec![(tag.clone(), Some(manifest.digest))],
                         Ok(None) | Err(OciError::NotFound { .. }) => Vec::new(),
-                        Err(error) => return Err(error.to_string()),
+                        Err(error) => return Err(self.failed(host, &error)),
                     },
                 };
-                let candidates = tags.into_iter().map(|tag| Candidate {
+                let candidates = tags.into_iter().map(|(tag, digest)| Candidate {
                     artifact: crate::aws::attached(&tag),
                     tag,
-                    digest: None,
+                    digest,
                     pushed_at: None,
                     absent_in: None,
                 });
@@ -244,8 +247,10 @@ impl Registries {
             }
             Place::Other { host, repository } => {
                 let registry = self.other(accounts, host, allow).await?;
+                // What was listed is what is looked at, even if the tag is moved meanwhile.
+                let reference = candidate.digest.as_ref().unwrap_or(&candidate.tag);
                 let manifest =
-                    registry.manifest(repository, &candidate.tag).await.map_err(|error| error.to_string())?;
+                    registry.manifest(repository, reference).await.map_err(|error| self.failed(host, &error))?;
                 match manifest {
                     None => None,
                     Some(manifest) => {
@@ -283,6 +288,14 @@ impl Registries {
             known.insert((place.clone(), digest), facts.clone());
         }
         Ok(Some(facts))
+    }
+
+    /// A failure in words. Credentials that are refused may have been rotated: they are read again next time.
+    fn failed(&self, host: &str, error: &OciError) -> String {
+        if matches!(error, OciError::Denied { .. }) {
+            lock(&self.others).retain(|(known, _), _| known != host);
+        }
+        error.to_string()
     }
 
     /// The client of a registry. One that only a glob allows must not have a private address.

@@ -1,10 +1,11 @@
 //! Images in registries other than ECR: Debian's docker-registry, with images that skopeo pushed.
 
 use lockstep::{config::RegistryConfig, images::Standing};
+use lockstep_sandbox::{Behaviour, Effect, Fault};
 use lockstep_tests::{
     images::{ImageWorld, one_service},
     registry::{ImageSpec, Registry},
-    world::{IMAGE, Setup},
+    world::{IMAGE, OTHER_ACCOUNT, Setup, calls},
 };
 use std::collections::BTreeMap;
 
@@ -98,4 +99,38 @@ async fn a_registry_that_is_not_allowed_is_never_reached() {
     }
     let reached = listener.accept();
     assert!(matches!(&reached, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{reached:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_of_other_accounts_and_regions_are_read_and_refusals_explained() {
+    let image = format!("{OTHER_ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/shared/app");
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    files[1].1 = files[1].1.replace(IMAGE, &image);
+    // Not named: not asked, with no call at all.
+    let mut setup = Setup::default();
+    setup.allow.registries.clear();
+    let mut it = ImageWorld::with(&files, setup, |it| it.bare().display().to_string(), Default::default()).await;
+    it.world.control.reset_calls();
+    assert!(!it.look().await);
+    let host = image.split('/').next().unwrap();
+    assert_eq!(it.image().text, format!("the agent's file does not allow the registry {host} (allow.registries)"));
+    assert_eq!(it.world.calls(), calls(&[]));
+    // Named: by the role of that account.
+    let mut setup = Setup::default();
+    setup.allow.registries = vec!["*.dkr.ecr.*.amazonaws.com".to_owned()];
+    let mut it = ImageWorld::with(&files, setup, |it| it.bare().display().to_string(), Default::default()).await;
+    let digest = it.world.control.push_image(OTHER_ACCOUNT, "us-east-1", "shared/app", "1.1.0", Behaviour::Ok);
+    assert!(it.look().await, "{}", it.image().text);
+    assert_eq!(it.pins(), format!("# by hand\napp: 1.1.0@{digest} # the app\n"));
+    assert_eq!(it.world.calls().get("sts:AssumeRole"), Some(&1));
+    // Denied: who lacks what, and what helps.
+    it.world.control.add_fault(Fault::new("ecr:DescribeImages", Effect::Deny));
+    it.restart();
+    it.world.control.push_image(OTHER_ACCOUNT, "us-east-1", "shared/app", "1.2.0", Behaviour::Ok);
+    assert!(!it.look().await);
+    let state = it.image();
+    assert_eq!(state.standing, Standing::Unknown);
+    assert!(state.text.contains("is not allowed to ecr:DescribeImages"), "{}", state.text);
+    assert!(state.text.ends_with("let the repository's policy allow it"), "{}", state.text);
+    assert_eq!(it.commits(), 2);
 }

@@ -251,7 +251,8 @@ const RELEASE_TRAILER: &str = "Lockstep-Release";
 /// What the trailer of a bump says: `prod/checkout/api OLD → NEW`, both as pins.
 pub fn trailer_of(bump: &Bump) -> String {
     let pin = |image: &ImageReference| image.pin().unwrap_or_else(|| "-".to_owned());
-    format!("{} {} → {}", bump.name(), pin(&bump.old), pin(&bump.new))
+    // What stood there before is anybody's text.
+    line(&format!("{} {} → {}", bump.name(), pin(&bump.old), pin(&bump.new)))
 }
 
 /// The trailers of a message's last paragraph.
