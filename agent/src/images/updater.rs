@@ -424,7 +424,10 @@ fn commit(
         }
         let Some((_, text)) = files.get_mut(file.as_str()) else { continue };
         match set_pin(text, container, pin) {
-            Ok(edited) if edited == *text => {}
+            Ok(edited) if edited == *text => {
+                let reason = "the pin says that already; something after the pins decides the image, a patch perhaps";
+                refused.push((bump.name(), reason.to_owned()));
+            }
             Ok(edited) => {
                 *text = edited;
                 bumps.push(bump.clone());

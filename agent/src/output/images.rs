@@ -38,7 +38,7 @@ fn one(state: &ImageState, width: usize) -> String {
         text.push_str(&format!(
             "{:width$}  {}\n",
             "",
-            paint::faint(&format!("{}: {}: {picked}{pushed}", state.file, state.container))
+            paint::faint(&format!("{}: {}: {picked}{pushed}", clean(&state.file), state.container))
         ));
     }
     text
@@ -58,7 +58,7 @@ pub(crate) fn explain(state: &ImageState, tags: &[TagLine], all: bool) -> String
         "{}\n  repository  {}\n  file        {}\n  read by     {}\n  pin         {}\n  policy      {}\n",
         paint::strong(&state.name()),
         clean(&state.repository),
-        state.file,
+        clean(&state.file),
         state.readers.join(", "),
         state.pin.as_deref().unwrap_or("none"),
         clean(&state.policy)

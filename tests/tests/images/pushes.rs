@@ -235,3 +235,23 @@ async fn commits_are_signed_or_not_made() {
     it.git(&["-c", &allowed, "verify-commit", "main"]);
     assert_eq!(it.git(&["log", "-1", "--format=%an <%ae>", "main"]), "Deploy Bot <deploy@example.com>");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_a_patch_decides_is_said_once_and_not_committed_for_ever() {
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    let patch = format!(
+        "patches: [{{ op: replace, path: /taskDefinition/containerDefinitions/app/image, value: \"{IMAGE}:1.0.0\" }}]\n"
+    );
+    files[1].1.push_str(&patch);
+    let mut it = ImageWorld::new(&files).await;
+    it.push("1.0.0");
+    it.push("1.1.0");
+    assert!(it.look().await);
+    for _ in 0..3 {
+        assert!(!it.look().await);
+    }
+    assert_eq!(it.commits(), 2);
+    let told = not_written(&mut it);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("something after the pins decides the image"), "{told:?}");
+}
