@@ -275,6 +275,7 @@ mod tests {
             ("  other: 1 # x\n\n# tail\n", "  other: 1 # x\n  web: NEW\n\n# tail\n"),
             ("other: '1'\n...\n", "other: '1'\nweb: NEW\n...\n"),
             ("# nothing yet\n...\n", "# nothing yet\nweb: NEW\n...\n"),
+            ("other: |-\n  1\n# tail\n", "other: |-\n  1\nweb: NEW\n# tail\n"),
             ("<<: {other: 1}\n", "<<: {other: 1}\nweb: NEW\n"),
             ("---\nother: 1\n", "---\nother: 1\nweb: NEW\n"),
         ] {

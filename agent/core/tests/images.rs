@@ -99,6 +99,7 @@ fn every_tag_has_its_rule() {
         ),
         ("{ semver: '>=1.4.0-0' }", "1.4.2, 1.5.0-rc.1", "lower, picked"),
         // Of one version: the more exact tag, then the last by its bytes.
+        ("{ semver: '*' }", "v1.4, 1.4.0", "lower, picked"),
         ("{ semver: '*' }", "v1.4, 1.4.0, v1.4.0", "lower, lower, picked"),
         ("{ semver: '*' }", "1.4.0+a, 1.4.0+b", "lower, picked"),
         ("{ semver: '*', allow: ['^1[.]'] }", "1.4.2, 2.0.0", "picked, not allowed"),
@@ -188,6 +189,8 @@ fn every_decision_has_its_case() {
     for (text, pinned, tags, expected) in [
         ("{ semver: '*' }", "1.0.0@1", "1.0.0@1, 1.1.0@2", "move to 1.1.0"),
         ("{ semver: '*' }", "1.1.0@2", "1.0.0@1, 1.1.0@2", "up to date"),
+        // Of two tags of one version the pinned one stays.
+        ("{ semver: '*' }", "1.1.0@2", "1.1.0@2, v1.1.0@2", "up to date"),
         // Without a pin, and with a pin that cannot be placed.
         ("{ semver: '*' }", "", "1.0.0@1", "move to 1.0.0"),
         ("{ semver: '*' }", "latest", "1.0.0@1", "move to 1.0.0"),
