@@ -7,7 +7,7 @@ use crate::{
     source::SourceFile,
 };
 use granit_parser::{Event, Parser, ScalarStyle};
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// Why a pins file is not edited. Each says what a person can do instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,12 +46,7 @@ pub fn set_pin(text: &str, container: &str, pin: &str) -> Result<String, EditErr
     let outline = Outline::of(text).ok_or_else(|| EditError::NotExact(container.to_owned()))?;
     let edited = match outline.value_of(container)? {
         Some((range, style)) => {
-            let written = match style {
-                ScalarStyle::SingleQuoted => format!("'{pin}'"),
-                ScalarStyle::DoubleQuoted => format!("\"{pin}\""),
-                _ => pin.to_owned(),
-            };
-            format!("{}{written}{}", &text[..range.start], &text[range.end..])
+            format!("{}{}{}", &text[..range.start], written(pin, style), &text[range.end..])
         }
         // A merge key brings it from elsewhere in the file.
         None if before.iter().any(|known| known.container == container) => {
@@ -61,6 +56,33 @@ pub fn set_pin(text: &str, container: &str, pin: &str) -> Result<String, EditErr
     };
     prove(&before, &edited, container, pin)?;
     Ok(edited)
+}
+
+/// A pin as a scalar of this style; quoted where it would not read as itself otherwise: `@sha256:…`, `null`, a number
+/// that is too large.
+fn written(pin: &str, style: ScalarStyle) -> Cow<'_, str> {
+    // What is plain in braces is so everywhere.
+    let is_plain = || {
+        let found = read(&format!("{{ x: {pin} }}\n"));
+        matches!(found.as_deref(), Ok([only]) if only.container == "x" && only.text == pin)
+    };
+    match style {
+        ScalarStyle::SingleQuoted => format!("'{pin}'").into(),
+        ScalarStyle::Plain if is_plain() => pin.into(),
+        _ => format!("\"{pin}\"").into(),
+    }
+}
+
+/// Where a document without a map ends: before the line `...`, or with the text.
+fn end_of_document(text: &str) -> usize {
+    let mut at = text.len() - text.trim_start_matches('\u{feff}').len();
+    for line in text[at..].split_inclusive('\n') {
+        if line.strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            return at;
+        }
+        at += line.len();
+    }
+    text.len()
 }
 
 /// The pins of a text, which must be free of errors.
@@ -83,15 +105,13 @@ fn read(text: &str) -> Result<Vec<Pin>, EditError> {
 fn prove(before: &[Pin], edited: &str, container: &str, pin: &str) -> Result<(), EditError> {
     let inexact = || EditError::NotExact(container.to_owned());
     let after = read(edited).map_err(|_| inexact())?;
-    let mut expected: Vec<(&str, &str)> = before
-        .iter()
-        .map(|known| (known.container.as_str(), if known.container == container { pin } else { known.text.as_str() }))
-        .collect();
-    if !before.iter().any(|known| known.container == container) {
-        expected.push((container, pin));
-    }
-    let found: Vec<(&str, &str)> = after.iter().map(|known| (known.container.as_str(), known.text.as_str())).collect();
-    if found == expected { Ok(()) } else { Err(inexact()) }
+    let is_set = after.iter().any(|found| found.container == container && found.text == pin);
+    // A container that is added stands before those that are merged in by `<<`.
+    let others = |pins: &[Pin]| -> Vec<(String, String)> {
+        let others = pins.iter().filter(|found| found.container != container);
+        others.map(|found| (found.container.clone(), found.text.clone())).collect()
+    };
+    if is_set && others(before) == others(&after) { Ok(()) } else { Err(inexact()) }
 }
 
 /// The root map as it is written.
@@ -179,7 +199,7 @@ impl Outline {
     fn append(&self, text: &str, container: &str, pin: &str) -> Result<String, EditError> {
         let end_of_line = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let (at, indent) = match (&self.root, self.entries.last()) {
-            (None, _) => (text.len(), 0),
+            (None, _) => (end_of_document(text), 0),
             (Some(root), Some(last)) if !root.is_flow => {
                 let rest = &text[last.end..];
                 // A block's range may already end on the next line.
@@ -197,9 +217,10 @@ impl Outline {
         let (head, tail) = text.split_at(at);
         let is_open = !head.trim_start_matches('\u{feff}').is_empty() && !head.ends_with('\n');
         let lead = if is_open { end_of_line } else { "" };
+        let value = written(pin, ScalarStyle::Plain);
         // A container's name has letters, digits, hyphens and underscores, so it may read as a number or a boolean;
         // as a key it is its own text all the same.
-        Ok(format!("{head}{lead}{:indent$}{container}: {pin}{end_of_line}{tail}", ""))
+        Ok(format!("{head}{lead}{:indent$}{container}: {value}{end_of_line}{tail}", ""))
     }
 }
 
@@ -253,9 +274,30 @@ mod tests {
             ("other: 1\r\n", "other: 1\r\nweb: NEW\r\n"),
             ("  other: 1 # x\n\n# tail\n", "  other: 1 # x\n  web: NEW\n\n# tail\n"),
             ("other: '1'\n...\n", "other: '1'\nweb: NEW\n...\n"),
+            ("# nothing yet\n...\n", "# nothing yet\nweb: NEW\n...\n"),
+            ("other: |-\n  1\n# tail\n", "other: |-\n  1\nweb: NEW\n# tail\n"),
+            ("<<: {other: 1}\n", "<<: {other: 1}\nweb: NEW\n"),
             ("---\nother: 1\n", "---\nother: 1\nweb: NEW\n"),
         ] {
             assert_eq!(set(before), Ok(after.replace("NEW", NEW)), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_read_as_something_else_is_quoted() {
+        let digest = format!("@sha256:{}", "a".repeat(64));
+        for pin in [digest.as_str(), "null", "Null", "20260115103000123456"] {
+            for (before, after) in [
+                ("web: 1.4 # x\n", "web: \"NEW\" # x\n"),
+                ("{web: 1.4}\n", "{web: \"NEW\"}\n"),
+                ("other: 1\n", "other: 1\nweb: \"NEW\"\n"),
+                ("web: '1.4'\n", "web: 'NEW'\n"),
+            ] {
+                assert_eq!(set_pin(before, "web", pin), Ok(after.replace("NEW", pin)), "{before:?}");
+            }
+        }
+        for pin in ["1.10", "007", "1e3", "0x1F", "true", "no", "20260115103000", "localhost:5000/a/b:1"] {
+            assert_eq!(set_pin("web: 1.4\n", "web", pin), Ok(format!("web: {pin}\n")));
         }
     }
 

@@ -24,10 +24,8 @@ pub(super) fn lenient(text: &str) -> Option<Version> {
         None => (text, Prerelease::EMPTY),
     };
     let mut parts = [0_u64; 3];
-    let mut count = 0;
-    for part in numbers.split('.') {
-        *parts.get_mut(count)? = number(part)?;
-        count += 1;
+    for (at, part) in numbers.split('.').enumerate() {
+        *parts.get_mut(at)? = number(part)?;
     }
     Some(Version { major: parts[0], minor: parts[1], patch: parts[2], pre, build: BuildMetadata::new(build).ok()? })
 }

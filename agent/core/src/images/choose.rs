@@ -150,7 +150,7 @@ pub enum Ranked {
 }
 
 impl Ranked {
-    fn compare(&self, other: &Self) -> Ordering {
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Version(a), Self::Version(b)) => a.cmp_precedence(b),
             (Self::Pushed(a), Self::Pushed(b)) => a.cmp(b),
@@ -359,18 +359,20 @@ pub fn decide(
     Decision::Move { tag: candidate.tag.clone() }
 }
 
-/// Where a reference stands in the policy's order, as far as that can be told.
+/// Where a reference stands in the policy's order, as far as that can be told. A digest alone stands where the highest of
+/// its tags does; an image with neither stands nowhere.
 pub(super) fn place_of(policy: &Policy, reference: &ImageReference, candidates: &[Candidate]) -> Option<Ranked> {
-    let listed = candidates.iter().find(|candidate| {
-        let by_digest = reference.digest.is_some() && candidate.digest == reference.digest;
-        let by_tag = reference.digest.is_none() && reference.tag.as_deref() == Some(candidate.tag.as_str());
-        by_digest || by_tag
+    let listed = candidates.iter().filter(|candidate| match reference.digest {
+        Some(_) => candidate.digest == reference.digest,
+        None => reference.tag.as_deref() == Some(candidate.tag.as_str()),
     });
     match (&policy.strategy, reference.tag.as_deref()) {
         // What is pinned need not match the pattern to have been pushed later.
-        (Strategy::Newest(_), _) => listed.and_then(|candidate| candidate.pushed_at).map(Ranked::Pushed),
+        (Strategy::Newest(_), _) => listed.filter_map(|candidate| candidate.pushed_at).max().map(Ranked::Pushed),
         (strategy, Some(tag)) => position(strategy, tag, None).ok(),
-        (_, None) => None,
+        (strategy, None) => {
+            listed.filter_map(|candidate| position(strategy, &candidate.tag, None).ok()).max_by(Ranked::compare)
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Holds by history: a person who moves a pin to something that the policy would not have picked is obeyed.
 
 use super::{
-    Candidate, ImageReference,
-    choose::{place_of, rank},
+    Candidate, ImageReference, Rule,
+    choose::{Ranked, place_of, rank},
     reference::short_digest,
 };
 use lockstep_manifests::updates::{Policy, Strategy};
@@ -79,19 +79,24 @@ fn contradiction(
     (!policy.downgrade && old.is_above(&new)).then(|| format!("went from {} back to {}", before.short(), after.short()))
 }
 
-/// The reference with the tag by which the policy admits it. A digest alone is known by the tags that point at it.
+/// The reference with the tag by which the policy admits it. A digest alone is known by the tags that point at it, and
+/// stands where the highest of them does.
 fn admitted(policy: &Policy, reference: &ImageReference, candidates: &[Candidate]) -> Option<ImageReference> {
-    let admits = |tag: &str| match rank(policy, tag, None) {
-        Ok(_) | Err(super::Rule::NoPushTime) => true,
-        Err(_) => false,
+    let place = |tag: &str| match rank(policy, tag, None) {
+        Ok(ranked) => Some(ranked),
+        Err(Rule::NoPushTime) => Some(Ranked::Same),
+        Err(_) => None,
     };
     let tag = match (&reference.tag, &reference.digest) {
-        (Some(tag), _) => admits(tag).then(|| tag.clone())?,
-        (None, None) => admits("latest").then(|| "latest".to_owned())?,
+        (Some(tag), _) => place(tag).map(|_| Some(tag.clone()))?,
+        // It is `latest` now, and was not pinned to be that.
+        (None, None) => place("latest").map(|_| None)?,
         (None, Some(_)) => candidates
             .iter()
-            .find(|candidate| candidate.digest == reference.digest && admits(&candidate.tag))
-            .map(|candidate| candidate.tag.clone())?,
+            .filter(|candidate| candidate.digest == reference.digest)
+            .filter_map(|candidate| Some((place(&candidate.tag)?, &candidate.tag)))
+            .max_by(|(a, _), (b, _)| a.compare(b))
+            .map(|(_, tag)| Some(tag.clone()))?,
     };
-    Some(ImageReference { tag: Some(tag), ..reference.clone() })
+    Some(ImageReference { tag, ..reference.clone() })
 }

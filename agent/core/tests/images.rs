@@ -1,0 +1,692 @@
+//! Which tag an image policy picks, what is done with the pin, and when a person holds it: examples by rule, and what
+//! holds for any registry.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lockstep_core::images::{Candidate, Change, Decision, ImageReference, Rule, Verified, decide, held_by, judge};
+use lockstep_manifests::{
+    Repository, Service,
+    render::render,
+    tree::MemoryTree,
+    updates::{Platform, Policy, Strategy as Pick, version::of_tag},
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+    time::Duration,
+};
+
+const NOW: i64 = 1_800_000_000;
+const REPOSITORY: &str = "registry.example/web";
+
+/// The policy that a service file says, as flow YAML.
+fn policy(text: &str) -> Policy {
+    let service = format!(
+        "taskDefinition: {{ containerDefinitions: {{ web: {{ image: {REPOSITORY} }} }} }}\nservice: {{}}\nupdates: {{ web: {text} }}\n"
+    );
+    let config = "version: 1\nenvironments: { prod: { account: \"111111111111\", region: r, cluster: c } }\n";
+    let tree = MemoryTree::new(vec![
+        ("lockstep.yaml", config),
+        ("services/web/service.yaml", &service),
+        ("services/web/prod.yaml", "{}"),
+    ]);
+    let mut problems = Vec::new();
+    let repository = Repository::load(&tree, &mut problems);
+    let service = Service::load(&repository, &repository.services[0], &tree, &mut problems);
+    let rendered = render(&repository, &repository.environments["prod"], &service, &mut problems);
+    let mut updates = rendered.unwrap_or_else(|| panic!("{text}: {problems:?}")).updates;
+    updates.shift_remove("web").unwrap_or_else(|| panic!("{text}: {problems:?}"))
+}
+
+fn digest(number: usize) -> String {
+    format!("sha256:{number:012x}{:052}", 0)
+}
+
+/// `TAG[@NUMBER] [FACT…]`: a candidate, with the number that its digest is made of. Facts are `age=SECONDS`,
+/// `artifact=WHAT`, `absent=REPOSITORY`.
+fn candidate(text: &str) -> Candidate {
+    let mut words = text.split(' ');
+    let name = words.next().unwrap();
+    let (tag, number) = name.split_once('@').map_or((name, None), |(tag, number)| (tag, Some(number)));
+    let mut candidate = Candidate {
+        tag: tag.to_owned(),
+        digest: number.map(|number| digest(number.parse().unwrap())),
+        pushed_at: None,
+        artifact: None,
+        absent_in: None,
+    };
+    for word in words {
+        match word.split_once('=').unwrap() {
+            ("age", age) => candidate.pushed_at = Some(NOW - age.parse::<i64>().unwrap()),
+            ("artifact", what) => candidate.artifact = Some(what.to_owned()),
+            ("absent", repository) => candidate.absent_in = Some(repository.to_owned()),
+            (other, _) => panic!("{other}"),
+        }
+    }
+    candidate
+}
+
+fn candidates(text: &str) -> Vec<Candidate> {
+    text.split(", ").filter(|text| !text.is_empty()).map(candidate).collect()
+}
+
+/// `TAG[@NUMBER]` or `@NUMBER` in the repository.
+fn image(text: &str) -> ImageReference {
+    let (tag, number) = text.split_once('@').map_or((text, None), |(tag, number)| (tag, Some(number)));
+    ImageReference {
+        repository: REPOSITORY.to_owned(),
+        tag: (!tag.is_empty()).then(|| tag.to_owned()),
+        digest: number.map(|number| digest(number.parse().unwrap())),
+    }
+}
+
+fn platform(text: &str) -> Platform {
+    text.parse().unwrap()
+}
+
+fn picked<'a>(policy: &Policy, current: &ImageReference, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
+    let judged = judge(policy, current, candidates, &BTreeMap::new(), &[], None, NOW);
+    judged.iter().find(|judged| judged.rule == Rule::Picked).map(|judged| &candidates[judged.index])
+}
+
+#[test]
+fn every_tag_has_its_rule() {
+    for (text, tags, rules) in [
+        (
+            "{ semver: '>=1.4 <2' }",
+            "1.4.2, 1.10.0, 2.0.0, 1.5.0-rc.1, latest, 1.3",
+            "lower, picked, out of range, pre-release, no version, out of range",
+        ),
+        ("{ semver: '>=1.4.0-0' }", "1.4.2, 1.5.0-rc.1", "lower, picked"),
+        // Of one version: the more exact tag, then the last by its bytes.
+        ("{ semver: '*' }", "v1.4, 1.4.0", "lower, picked"),
+        ("{ semver: '*' }", "v1.4, 1.4.0, v1.4.0", "lower, lower, picked"),
+        ("{ semver: '*' }", "1.4.0+a, 1.4.0+b", "lower, picked"),
+        ("{ semver: '*', allow: ['^1[.]'] }", "1.4.2, 2.0.0", "picked, not allowed"),
+        ("{ semver: '*', ignore: ['^9', 4] }", "1.4.2, 1.3.0", "ignored by 4, picked"),
+        ("{ newest: '^main-' }", "main-a age=10, main-b age=5, dev age=1, main-c", "lower, picked, no match, no time"),
+        (
+            "{ numeric: '^build-(.+)$' }",
+            "build-9, build-10, build-010.50, build-10.5, x, build-x",
+            "lower, lower, lower, picked, no match, x is no number",
+        ),
+        ("{ alphabetical: '^r-(.*)$' }", "r-b, r-a, r-10, x", "picked, lower, lower, no match"),
+        ("{ digest: stable }", "latest, stable@1", "other tag, picked"),
+        ("{ semver: '*', minAge: 1h }", "1.1.0 age=3599, 1.0.0 age=3600, 1.2.0", "too young by 1, picked, no time"),
+        // A clock that is behind the registry's.
+        ("{ semver: '*', minAge: 1h }", "1.1.0 age=-10", "too young by 3610"),
+        (
+            "{ semver: '*' }",
+            "1.3.0 artifact=chart, 1.2.0 absent=eu/web, 1.1.0",
+            "no image: chart, not in eu/web, picked",
+        ),
+        ("{ semver: '*' }", "", ""),
+    ] {
+        let (policy, candidates) = (policy(text), candidates(tags));
+        let judged = judge(&policy, &image(""), &candidates, &BTreeMap::new(), &[], None, NOW);
+        let said: Vec<String> = judged.iter().map(|judged| said(&judged.rule)).collect();
+        assert_eq!(said.join(", "), rules, "{text}: {tags}");
+        assert!(judged.iter().enumerate().all(|(at, judged)| judged.index == at));
+    }
+}
+
+fn said(rule: &Rule) -> String {
+    match rule {
+        Rule::Picked => "picked".into(),
+        Rule::Lower => "lower".into(),
+        Rule::NotAllowed => "not allowed".into(),
+        Rule::Ignored(pattern) => format!("ignored by {pattern}"),
+        Rule::NotAVersion => "no version".into(),
+        Rule::OutOfRange => "out of range".into(),
+        Rule::Prerelease => "pre-release".into(),
+        Rule::NoMatch => "no match".into(),
+        Rule::NotANumber(text) => format!("{text} is no number"),
+        Rule::OtherTag => "other tag".into(),
+        Rule::TooYoung(seconds) => format!("too young by {seconds}"),
+        Rule::NoPushTime => "no time".into(),
+        Rule::NotAnImage(what) => format!("no image: {what}"),
+        Rule::NotEverywhere(repository) => format!("not in {repository}"),
+        Rule::NoPlatform { wanted, has } => format!("no {wanted} among {}", has.len()),
+        Rule::Unverified(reason) => format!("unverified: {reason}"),
+        Rule::Gone => "gone".into(),
+    }
+}
+
+#[test]
+fn what_an_image_turns_out_to_be_drops_its_tag() {
+    let (amd, arm) = (platform("linux/amd64"), platform("linux/arm64"));
+    let both = [amd.clone(), arm.clone()];
+    for (verified, wanted, rule) in [
+        (None, &both[..1], "picked"),
+        (Some(Verified::Image(Ok(both.to_vec()))), &both[..], "picked"),
+        (Some(Verified::Image(Ok(vec![arm]))), &both[..], "no linux/amd64 among 1"),
+        (Some(Verified::Image(Ok(Vec::new()))), &both[..1], "no linux/amd64 among 0"),
+        (Some(Verified::Image(Err("503".into()))), &both[..1], "unverified: 503"),
+        // Where no platform is asked for, it need not be known.
+        (Some(Verified::Image(Err("503".into()))), &[], "picked"),
+        (Some(Verified::NotAnImage("chart".into())), &[], "no image: chart"),
+        (Some(Verified::Gone), &[], "gone"),
+    ] {
+        let tags = candidates("1.0.0, 0.9.0");
+        let known = verified.map(|verified| ("1.0.0".to_owned(), verified)).into_iter().collect();
+        let judged = judge(&policy("{ semver: '*' }"), &image(""), &tags, &known, wanted, None, NOW);
+        assert_eq!(said(&judged[0].rule), rule);
+        assert_eq!(judged[1].rule == Rule::Picked, rule != "picked", "the next one is picked");
+    }
+}
+
+#[test]
+fn a_pin_is_followed_by_its_tag() {
+    let (policy, tags) = (policy("{ follow: other/app }"), candidates("1.0@1, 2.0@2"));
+    let judge = |followed| judge(&policy, &image("1.0@1"), &tags, &BTreeMap::new(), &[], followed, NOW);
+    let rules = |followed| judge(followed).iter().map(|judged| said(&judged.rule)).collect::<Vec<_>>();
+    assert_eq!(rules(Some("2.0")), ["other tag", "picked"]);
+    assert_eq!(rules(Some("3.0")), ["other tag", "other tag"]);
+}
+
+#[test]
+fn every_decision_has_its_case() {
+    for (text, pinned, tags, expected) in [
+        ("{ semver: '*' }", "1.0.0@1", "1.0.0@1, 1.1.0@2", "move to 1.1.0"),
+        ("{ semver: '*' }", "1.1.0@2", "1.0.0@1, 1.1.0@2", "up to date"),
+        // Of two tags of one version the pinned one stays.
+        ("{ semver: '*' }", "1.1.0@2", "1.1.0@2, v1.1.0@2", "up to date"),
+        // Without a pin, and with a pin that cannot be placed.
+        ("{ semver: '*' }", "", "1.0.0@1", "move to 1.0.0"),
+        ("{ semver: '*' }", "latest", "1.0.0@1", "move to 1.0.0"),
+        ("{ semver: '*' }", "@7", "1.0.0@1", "move to 1.0.0"),
+        // A tag alone is made exact, and so is a digest alone.
+        ("{ semver: '*' }", "1.0.0", "1.0.0@1", "move to 1.0.0"),
+        ("{ semver: '*' }", "@1", "1.0.0@1", "move to 1.0.0"),
+        // A version's tag that was pushed again.
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "1.0.0@2",
+            "up to date: 1.0.0 points at another digest now; `digest: 1.0.0` would follow it",
+        ),
+        ("{ digest: stable }", "stable@1", "stable@2", "move to stable"),
+        ("{ digest: stable }", "stable@1", "stable@1", "up to date"),
+        ("{ digest: stable }", "1.0@1", "stable@1", "move to stable"),
+        ("{ digest: stable }", "stable@1", "latest@2", "nothing: the registry has no tag stable that may be taken"),
+        ("{ digest: stable }", "stable@1", "", "nothing: the registry has no tag stable that may be taken"),
+        // Lower than what is pinned.
+        (
+            "{ semver: <2 }",
+            "2.1.0@2",
+            "1.9.0@1, 2.1.0@2",
+            "nothing: 1.9.0 is lower than 2.1.0, which is pinned; `downgrade: true` would take it",
+        ),
+        ("{ semver: <2, downgrade: true }", "2.1.0@2", "1.9.0@1, 2.1.0@2", "move to 1.9.0"),
+        (
+            "{ semver: <2 }",
+            "@2",
+            "1.9.0@1, 2.1.0@2",
+            "nothing: 1.9.0 is lower than sha256:000000000002, which is pinned; `downgrade: true` would take it",
+        ),
+        (
+            "{ newest: '^main-' }",
+            "dev@2",
+            "main-a@1 age=20, dev@2 age=10",
+            "nothing: main-a is lower than dev, which is pinned; `downgrade: true` would take it",
+        ),
+        ("{ newest: '^main-' }", "dev@2", "main-a@1 age=5, dev@2 age=10", "move to main-a"),
+        // Two tags of one image.
+        ("{ newest: '^main-' }", "main-a@1", "main-a@1 age=5, main-b@1 age=5", "up to date"),
+        ("{ newest: '^main-' }", "@1", "main-b@1 age=5", "up to date"),
+        ("{ numeric: '([0-9]+)$' }", "b-9@1", "b-9@1, b-10@2", "move to b-10"),
+        (
+            "{ alphabetical: '^[a-z]$' }",
+            "c@3",
+            "a@1, b@2",
+            "nothing: b is lower than c, which is pinned; `downgrade: true` would take it",
+        ),
+        ("{ semver: '*' }", "1.0.0@1", "", "nothing: the registry has no tags"),
+        ("{ semver: '*' }", "1.0.0@1", "x@1", "nothing: the registry's tag is not one that the policy may take"),
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "x@1, y@1",
+            "nothing: of the registry's tags none is one that the policy may take",
+        ),
+    ] {
+        let (policy, current, tags) = (policy(text), image(pinned), candidates(tags));
+        let pair = picked(&policy, &current, &tags).map(|picked| (picked, picked.digest.as_deref().unwrap()));
+        let decision = match decide(&policy, &current, &tags, pair) {
+            Decision::Move { tag } => format!("move to {tag}"),
+            Decision::UpToDate { note: None } => "up to date".to_owned(),
+            Decision::UpToDate { note: Some(note) } => format!("up to date: {note}"),
+            Decision::Nothing(reason) => format!("nothing: {reason}"),
+        };
+        assert_eq!(decision, expected, "{text}, {pinned} pinned, {tags:?}");
+    }
+}
+
+/// A person's commit: from one image to another, under a policy.
+fn change(text: &str, before: &str, after: &str) -> Change {
+    Change {
+        commit: "c0ffee".into(),
+        author: "Ada".into(),
+        at: NOW,
+        before: Some(image(before)),
+        after: image(after),
+        policy: Some(policy(text)),
+        is_ours: false,
+        earlier: BTreeSet::new(),
+        followed: None,
+    }
+}
+
+#[test]
+fn a_person_who_contradicts_the_policy_is_obeyed() {
+    let tags = "1.3.0@1, 1.4.0@2, 1.5.0@3, 2.0.0@4, stable@5, main-1@6 age=30, main-2@7 age=20, main-3@8 age=10";
+    for (text, before, after, what) in [
+        // Lower is held, higher and the same version are not.
+        ("{ semver: ^1 }", "1.5.0@3", "1.4.0@2", Some("went from 1.5.0 back to 1.4.0")),
+        ("{ semver: ^1 }", "1.4.0@2", "1.5.0@3", None),
+        ("{ semver: ^1 }", "1.4.0", "1.4.0@2", None),
+        ("{ semver: ^1 }", "1.4.0@2", "v1.4.0@2", None),
+        ("{ semver: ^1 }", "@3", "@2", Some("went from sha256:000000000003 back to sha256:000000000002")),
+        ("{ semver: ^1 }", "@2", "@3", None),
+        ("{ numeric: '-([0-9]+)$' }", "main-3@8", "main-2@7", Some("went from main-3 back to main-2")),
+        ("{ alphabetical: '^main-(.*)$' }", "main-3@8", "main-2@7", Some("went from main-3 back to main-2")),
+        ("{ newest: '^main-' }", "main-3@8", "main-1@6", Some("went from main-3 back to main-1")),
+        ("{ newest: '^main-' }", "main-1@6", "main-3@8", None),
+        // What is not admitted is held, whether higher or lower.
+        ("{ semver: ^1 }", "1.5.0@3", "2.0.0@4", Some("pinned 2.0.0, which the policy does not admit")),
+        ("{ semver: ^1 }", "1.5.0@3", "hotfix@9", Some("pinned hotfix, which the policy does not admit")),
+        ("{ semver: ^1 }", "1.5.0@3", "@9", Some("pinned sha256:000000000009, which the policy does not admit")),
+        ("{ semver: ^1 }", "1.5.0@3", "", Some("pinned latest, which the policy does not admit")),
+        (
+            "{ semver: ^1, ignore: ['^1.5'] }",
+            "1.4.0@2",
+            "1.5.0@3",
+            Some("pinned 1.5.0, which the policy does not admit"),
+        ),
+        ("{ newest: '^main-' }", "main-1@6", "dev@9", Some("pinned dev, which the policy does not admit")),
+        // A first pin contradicts nothing.
+        ("{ alphabetical: '.*' }", "", "1.3.0@1", None),
+        // From what the policy, which came with the pin or before it, does not admit: the policy was moved too.
+        ("{ semver: ^1 }", "2.0.0@4", "1.5.0@3", None),
+        ("{ semver: ^2 }", "1.5.0@3", "2.0.0@4", None),
+        // Who takes lower ones may be given a lower one.
+        ("{ semver: ^1, downgrade: true }", "1.5.0@3", "1.4.0@2", None),
+        (
+            "{ semver: ^1, downgrade: true }",
+            "1.5.0@3",
+            "2.0.0@4",
+            Some("pinned 2.0.0, which the policy does not admit"),
+        ),
+        // A moving tag.
+        ("{ digest: stable }", "stable@4", "stable@5", None),
+        ("{ digest: stable }", "stable@4", "stable@1", Some("went back to sha256:000000000001, which it had before")),
+        ("{ digest: stable }", "stable@4", "stable", None),
+        ("{ digest: stable }", "stable@4", "1.3.0@1", Some("pinned 1.3.0, which the policy does not admit")),
+        // The other one has 1.4.0.
+        ("{ follow: other/app }", "1.3.0@1", "1.4.0@2", None),
+        ("{ follow: other/app }", "1.4.0@2", "1.3.0@1", Some("pinned 1.3.0, which is not what other/app has")),
+        // Nothing was moved.
+        ("{ semver: ^1 }", "2.0.0@4", "2.0.0@4", None),
+    ] {
+        let mut change = change(text, before, after);
+        change.earlier.insert(digest(1));
+        change.followed = Some(image("1.4.0@2"));
+        let mut tags = candidates(tags);
+        for _ in 0..2 {
+            let held = held_by(&change, &tags);
+            assert_eq!(held.as_ref().map(|held| held.what.as_str()), what, "{text}: {before} to {after}");
+            if let Some(held) = held {
+                assert_eq!((held.by.as_str(), held.commit.as_str(), held.at), ("Ada", "c0ffee", NOW));
+            }
+            tags.reverse();
+        }
+    }
+}
+
+#[test]
+fn what_is_no_contradiction_of_a_person_holds_nothing() {
+    let tags = candidates("1.4.0@2, 1.5.0@3");
+    let lower = change("{ semver: ^1 }", "1.5.0@3", "1.4.0@2");
+    assert!(held_by(&lower, &tags).is_some());
+    for (why, change) in [
+        ("our own bump, or a release", Change { is_ours: true, ..lower.clone() }),
+        ("there was no policy", Change { policy: None, ..lower.clone() }),
+        ("there was no such container", Change { before: None, ..lower.clone() }),
+        ("the policy was moved with it", Change { policy: Some(policy("{ semver: ~1.4 }")), ..lower.clone() }),
+    ] {
+        assert_eq!(held_by(&change, &tags), None, "{why}");
+    }
+    let follow = change("{ follow: other/app }", "1.4.0@2", "1.5.0@3");
+    let held = held_by(&follow, &tags).unwrap();
+    assert_eq!(held.what, "pinned 1.5.0, which is not what other/app has", "what is followed has no image");
+}
+
+#[test]
+fn a_digest_with_several_tags_stands_where_its_highest_tag_does() {
+    // 1.6.0 was tagged at an image that was 1.4.0 already.
+    let mut tags = candidates("1.4.0@2, 1.6.0@2, 1.5.0@3, 2.0.0@4");
+    for _ in 0..2 {
+        assert_eq!(held_by(&change("{ semver: ^1 }", "1.5.0@3", "@2"), &tags), None);
+        assert!(held_by(&change("{ semver: ^1 }", "@2", "1.5.0@3"), &tags).is_some());
+        let policy = policy("{ semver: '~1.5' }");
+        let pair = picked(&policy, &image("@2"), &tags).map(|picked| (picked, picked.digest.as_deref().unwrap()));
+        assert!(
+            matches!(decide(&policy, &image("@2"), &tags, pair), Decision::Nothing(_)),
+            "1.5.0 is lower than 1.6.0"
+        );
+        tags.reverse();
+    }
+}
+
+const TAGS: [&str; 26] = [
+    "1.4.2",
+    "v1.4.2",
+    "1.4",
+    "v1.4",
+    "1.4.3",
+    "1.10.0",
+    "2.0.0",
+    "3.0.0",
+    "1.5.0-rc.1",
+    "1.5.0-rc.2",
+    "0.9.0",
+    "1.4.2+5",
+    "7",
+    "build-7",
+    "build-007",
+    "build-10",
+    "build-10.5",
+    "build-10.50",
+    "build-x",
+    "main-a",
+    "main-b-9",
+    "stable",
+    "latest",
+    "2026.01.15",
+    "1.4.2_x",
+    "sha256-0af.sig",
+];
+const POLICIES: [&str; 12] = [
+    "semver: '*'",
+    "semver: '>=1.2 <3'",
+    "semver: ~1.4",
+    "semver: '>=1.0.0-0'",
+    "semver: '!=1.4.x || 0.9'",
+    "newest: '^(?:build|main)-'",
+    "newest: '.'",
+    "numeric: '^build-(.+)$'",
+    "numeric: '[0-9]+$'",
+    "alphabetical: '^[a-z]+-(.*)$'",
+    "alphabetical: '.*'",
+    "digest: stable",
+];
+const RESTRICTIONS: [&str; 7] = [
+    "",
+    "",
+    "",
+    ", allow: ['^v?1', '^build']",
+    ", ignore: ['rc', '4.3', 'b-']",
+    ", minAge: 1h",
+    ", allow: ['-|4'], minAge: 2d",
+];
+
+/// A registry: its tags, what is known of its images, and what each tag points at.
+#[derive(Clone, Debug)]
+struct Registry {
+    candidates: Vec<Candidate>,
+    verified: BTreeMap<String, Verified>,
+}
+
+impl Registry {
+    /// What a tag points at. Some lists do not tell it.
+    fn digest_of(&self, candidate: &Candidate) -> String {
+        let place = TAGS.iter().position(|tag| *tag == candidate.tag).unwrap();
+        candidate.digest.clone().unwrap_or_else(|| digest(100 + place))
+    }
+
+    fn picked(&self, policy: &Policy, current: &ImageReference) -> Option<&Candidate> {
+        let judged = judge(policy, current, &self.candidates, &self.verified, &[], None, NOW);
+        assert_eq!(judged.len(), self.candidates.len());
+        let mut picked = judged.iter().filter(|judged| judged.rule == Rule::Picked);
+        let first = picked.next().map(|judged| &self.candidates[judged.index]);
+        assert!(picked.next().is_none(), "one is picked at most");
+        assert!(first.is_some() || judged.iter().all(|judged| !judged.rule.is_kept()), "one of those that would do");
+        first
+    }
+
+    fn decide(&self, policy: &Policy, current: &ImageReference) -> Decision {
+        let picked = self.picked(policy, current).map(|candidate| (candidate, self.digest_of(candidate)));
+        let pair = picked.as_ref().map(|(candidate, digest)| (*candidate, digest.as_str()));
+        decide(policy, current, &self.candidates, pair)
+    }
+
+    /// The pin after a move.
+    fn moved(&self, tag: &str) -> ImageReference {
+        let candidate = self.candidates.iter().find(|candidate| candidate.tag == tag).expect("a tag of the registry");
+        ImageReference {
+            repository: REPOSITORY.to_owned(),
+            tag: Some(tag.to_owned()),
+            digest: Some(self.digest_of(candidate)),
+        }
+    }
+
+    /// Everything that is known of where an image stands.
+    fn places(&self, policy: &Policy, image: &ImageReference) -> Vec<Key> {
+        let is_it = |candidate: &&Candidate| match &image.digest {
+            Some(digest) => self.digest_of(candidate) == *digest && candidate.digest.is_some(),
+            None => image.tag.as_ref() == Some(&candidate.tag),
+        };
+        let listed = self.candidates.iter().filter(is_it);
+        match (&policy.strategy, &image.tag) {
+            (Pick::Newest(_), _) => listed.filter_map(|it| it.pushed_at).map(Key::Pushed).collect(),
+            (_, Some(tag)) => key(policy, tag, None).into_iter().collect(),
+            (_, None) => listed.filter_map(|it| key(policy, &it.tag, None)).collect(),
+        }
+    }
+}
+
+/// Where a tag stands, by another way than the product's.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+enum Key {
+    Version((u64, u64, u64, bool, semver::Prerelease)),
+    Pushed(i64),
+    Number(f64),
+    Text(String),
+    Same,
+}
+
+fn key(policy: &Policy, tag: &str, pushed_at: Option<i64>) -> Option<Key> {
+    match &policy.strategy {
+        Pick::Semver(_) => {
+            of_tag(tag).map(|it| Key::Version((it.major, it.minor, it.patch, it.pre.is_empty(), it.pre)))
+        }
+        Pick::Newest(pattern) => pushed_at.filter(|_| pattern.is_match(tag)).map(Key::Pushed),
+        Pick::Numeric(pattern) => pattern.key(tag)?.parse().ok().map(Key::Number),
+        Pick::Alphabetical(pattern) => Some(Key::Text(pattern.key(tag)?.to_owned())),
+        Pick::Digest(followed) => (followed == tag).then_some(Key::Same),
+        Pick::Follow { .. } => None,
+    }
+}
+
+/// Whether a policy may take a candidate, by another way than the product's.
+fn may_take(policy: &Policy, candidate: &Candidate, verified: Option<&Verified>) -> bool {
+    let tag = candidate.tag.as_str();
+    let is_in_range = match (&policy.strategy, of_tag(tag)) {
+        (Pick::Semver(constraint), Some(version)) => constraint.admits(&version),
+        (Pick::Semver(_), None) => false,
+        _ => true,
+    };
+    let age = i64::try_from(policy.min_age.as_secs()).unwrap();
+    is_in_range
+        && key(policy, tag, candidate.pushed_at).is_some()
+        && (policy.allow.is_empty() || policy.allow.iter().any(|pattern| pattern.is_match(tag)))
+        && !policy.ignore.iter().any(|pattern| pattern.is_match(tag))
+        && (policy.min_age == Duration::ZERO || candidate.pushed_at.is_some_and(|pushed| NOW - pushed >= age))
+        && candidate.artifact.is_none()
+        && candidate.absent_in.is_none()
+        && !matches!(verified, Some(Verified::Gone | Verified::NotAnImage(_)))
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    static ALL: LazyLock<Vec<Policy>> = LazyLock::new(|| {
+        let restricted = |strategy: &&str| RESTRICTIONS.map(|restriction| format!("{{ {strategy}{restriction}"));
+        let texts = POLICIES.iter().flat_map(restricted);
+        texts.flat_map(|text| [" }", ", downgrade: true }"].map(|end| policy(&format!("{text}{end}")))).collect()
+    });
+    any::<prop::sample::Index>().prop_map(|at| at.get(&ALL).clone())
+}
+
+/// Tags in any order. An image was pushed once, whatever tags it has.
+fn any_registry() -> impl Strategy<Value = Registry> {
+    let known = prop_oneof![
+        12 => Just(None),
+        1 => Just(Some(Verified::Gone)),
+        1 => Just(Some(Verified::NotAnImage("chart".into()))),
+        1 => Just(Some(Verified::Image(Err("503".into())))),
+        1 => Just(Some(Verified::Image(Ok(Vec::new())))),
+    ];
+    let fact = || prop_oneof![9 => Just(None), 1 => Just(Some("x".to_owned()))];
+    let ages = vec(option::weighted(0.9, select(vec![0, 1, 60, 3599, 3600, 86_400, 172_800, 1_000_000])), 10);
+    let tags = proptest::sample::subsequence(TAGS.to_vec(), 0..TAGS.len()).prop_shuffle();
+    (tags, ages, vec((option::weighted(0.8, 0..9_usize), known, fact(), fact()), TAGS.len())).prop_map(
+        |(tags, ages, facts)| {
+            let mut registry = Registry { candidates: Vec::new(), verified: BTreeMap::new() };
+            for (tag, (number, known, artifact, absent_in)) in tags.into_iter().zip(facts) {
+                registry.candidates.push(Candidate {
+                    tag: tag.to_owned(),
+                    digest: number.map(digest),
+                    pushed_at: ages[number.unwrap_or(9)].map(|age| NOW - age),
+                    artifact,
+                    absent_in,
+                });
+                registry.verified.extend(known.map(|known| (tag.to_owned(), known)));
+            }
+            registry
+        },
+    )
+}
+
+fn any_image() -> impl Strategy<Value = ImageReference> {
+    (option::weighted(0.8, select(&TAGS[..])), option::weighted(0.7, 0..10_usize)).prop_map(|(tag, number)| {
+        ImageReference { repository: REPOSITORY.to_owned(), tag: tag.map(str::to_owned), digest: number.map(digest) }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1024), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_picked_is_admitted_and_nothing_admitted_stands_above(
+        policy in any_policy(), registry in any_registry(), current in any_image(),
+    ) {
+        let admitted: Vec<&Candidate> = registry.candidates.iter()
+            .filter(|candidate| may_take(&policy, candidate, registry.verified.get(&candidate.tag)))
+            .collect();
+        let place = |candidate: &Candidate| key(&policy, &candidate.tag, candidate.pushed_at);
+        match registry.picked(&policy, &current) {
+            None => prop_assert_eq!(admitted, Vec::<&Candidate>::new()),
+            Some(picked) => {
+                prop_assert!(admitted.contains(&picked));
+                for other in admitted {
+                    prop_assert!(place(other) <= place(picked), "{} stands above {}", other.tag, picked.tag);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_lower_is_taken_without_being_told_so(
+        policy in any_policy(), registry in any_registry(), current in any_image(),
+    ) {
+        let decision = registry.decide(&policy, &current);
+        if let Decision::Move { tag } = &decision
+            && !policy.downgrade
+        {
+            let new = registry.candidates.iter().find(|candidate| candidate.tag == *tag).unwrap();
+            let new = key(&policy, tag, new.pushed_at).unwrap();
+            for old in registry.places(&policy, &current) {
+                prop_assert!(old <= new, "{:?} to {:?}", old, new);
+            }
+        }
+        if let Decision::Nothing(reason) = &decision {
+            prop_assert!(!reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_move_is_the_last_one_in_whatever_order_the_tags_come(
+        policy in any_policy(),
+        (registry, other) in any_registry().prop_flat_map(|registry| {
+            let shuffled = Just(registry.candidates.clone()).prop_shuffle();
+            (Just(registry), shuffled)
+        }),
+        current in any_image(),
+    ) {
+        let other = Registry { candidates: other, ..registry.clone() };
+        let decision = registry.decide(&policy, &current);
+        prop_assert_eq!(&other.decide(&policy, &current), &decision);
+        if let Decision::Move { tag } = decision {
+            prop_assert!(!tag.is_empty());
+            let after = registry.moved(&tag);
+            prop_assert_eq!(registry.decide(&policy, &after), Decision::UpToDate { note: None });
+            prop_assert_eq!(other.decide(&policy, &after), Decision::UpToDate { note: None });
+        }
+    }
+
+    #[test]
+    fn without_tags_nothing_is_done(policy in any_policy(), current in any_image()) {
+        prop_assert!(matches!(decide(&policy, &current, &[], None), Decision::Nothing(_)));
+    }
+
+    #[test]
+    fn who_does_what_the_policy_would_do_holds_nothing(
+        policy in any_policy(), registry in any_registry(), current in any_image(),
+    ) {
+        if let Decision::Move { tag } = registry.decide(&policy, &current) {
+            let change = Change {
+                after: registry.moved(&tag),
+                before: Some(current),
+                policy: Some(policy),
+                ..change("{ semver: '*' }", "", "")
+            };
+            prop_assert_eq!(held_by(&change, &registry.candidates), None);
+        }
+    }
+
+    #[test]
+    fn a_hold_does_not_depend_on_the_order_of_tags_nor_on_us(
+        policy in any_policy(),
+        (registry, other) in any_registry().prop_flat_map(|registry| {
+            let shuffled = Just(registry.candidates.clone()).prop_shuffle();
+            (Just(registry), shuffled)
+        }),
+        (before, after) in (any_image(), any_image()),
+        earlier in proptest::collection::btree_set((0..10_usize).prop_map(digest), 0..4),
+    ) {
+        let change = Change {
+            before: Some(before.clone()),
+            after: after.clone(),
+            policy: Some(policy.clone()),
+            earlier,
+            ..change("{ semver: '*' }", "", "")
+        };
+        let held = held_by(&change, &registry.candidates);
+        prop_assert_eq!(&held_by(&change, &other), &held);
+        for free in [
+            Change { is_ours: true, ..change.clone() },
+            Change { policy: None, ..change.clone() },
+            Change { before: None, ..change.clone() },
+            Change { after: before, ..change.clone() },
+        ] {
+            prop_assert_eq!(held_by(&free, &registry.candidates), None);
+        }
+        // There and back, one of the two is a contradiction at most, unless something is not admitted.
+        if let Some(held) = &held
+            && held.what.starts_with("went from")
+        {
+            let back = Change { before: Some(after), after: change.before.clone().unwrap(), ..change.clone() };
+            prop_assert_eq!(held_by(&back, &registry.candidates), None);
+            prop_assert!(!policy.downgrade);
+        }
+    }
+}
