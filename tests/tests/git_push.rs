@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use lockstep::git::{
-    Access, Credentials, FileEdit, GitError, Location, NewCommit, Person, PushError, Remote, SigningKey, Tip,
+    Access, Credentials, FileEdit, GitError, Location, NewCommit, Person, PushError, Remote, SigningKey, SshAccess, Tip,
 };
 use lockstep_manifests::tree::Tree;
-use lockstep_tests::git_http::{GitServer, Hold, Options, Repository, git};
+use lockstep_tests::{
+    git_http::{GitServer, Hold, Options, Repository, git},
+    git_ssh::SshServer,
+};
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
@@ -73,17 +76,27 @@ fn commit(remote: &mut Remote, base: &Tip, content: &str, key: Option<&SigningKe
     remote.commit(base, &new)
 }
 
-/// Every way to a repository.
-fn ways(rig: &Rig, server: &GitServer) -> Vec<String> {
-    vec![server.url("deploy"), rig.repository.bare().display().to_string()]
+/// Every way to a repository, with what it takes to go there.
+fn ways(rig: &Rig, http: &GitServer, ssh: &SshServer) -> Vec<(String, Access)> {
+    vec![
+        (http.url("deploy"), Access::default()),
+        (rig.repository.bare().display().to_string(), Access::default()),
+        (ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts())),
+    ]
+}
+
+fn by_ssh(key: &Path, known_hosts: &Path) -> Access {
+    let ssh = SshAccess { key: Some(key.to_owned()), known_hosts: Some(known_hosts.to_owned()), keeper: None };
+    Access { ssh: Some(ssh), ..Access::default() }
 }
 
 #[test]
 fn a_commit_changes_its_file_and_nothing_else() {
     let rig = Rig::new();
     let server = GitServer::start(rig.root.path());
-    for (number, url) in ways(&rig, &server).iter().enumerate() {
-        let mut remote = rig.open(url);
+    let ssh = SshServer::start(rig.root.path());
+    for (number, (url, access)) in ways(&rig, &server, &ssh).into_iter().enumerate() {
+        let mut remote = rig.open_with(&url, access);
         let base = remote.tip().unwrap();
         let content = format!("web: 1.0.{} # first\n", number + 1);
         let tip = commit(&mut remote, &base, &content, None).unwrap();
@@ -141,8 +154,9 @@ fn a_push_is_two_requests_and_carries_only_what_is_new() {
 fn who_is_late_loses_and_nothing_is_overwritten() {
     let rig = Rig::new();
     let server = GitServer::start(rig.root.path());
-    for url in ways(&rig, &server) {
-        let mut remote = rig.open(&url);
+    let ssh = SshServer::start(rig.root.path());
+    for (url, access) in ways(&rig, &server, &ssh) {
+        let mut remote = rig.open_with(&url, access);
         let base = remote.tip().unwrap();
         rig.repository.write("services/other/x.yaml", format!("a: {url}\n"));
         git(rig.repository.checkout(), &["fetch", "--quiet"]);
@@ -166,14 +180,67 @@ fn a_hook_that_refuses_is_quoted_and_leaves_the_branch() {
     let hook = rig.repository.bare().join("hooks/pre-receive");
     std::fs::write(&hook, "#!/bin/sh\necho 'main is protected: open a merge request' >&2\nexit 1\n").unwrap();
     Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
-    let mut remote = rig.open(&server.url("deploy"));
-    let base = remote.tip().unwrap();
-    let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "the server refuses the push to main: pre-receive hook declined (main is protected: open a merge request)"
-    );
+    let ssh = SshServer::start(rig.root.path());
+    for (url, access) in [
+        (server.url("deploy"), Access::default()),
+        (ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts())),
+    ] {
+        let mut remote = rig.open_with(&url, access);
+        let base = remote.tip().unwrap();
+        let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the server refuses the push to main: pre-receive hook declined (main is protected: open a merge request)"
+        );
+        assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
+    }
+}
+
+#[test]
+fn over_ssh_both_sides_must_be_known() {
+    let rig = Rig::new();
+    let ssh = SshServer::start(rig.root.path());
+    let url = ssh.url(rig.repository.bare());
+    // Names that a shell would read in another way.
+    let odd = rig.root.path().join("it's a \"key\" $HOME");
+    std::fs::copy(ssh.key(), &odd).unwrap();
+    std::fs::set_permissions(&odd, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let base = rig.open_with(&url, by_ssh(&odd, ssh.known_hosts())).tip().unwrap();
+    for (key, known_hosts, told) in [
+        (ssh.other_key(), ssh.known_hosts(), "refuses the credentials"),
+        (ssh.key(), ssh.wrong_known_hosts(), "is the server's key in the file of known hosts?"),
+    ] {
+        let mut remote = rig.open_with(&url, by_ssh(key, known_hosts));
+        for error in [
+            remote.tip().unwrap_err().to_string(),
+            commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err().to_string(),
+        ] {
+            assert!(error.contains(told), "{error}");
+        }
+    }
     assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
+}
+
+#[test]
+fn no_ssh_program_is_left_behind() {
+    let rig = Rig::new();
+    let ssh = SshServer::start(rig.root.path());
+    let mut remote = rig.open_with(&ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts()));
+    for _ in 0..10 {
+        remote.tip().unwrap();
+    }
+    let own = std::process::id().to_string();
+    let children = |_: ()| {
+        let entries = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
+        let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+        // `pid (name) state parent …`
+        let is_ours =
+            |stat: &String| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(own.as_str());
+        stats.filter(|stat| is_ours(stat) && stat.contains("(ssh)")).count()
+    };
+    lockstep_tests::eventually("all have ended and were waited for", std::time::Duration::from_secs(20), || {
+        (children(()) == 0).then_some(())
+    });
 }
 
 #[test]

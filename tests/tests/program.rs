@@ -61,7 +61,7 @@ fn the_demo_verifies_every_step() {
         .iter()
         .map(|step| (step["name"].as_str().unwrap(), step["verified"].as_bool().unwrap()))
         .collect();
-    assert_eq!(steps, [("create", true), ("change", true), ("drift", true), ("rejection", true)]);
+    assert_eq!(steps, [("create", true), ("change", true), ("drift", true), ("rejection", true), ("image", true)]);
 }
 
 #[test]
@@ -258,8 +258,8 @@ fn wrong_usage_is_2_and_unknown_names_are_suggested() {
     assert!(err.contains("hint: did you mean `prod`?"), "{err}");
     let (_, err) = expect(&run(&["render", "--offline", "chekout"]), 2);
     assert!(err.contains("hint: did you mean `checkout`?"), "{err}");
-    let (_, err) = expect(&run(&["validate", "-C", "ssh://x/y"]), 2);
-    assert!(err.contains("`ssh://` is not supported"), "{err}");
+    let (_, err) = expect(&run(&["validate", "-C", "git://x/y"]), 2);
+    assert!(err.contains("`git://` is not supported"), "{err}");
     let (_, err) = expect(&run(&["validate", "-C", "/nowhere"]), 1);
     assert!(err.contains("there is no directory /nowhere"), "{err}");
     let (_, err) = expect(&run(&["explain", "LS9999"]), 2);

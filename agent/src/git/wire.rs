@@ -214,15 +214,13 @@ impl Wire {
         // The URL may hold any word.
         let reason = plain(&super::chain(error).replace(&self.url, "URL"));
         let repository = self.url.clone();
-        let refused = [
-            "status 401",
-            "status 403",
-            "401 unauthorized",
-            "403 forbidden",
-            "credential",
-            "permission denied",
-            "host key verification failed",
-        ];
+        // What the ssh program says of the server's key goes to our own stderr and not through the library.
+        if matches!(self.location, Location::Ssh(_)) && reason == "failed to fill whole buffer" {
+            let reason = "the ssh program ended before the server said anything; is the server's key in the file of known hosts?";
+            return GitError::Unreachable { repository, reason: reason.to_owned() };
+        }
+        let refused =
+            ["status 401", "status 403", "401 unauthorized", "403 forbidden", "credential", "permission denied"];
         let lower = reason.to_lowercase();
         if refused.iter().any(|word| lower.contains(word)) || lower.contains("authenticat") {
             let reason = if self.has_credentials() { reason } else { format!("{reason} (no token is configured)") };
