@@ -45,6 +45,11 @@ impl<'a> Fields<'a> {
         self.map.shift_remove(name).filter(|entry| !entry.node.is_null())
     }
 
+    /// Whether a member is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|entry| !entry.node.is_null())
+    }
+
     /// Takes a text (numbers and booleans keep their source text).
     pub fn text(&mut self, name: &'static str) -> Option<(String, Span)> {
         let entry = self.take(name)?;

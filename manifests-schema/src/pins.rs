@@ -48,7 +48,8 @@ pub fn read(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Pin> {
 
 pub(crate) fn is_pin(text: &str) -> bool {
     if text.contains('/') {
-        return !text.contains(char::is_whitespace) && !text.starts_with('/') && !text.ends_with('/');
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte));
+        return is_plain && !text.starts_with('/') && !text.ends_with('/');
     }
     let (tag, digest) = text.split_once('@').map_or((text, None), |(tag, digest)| (tag, Some(digest)));
     (tag.is_empty() || is_tag(tag)) && digest.is_none_or(is_digest) && !(tag.is_empty() && digest.is_none())

@@ -82,7 +82,6 @@ impl ImageWorld {
         world.runner = SourceRunner::new(0, SOURCE, allow.clone(), None, Content::Remote(Arc::new(Mutex::new(remote))));
         let config = UpdaterConfig {
             index: 0,
-            sources: 1,
             source: SOURCE.to_owned(),
             allow,
             environments: None,

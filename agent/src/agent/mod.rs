@@ -163,6 +163,7 @@ impl Agent {
 
 fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     context.board.clear();
+    context.doorbell.forget_sources();
     context.registries.configure(config.registries.clone());
     let queues = config.images.queues.iter().filter_map(|url| QueueUrl::parse(url)).map(|queue| {
         let (context, stopped) = (context.clone(), stopped.clone());
@@ -177,7 +178,7 @@ fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::
         let state = config.state_directory.value.join("git");
         let images = UpdaterConfig {
             index,
-            sources: config.sources.len(),
+
             source: source.id.clone(),
             allow: source.allow.clone(),
             environments: source.environments.clone(),
@@ -238,10 +239,10 @@ async fn follow(
                 continue;
             }
             pause = next.map_or(pause, |next| next.min(pause));
-            if matches!(result, Err(GitError::Refused { .. })) {
+            if matches!(result, Err(GitError::Refused { .. })) || updater.was_refused() {
                 // The token may have been rotated: it is read again. What was read of the repository stays.
                 looked_at = None;
-                if source.token.is_some()
+                if (source.token.is_some() || source.ssh_key.is_some())
                     && let Ok(remote) = open(&source, &state, &context).await
                 {
                     running.reopen(Content::Remote(Arc::new(Mutex::new(remote))));

@@ -167,7 +167,7 @@ impl Wire {
     /// The `ssh` program with what decides who is who. It asks nothing and trusts no server that it does not know.
     fn ssh_command(&self) -> OsString {
         let mut command = OsString::from(
-            "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4",
+            "timeout -k 5 120 ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4",
         );
         let Some(ssh) = &self.access.ssh else { return command };
         let mut option = |name: &str, path: &Path| {

@@ -29,12 +29,14 @@ struct Pending {
 /// Where pushes are announced.
 pub struct Doorbell {
     pending: Mutex<Vec<Pending>>,
+    /// The repositories that each source reads, by its place on the board.
+    reads: Mutex<BTreeMap<usize, BTreeSet<Place>>>,
     rings: watch::Sender<u64>,
 }
 
 impl Default for Doorbell {
     fn default() -> Self {
-        Self { pending: Mutex::default(), rings: watch::channel(0).0 }
+        Self { pending: Mutex::default(), reads: Mutex::default(), rings: watch::channel(0).0 }
     }
 }
 
@@ -64,19 +66,30 @@ impl Doorbell {
         pending.push(Pending { queue: queue.clone(), message, place, push, done: BTreeSet::new() });
     }
 
-    /// Tells which pushes a source is done with. Answers the messages that all `sources` are done with.
+    /// Forgets which source reads what, when there are others.
+    pub fn forget_sources(&self) {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.pending().iter_mut().for_each(|pending| pending.done.clear());
+    }
+
+    /// Tells what a source reads, and which pushes it is done with. Answers the messages that all are done with who read
+    /// that repository; one that nobody reads has no effect. A source that never got to look has read nothing yet, and
+    /// reads everything when it does.
     pub fn done(
         &self,
         source: usize,
-        sources: usize,
+        places: BTreeSet<Place>,
         is_done: impl Fn(&Place, u64) -> bool,
     ) -> Vec<(Arc<QueueUrl>, Message)> {
         let mut finished = Vec::new();
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.insert(source, places);
         self.pending().retain_mut(|pending| {
             if is_done(&pending.place, pending.push) {
                 pending.done.insert(source);
             }
-            let is_finished = pending.done.len() >= sources;
+            let mut readers = reads.iter().filter(|(_, places)| places.contains(&pending.place));
+            let is_finished = readers.all(|(source, _)| pending.done.contains(source));
             if is_finished {
                 finished.push((pending.queue.clone(), pending.message.clone()));
             }
@@ -202,9 +215,12 @@ mod tests {
         doorbell.add(&queue, message("1"), place.clone(), 1);
         doorbell.add(&queue, message("2"), place.clone(), 2);
         assert_eq!(doorbell.waiting(), 1, "the same message again");
-        assert!(doorbell.done(0, 2, |_, _| true).is_empty());
-        assert!(doorbell.done(1, 2, |_, push| push < 2).is_empty());
-        let finished = doorbell.done(1, 2, |other, push| *other == place && push == 2);
+        let both = BTreeSet::from([place.clone()]);
+        assert!(doorbell.done(1, both.clone(), |_, push| push < 2).is_empty());
+        assert!(doorbell.done(0, both.clone(), |_, _| true).is_empty());
+        // One that reads something else is not waited for.
+        assert!(doorbell.done(2, BTreeSet::new(), |_, _| false).is_empty());
+        let finished = doorbell.done(1, both, |other, push| *other == place && push == 2);
         assert_eq!(finished, [(queue, message("2"))]);
         assert_eq!(doorbell.waiting(), 0);
     }

@@ -14,6 +14,8 @@ use lockstep_manifests::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// How often a pin is followed to the file that it was moved from.
+const MOST_MOVES: usize = 8;
 /// Commits that are looked at at most.
 const LONGEST_WALK: usize = 50_000;
 
@@ -90,7 +92,7 @@ impl Histories {
         let mut past = Past::default();
         let mut changes = BTreeMap::new();
         for search in searches {
-            let known = settle(remote, search, &mut past)?;
+            let known = settle(remote, search, &mut past, 0)?;
             if let Some(change) = &known.1.change {
                 changes.insert(known.0.clone(), change.clone());
             }
@@ -163,7 +165,7 @@ fn digest_of(pin: &str) -> Option<String> {
 }
 
 /// What is known of a pin after the walk.
-fn settle(remote: &Remote, search: Search<'_>, past: &mut Past) -> Result<(String, Known), GitError> {
+fn settle(remote: &Remote, search: Search<'_>, past: &mut Past, depth: usize) -> Result<(String, Known), GitError> {
     let Search { watched, name, found, mut earlier, known, .. } = search;
     if let (Some(earlier), Some(before)) = (&mut earlier, known.and_then(|known| known.earlier.as_ref())) {
         earlier.extend(before.iter().cloned());
@@ -173,7 +175,8 @@ fn settle(remote: &Remote, search: Search<'_>, past: &mut Past) -> Result<(Strin
         let change = known.and_then(|known| known.change.clone());
         return Ok((name, Known { file, change, earlier }));
     };
-    let is_ours = found.is_release || found.new.as_deref().is_some_and(|new| is_bump(&found.step.message, &name, new));
+    let is_ours = found.is_release
+        || found.new.as_deref().is_some_and(|new| is_bump(&found.step.message, &name, found.old.as_deref(), new));
     let written = |pin: &Option<String>| {
         let image = &watched.current().repository;
         pin.as_ref().map(|pin| ImageReference::parse(&pins::apply(image, pin)))
@@ -220,6 +223,24 @@ fn settle(remote: &Remote, search: Search<'_>, past: &mut Past) -> Result<(Strin
                 }
                 None if found.old.is_none() => change.before = None,
                 None => {}
+            }
+            // The same image from another file: the service, or the pin, was only moved.
+            if change.before.as_ref() == Some(&change.after)
+                && depth < MOST_MOVES
+                && let Some(parent) = parent
+                && let Some((rendered, _)) = past.state(remote, parent, environment, &watched.service)?
+                && let Some((_, pin)) = rendered.pins.iter().find(|(_, pin)| pin.container == watched.container)
+                && pin.span.file.path != watched.file
+            {
+                let before = Watched { file: pin.span.file.path.clone(), ..watched.clone() };
+                let earlier = earlier.clone().map(|_| BTreeSet::new());
+                let search =
+                    Search { watched: &before, name: name.clone(), found: None, earlier, known: None, done: false };
+                let mut searches = [search];
+                walk(remote, parent, None, std::slice::from_ref(&before.file), &mut searches)?;
+                let [search] = searches;
+                let (_, known) = settle(remote, search, past, depth + 1)?;
+                return Ok((name, Known { file, ..known }));
             }
         }
     }

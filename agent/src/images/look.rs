@@ -11,7 +11,7 @@ use lockstep_core::images::{
 };
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -71,12 +71,12 @@ pub enum Hold {
 pub struct Seen {
     /// The pin.
     pub watched: Watched,
-    /// Where its images are.
-    pub place: Option<Place>,
-    /// The push that the listing is after.
-    pub listing: Option<Arc<Listing>>,
+    /// Where its images are, for each environment that reads it.
+    pub places: Vec<Place>,
+    /// What was read there, in the same order.
+    pub listings: Vec<Arc<Listing>>,
     /// The tags that were judged.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Arc<Vec<Candidate>>,
     /// What became of each.
     pub judged: Vec<Judged>,
     /// What becomes of the pin.
@@ -97,6 +97,8 @@ pub struct Eyes<'a> {
     pub snapshot: &'a Snapshot,
     /// How old a listing may be.
     pub age: Duration,
+    /// Whether each tag with its rule is wanted.
+    pub keep_rules: bool,
 }
 
 type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
@@ -214,6 +216,12 @@ impl Eyes<'_> {
         changes: &BTreeMap<String, Change>,
     ) -> Seen {
         let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
+        // What the registry does not decide is known without it.
+        seen.hold = hold_of(watched, changes, &[]);
+        if let Some(problem) = &watched.problem {
+            seen.outcome = Outcome::Nothing(problem.clone());
+            return seen;
+        }
         let followed = match followed.transpose() {
             Ok(followed) => followed,
             Err(reason) => {
@@ -237,8 +245,8 @@ impl Eyes<'_> {
                 }
             }
         }
+        seen.places.clone_from(&places);
         let Some((place, others)) = places.split_first() else { return seen };
-        seen.place = Some(place.clone());
         let listing = match self.listing(place, &want, listings).await {
             Ok(listing) => listing,
             Err(reason) => {
@@ -246,11 +254,14 @@ impl Eyes<'_> {
                 return seen;
             }
         };
-        seen.listing = Some(listing.clone());
+        seen.listings.push(listing.clone());
         seen.candidates = listing.candidates.clone();
         for other in others {
             match self.listing(other, &want, listings).await {
-                Ok(there) => mark_absent(&mut seen.candidates, other, &there),
+                Ok(there) => {
+                    mark_absent(Arc::<Vec<_>>::make_mut(&mut seen.candidates), other, &there);
+                    seen.listings.push(there);
+                }
                 Err(reason) => {
                     seen.outcome = Outcome::Unknown(reason);
                     return seen;
@@ -268,6 +279,19 @@ impl Eyes<'_> {
             return seen;
         }
         self.choose(watched, place, &listing, followed.as_deref(), &mut seen).await;
+        if let Outcome::Move(moved) = &seen.outcome
+            && may_be_older(watched, &seen.candidates, moved, changes.get(&watched.name()).map(|change| change.at))
+        {
+            seen.outcome = Outcome::Nothing(format!(
+                "{}, which is pinned, is not in the registry any more, and {} may be older; `downgrade: true` would take it",
+                watched.current().short(),
+                moved.tag
+            ));
+        }
+        if !self.keep_rules {
+            seen.judged = Vec::new();
+            seen.candidates = Arc::default();
+        }
         seen
     }
 
@@ -292,7 +316,7 @@ impl Eyes<'_> {
             if looked.contains_key(&candidate.tag) || is_pinned(watched, current, &candidate) {
                 break Some(candidate);
             }
-            tries += 1;
+            tries += usize::from(!self.registries.knows(place, &candidate));
             if tries > MOST_IMAGES {
                 seen.outcome =
                     Outcome::Nothing(format!("{MOST_IMAGES} images in a row cannot be taken; see their rules"));
@@ -336,8 +360,15 @@ impl Eyes<'_> {
 
 impl Seen {
     pub(super) fn without(watched: &Watched, outcome: Outcome) -> Self {
-        let watched = watched.clone();
-        Self { watched, place: None, listing: None, candidates: Vec::new(), judged: Vec::new(), outcome, hold: None }
+        Self {
+            watched: watched.clone(),
+            places: Vec::new(),
+            listings: Vec::new(),
+            candidates: Arc::default(),
+            judged: Vec::new(),
+            outcome,
+            hold: None,
+        }
     }
 
     /// What would be written, if nothing holds it.
@@ -351,13 +382,7 @@ impl Seen {
 
 /// The watched pin that another one follows in the environment where it is read.
 fn target(watched: &[Watched], following: &Watched) -> Option<usize> {
-    let Strategy::Follow { service, container } = &following.policy.strategy else { return None };
-    let environment = &following.readers[0].environment;
-    watched.iter().position(|other| {
-        other.service == *service
-            && other.container == *container
-            && other.readers.iter().any(|reader| reader.environment == *environment)
-    })
+    watched.iter().position(|other| following.follows(other))
 }
 
 /// Whether a tag is what is pinned already, as far as the list tells: then it need not be looked at.
@@ -375,15 +400,27 @@ fn is_pinned(watched: &Watched, current: &ImageReference, candidate: &Candidate)
 
 /// What is not in the repository of another environment that reads the pin is not taken.
 fn mark_absent(candidates: &mut [Candidate], place: &Place, there: &Listing) {
+    let digests: HashSet<&String> = there.candidates.iter().filter_map(|other| other.digest.as_ref()).collect();
+    let tags: HashSet<&String> = there.candidates.iter().map(|other| &other.tag).collect();
     for candidate in candidates.iter_mut().filter(|candidate| candidate.absent_in.is_none()) {
         let is_there = match &candidate.digest {
-            Some(digest) => there.candidates.iter().any(|other| other.digest.as_ref() == Some(digest)),
-            None => there.candidates.iter().any(|other| other.tag == candidate.tag),
+            Some(digest) => digests.contains(digest),
+            None => tags.contains(&candidate.tag),
         };
         if !is_there {
             candidate.absent_in = Some(place.to_string());
         }
     }
+}
+
+/// Whether the image that is pinned is gone, and the picked one may be older than it: then nothing is moved.
+fn may_be_older(watched: &Watched, candidates: &[Candidate], moved: &Move, pinned_at: Option<i64>) -> bool {
+    let current = watched.current();
+    matches!(watched.policy.strategy, Strategy::Newest(_))
+        && !watched.policy.downgrade
+        && current.digest.is_some()
+        && candidates.iter().all(|candidate| candidate.digest != current.digest)
+        && moved.pushed_at.zip(pinned_at).is_none_or(|(pushed, pinned)| pushed <= pinned)
 }
 
 fn platforms(watched: &Watched) -> Vec<Platform> {

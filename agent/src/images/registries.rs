@@ -19,6 +19,10 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Most tags of a repository that are kept.
+const MOST_TAGS: usize = 200_000;
+/// Listings that are kept; when there are more, all are read anew.
+const MOST_LISTINGS: usize = 5_000;
 /// Images of which is known what they are; more than that are forgotten.
 const MOST_FACTS: usize = 10_000;
 
@@ -88,7 +92,7 @@ pub enum Want {
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The tags, in the order of their names.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Arc<Vec<Candidate>>,
     /// Whether the registry tells when images were pushed.
     pub has_push_times: bool,
     /// The registry's time when it was read, epoch seconds.
@@ -166,7 +170,13 @@ impl Registries {
         allow: &Allow,
         age: Duration,
     ) -> Result<Arc<Listing>, String> {
-        let slot = self.listings.lock().await.entry((place.clone(), want.clone())).or_default().clone();
+        let slot = {
+            let mut listings = self.listings.lock().await;
+            if listings.len() >= MOST_LISTINGS {
+                listings.clear();
+            }
+            listings.entry((place.clone(), want.clone())).or_default().clone()
+        };
         // Held while it is read: who wants the same waits for it.
         let mut slot = slot.lock().await;
         let pushed = lock(&self.pushes).get(place).copied().unwrap_or_default();
@@ -215,9 +225,20 @@ impl Registries {
         };
         let mut candidates = candidates;
         candidates.sort_by(|a, b| a.tag.cmp(&b.tag));
+        candidates.dedup_by(|a, b| a.tag == b.tag);
+        if candidates.len() > MOST_TAGS {
+            return Err(format!("{place} has more than {MOST_TAGS} tags"));
+        }
+        let candidates = Arc::new(candidates);
         let listing = Arc::new(Listing { candidates, has_push_times, now, generation, read_at });
         *slot = Some(listing.clone());
         Ok(listing)
+    }
+
+    /// Whether it is known what an image is: then nobody has to be asked.
+    pub fn knows(&self, place: &Place, candidate: &Candidate) -> bool {
+        let Some(digest) = &candidate.digest else { return false };
+        lock(&self.facts).contains_key(&(place.clone(), digest.clone()))
     }
 
     /// What the image of a tag is. None where it is not there any more.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
-    git::{FileEdit, NewCommit, PushError, Remote, SigningKey, Tip},
+    git::{FileEdit, GitError, NewCommit, PushError, Remote, SigningKey, Tip},
     reconcile::{Context, Snapshot, SourceRunner, event::Event, tell},
 };
 use lockstep_core::images::{Bump, BumpMessage, Change, ImageReference};
@@ -35,8 +35,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 pub struct UpdaterConfig {
     /// The source's place on the board.
     pub index: usize,
-    /// How many sources there are.
-    pub sources: usize,
     /// Its id.
     pub source: String,
     /// What it may reach.
@@ -64,6 +62,7 @@ pub struct Updater {
     problem: Option<String>,
     /// The last pin that could not be edited, and why.
     uneditable: Option<String>,
+    credentials_refused: bool,
     /// Pins that could not be edited, with the reason and the file's content that it is for.
     refused: BTreeMap<String, String>,
 }
@@ -101,6 +100,7 @@ impl Updater {
             not_before: None,
             problem: None,
             uneditable: None,
+            credentials_refused: false,
             refused: BTreeMap::new(),
         }
     }
@@ -214,6 +214,7 @@ impl Updater {
             allow: &self.config.allow,
             snapshot,
             age: self.config.images.interval,
+            keep_rules: false,
         };
         Some(eyes.look(&stated.watched, &stated.changes).await)
     }
@@ -238,8 +239,20 @@ impl Updater {
     fn wanted<'a>(&self, seen: &'a [Seen]) -> Vec<&'a Seen> {
         seen.iter()
             .filter(|it| it.pending().is_some() && it.hold.is_none() && it.watched.write == WriteMode::Commit)
-            .filter(|it| self.refused.get(&it.watched.name()) != Some(&refusal_key(it)))
+            .filter(|it| !self.is_refused(it))
+            // What cannot lead is not followed.
+            .filter(|it| !seen.iter().any(|other| self.is_refused(other) && it.watched.follows(&other.watched)))
             .collect()
+    }
+
+    /// Whether the pin cannot be edited as it is.
+    fn is_refused(&self, seen: &Seen) -> bool {
+        self.refused.get(&seen.watched.name()) == Some(&refusal_key(seen))
+    }
+
+    /// Whether the server refused the credentials at the last push.
+    pub fn was_refused(&self) -> bool {
+        self.credentials_refused
     }
 
     async fn write(
@@ -266,6 +279,7 @@ impl Updater {
         match written.await {
             Err(error) => Written::Failed(error.to_string()),
             Ok((refused, result)) => {
+                let has_refused = !refused.is_empty();
                 for (name, reason) in refused {
                     if let Some(seen) = wanted.iter().find(|it| it.watched.name() == name) {
                         self.refused.insert(name.clone(), refusal_key(seen));
@@ -273,7 +287,10 @@ impl Updater {
                     tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
                     self.uneditable = Some(format!("{name}: {reason}"));
                 }
+                self.credentials_refused = matches!(result, Err(PushError::Git(GitError::Refused { .. })));
                 match result {
+                    // Without what cannot be edited.
+                    Ok(None) if has_refused => Written::Moved,
                     Ok(None) => Written::Nothing,
                     Ok(Some((tip, bumps))) => {
                         let commit = tip.commit.clone();
@@ -336,16 +353,18 @@ impl Updater {
     /// Deletes the messages whose effect is there: the repository was read since, and nothing of it is still to be
     /// written.
     async fn acknowledge(&self, context: &Context, seen: &[Seen], wanted: &[&Seen]) {
-        let open: BTreeSet<&Place> = wanted.iter().filter_map(|it| it.place.as_ref()).collect();
+        let open: BTreeSet<&Place> = wanted.iter().flat_map(|it| &it.places).collect();
+        let places: BTreeSet<Place> = seen.iter().flat_map(|it| &it.places).cloned().collect();
         let done = |place: &Place, push: u64| {
-            let mine: Vec<&Seen> = seen.iter().filter(|it| it.place.as_ref() == Some(place)).collect();
+            let mut mine = seen.iter().filter(|it| it.places.contains(place));
             !open.contains(place)
-                && mine.iter().all(|it| {
-                    !matches!(it.outcome, Outcome::Unknown(_))
-                        && it.listing.as_ref().is_some_and(|listing| listing.is_after(push))
+                && mine.all(|it| {
+                    let at = it.places.iter().position(|other| other == place);
+                    let listing = at.and_then(|at| it.listings.get(at));
+                    !matches!(it.outcome, Outcome::Unknown(_)) && listing.is_some_and(|listing| listing.is_after(push))
                 })
         };
-        for (queue, message) in context.doorbell.done(self.config.index, self.config.sources, done) {
+        for (queue, message) in context.doorbell.done(self.config.index, places, done) {
             let region = queue.region.clone().unwrap_or_else(|| context.accounts.region());
             let clients = context.accounts.clients(&queue.account, &region).await;
             if let Err(error) = clients.delete(&queue, &message).await {
@@ -386,6 +405,8 @@ pub fn bump_of(seen: &Seen) -> Option<Bump> {
         service: watched.service.clone(),
         container: watched.container.clone(),
         old: watched.current().clone(),
+        old_pin: watched.pin.clone(),
+        new_pin: moved.pin.clone(),
         new,
         pushed_at: moved.pushed_at.map(time_text),
         labels: moved.facts.labels.clone(),
@@ -441,7 +462,8 @@ fn commit(
         .filter(|(_, (before, text))| before.is_some() || !text.is_empty())
         .map(|(path, (_, text))| FileEdit { path: path.to_owned(), content: text.into_bytes() })
         .collect();
-    if edits.is_empty() {
+    // Others may follow what cannot be edited: it is decided again without it.
+    if edits.is_empty() || !refused.is_empty() {
         return (refused, Ok(None));
     }
     let message = BumpMessage { bumps: &bumps, source: &config.source }.render(&config.commit.template);

@@ -2,12 +2,12 @@
 //! which policy holds for it.
 
 use crate::reconcile::Snapshot;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use lockstep_core::images::{ImageReference, platform_of};
 use lockstep_manifests::{
     Environment, Rendered,
     render::bind_offline,
-    updates::{Platform, Policy, WriteMode},
+    updates::{Platform, Policy, Strategy, WriteMode},
 };
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ pub struct Watched {
     pub readers: Vec<Reader>,
     /// Environments that read it and have a policy of their own, which does not hold.
     pub overruled: Vec<String>,
+    /// Why it is not moved, where the files say so.
+    pub problem: Option<String>,
 }
 
 impl Watched {
@@ -56,6 +58,15 @@ impl Watched {
     /// The image that is declared now.
     pub fn current(&self) -> &ImageReference {
         &self.readers[0].image
+    }
+
+    /// Whether its policy follows another pin.
+    pub fn follows(&self, other: &Watched) -> bool {
+        let Strategy::Follow { service, container } = &self.policy.strategy else { return false };
+        let reader = &self.readers[0].environment;
+        other.service == *service
+            && other.container == *container
+            && other.readers.iter().any(|it| it.environment == *reader)
     }
 
     /// What is written for a tag and its digest. A full reference keeps its repository.
@@ -82,60 +93,87 @@ pub(super) fn image_of(
 
 struct Seen<'a> {
     environment: &'a Environment,
-    policy: &'a Policy,
+    policy: Option<&'a Policy>,
     reader: Reader,
 }
 
+/// What was seen of one pin.
+struct Group<'a> {
+    file: String,
+    pin: Option<String>,
+    seen: Vec<Seen<'a>>,
+}
+
 /// All pins that policies are for, in the order of environments and services. `mine` are the environments that the
-/// source brings.
+/// source brings. Whoever reads a pin counts, with a policy or without.
 pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched> {
-    let mut found = IndexMap::new();
-    let environments = || snapshot.repository.environments.values().filter(|environment| mine(&environment.name));
-    for environment in environments() {
+    let mut found: IndexMap<[String; 3], Group<'_>> = IndexMap::new();
+    for environment in snapshot.repository.environments.values().filter(|environment| mine(&environment.name)) {
         for loaded in &snapshot.services {
             let Some(Ok(rendered)) = loaded.environments.get(&environment.name) else { continue };
-            for (container, policy) in &rendered.updates {
-                let Some((image, platform)) = image_of(rendered, environment, container) else { continue };
+            let pinned = rendered.pins.iter().map(|(_, pin)| &pin.container);
+            let containers: IndexSet<&String> = rendered.updates.keys().chain(pinned).collect();
+            for container in containers {
+                let policy = rendered.updates.get(container);
                 let pinned = rendered.pins.iter().find(|(_, pin)| pin.container == *container);
-                let link = match pinned {
-                    Some((link, _)) => link.clone(),
-                    None => new_pin_in(snapshot, environment, &loaded.directory.name, container, policy, &mine),
+                let link = match (pinned, policy) {
+                    (Some((link, _)), _) => link.clone(),
+                    (None, Some(policy)) => {
+                        new_pin_in(snapshot, environment, &loaded.directory.name, container, policy, &mine)
+                    }
+                    (None, None) => continue,
                 };
-                let file = match pinned {
-                    Some((_, pin)) => pin.span.file.path.clone(),
-                    None => match rendered.pin_files.get(&link) {
-                        Some(path) => path.clone(),
-                        None => format!("{}/{link}.pins.yaml", loaded.directory.path),
-                    },
+                let Some((image, platform)) = image_of(rendered, environment, container) else { continue };
+                let file = match (pinned, rendered.pin_files.get(&link)) {
+                    (Some((_, pin)), _) => pin.span.file.path.clone(),
+                    (None, Some(path)) => path.clone(),
+                    (None, None) => format!("{}/{link}.pins.yaml", loaded.directory.path),
                 };
-                let reader = Reader {
-                    environment: environment.name.clone(),
-                    account: environment.account.clone(),
-                    image,
-                    platform,
-                };
+                let (name, account) = (environment.name.clone(), environment.account.clone());
+                let reader = Reader { environment: name, account, image, platform };
                 let pin = pinned.map(|(_, pin)| pin.text.clone());
-                let key = (link, loaded.directory.name.clone(), container.clone());
-                let (_, _, seen) = found.entry(key).or_insert_with(|| (file, pin, Vec::new()));
-                seen.push(Seen { environment, policy, reader });
+                let key = [link, loaded.directory.name.clone(), container.clone()];
+                let group = found.entry(key).or_insert_with(|| Group { file, pin, seen: Vec::new() });
+                group.seen.push(Seen { environment, policy, reader });
             }
         }
     }
-    found
-        .into_iter()
-        .map(|((environment, service, container), (file, pin, mut seen))| {
-            // The environment whose file it is decides; where it has no such policy, the first that reads it.
-            if let Some(owner) = seen.iter().position(|it: &Seen<'_>| it.environment.name == environment) {
-                seen[..=owner].rotate_right(1);
-            }
-            let policy = seen[0].policy.clone();
-            let write = seen[0].environment.write;
-            let overruled =
-                seen.iter().filter(|it| *it.policy != policy).map(|it| it.environment.name.clone()).collect();
-            let readers = seen.into_iter().map(|it| it.reader).collect();
-            Watched { environment, service, container, file, pin, policy, write, readers, overruled }
-        })
-        .collect()
+    found.into_iter().filter_map(|(key, group)| join(snapshot, &mine, key, group)).collect()
+}
+
+/// One pin from all that was seen of it; none where no policy is for it.
+fn join(
+    snapshot: &Snapshot,
+    mine: &impl Fn(&str) -> bool,
+    [environment, service, container]: [String; 3],
+    Group { file, pin, mut seen }: Group<'_>,
+) -> Option<Watched> {
+    // The environment whose file it is decides; where the service is not in it, the first one with a policy.
+    let owner = seen.iter().position(|it| it.environment.name == environment);
+    let decides =
+        owner.filter(|at| seen[*at].policy.is_some()).or_else(|| seen.iter().position(|it| it.policy.is_some()))?;
+    let policy = seen[decides].policy?.clone();
+    let first = seen[decides].environment.name.clone();
+    let loaded = snapshot.services.iter().find(|it| it.directory.name == service);
+    let broken = loaded.into_iter().flat_map(|it| &it.environments).find(|(name, result)| {
+        let reads = snapshot.repository.environments.get(*name).is_some_and(|it| it.chain.contains(&environment));
+        result.is_err() && reads && mine(name)
+    });
+    let problem = if !mine(&environment) && pin.is_some() {
+        Some(format!("the pin stands in the file of {environment}, which this source does not bring"))
+    } else if let Some((name, _)) = broken {
+        Some(format!("the service has errors in {name}, which reads this pin"))
+    } else if owner.is_some_and(|at| seen[at].policy.is_none()) {
+        Some(format!("the pin is {environment}'s, which has no policy for it: give {first} a pin of its own"))
+    } else {
+        None
+    };
+    let write = seen[decides].environment.write;
+    seen[..=decides].rotate_right(1);
+    let differs = |it: &&Seen<'_>| it.policy.is_some_and(|other| *other != policy);
+    let overruled = seen.iter().filter(differs).map(|it| it.environment.name.clone()).collect();
+    let readers = seen.into_iter().map(|it| it.reader).collect();
+    Some(Watched { environment, service, container, file, pin, policy, write, readers, overruled, problem })
 }
 
 /// The environment in whose file a new pin goes: the first one that this one inherits from with the same policy and no
@@ -165,8 +203,12 @@ fn new_pin_in(
 pub struct PinPlace {
     /// The pins file.
     pub file: String,
-    /// Who reads it.
+    /// What it says now; none where there is none.
+    pub pin: Option<String>,
+    /// The environment that was asked for.
     pub reader: Reader,
+    /// All environments that read the file's pin.
+    pub readers: Vec<String>,
 }
 
 fn rendered_of<'a>(snapshot: &'a Snapshot, environment: &str, service: &str) -> Result<&'a Rendered, String> {
@@ -208,5 +250,14 @@ pub fn reader_of(snapshot: &Snapshot, environment: &str, service: &str, containe
         (None, None) => format!("{}/{environment}.pins.yaml", directory.unwrap_or_default()),
     };
     let account = target.account.clone();
-    Ok(PinPlace { file, reader: Reader { environment: environment.to_owned(), account, image, platform } })
+    let pin = pinned.map(|(_, pin)| pin.text.clone());
+    let loaded = snapshot.services.iter().find(|it| it.directory.name == service);
+    let reads = |rendered: &Rendered| {
+        rendered.pins.iter().any(|(_, pin)| pin.container == container && pin.span.file.path == file)
+    };
+    let readers = loaded.into_iter().flat_map(|it| &it.environments);
+    let readers = readers.filter(|(_, result)| result.as_ref().is_ok_and(|rendered| reads(rendered)));
+    let readers = readers.map(|(name, _)| name.clone()).collect();
+    let reader = Reader { environment: environment.to_owned(), account, image, platform };
+    Ok(PinPlace { file, pin, reader, readers })
 }

@@ -145,6 +145,8 @@ fn strategy(key: &str, text: &str) -> Result<Strategy, String> {
 }
 
 fn parsed<T: FromStr<Err = String>>(fields: &mut Fields<'_>, name: &'static str) -> Option<Vec<T>> {
+    // An empty list takes away what earlier layers say.
+    let is_there = fields.has(name);
     let texts = fields.texts(name);
     let mut values = Vec::new();
     for (text, span) in &texts {
@@ -155,7 +157,7 @@ fn parsed<T: FromStr<Err = String>>(fields: &mut Fields<'_>, name: &'static str)
             }
         }
     }
-    (!texts.is_empty()).then_some(values)
+    is_there.then_some(values)
 }
 
 /// A container's policy from all layers, before it is known to be complete.

@@ -77,7 +77,7 @@ async fn what_the_policy_does_not_admit_is_held_and_what_it_ranks_higher_is_not(
         ("1.1.0", Some("went from 1.2.0 back to 1.1.0")),
         ("2.0.0-rc.1", Some("pinned 2.0.0-rc.1, which the policy does not admit")),
         ("1.2.5", None),
-        ("1.2.0", None),
+        ("1.2.0", Some("took the digest of 1.2.0 away")),
     ] {
         let (mut it, _) = bumped("{ semver: \"*\" }").await;
         for tag in ["1.1.0", "1.2.5", "hotfix-1", "2.0.0-rc.1", "1.3.0"] {
@@ -168,4 +168,90 @@ async fn new_services_with_a_pin_and_a_policy_are_not_held() {
     let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "latest")).await;
     it.push("1.0.0");
     assert!(it.look().await, "{}", it.image().text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_goes_with_the_service_when_its_directory_moves() {
+    let (mut it, _) = bumped("{ semver: \"*\" }").await;
+    it.person("back", &[(PINS, "app: 1.0.0\n")]);
+    assert!(!it.look().await);
+    let checkout = it.repository.checkout();
+    std::fs::create_dir_all(checkout.join("services/shop")).unwrap();
+    git(checkout, &["mv", "services/web", "services/shop/web"]);
+    it.push_checkout("moved");
+    for restarted in [false, true] {
+        if restarted {
+            it.restart();
+        }
+        assert!(!it.look().await);
+        assert_eq!(hold(&it.image()), (Standing::Held, "Ada".into(), "went from 1.2.0 back to 1.0.0".into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_automation_wrote_and_a_person_takes_away_stays_away() {
+    // The digest alone, by a revert.
+    let mut it = ImageWorld::new(&one_service("{ digest: stable }", "stable")).await;
+    it.push("stable");
+    assert!(it.look().await);
+    let checkout = it.repository.checkout();
+    git(checkout, &["fetch", "--quiet"]);
+    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
+    git(checkout, &["revert", "--no-edit", "HEAD"]);
+    git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
+    assert!(!it.look().await);
+    assert_eq!(hold(&it.image()).2, "took the digest of stable away");
+    // A bump's message that is used again for the way back.
+    let (mut it, _) = bumped("{ semver: \"*\" }").await;
+    it.push("1.3.0");
+    assert!(it.look().await);
+    let checkout = it.repository.checkout();
+    git(checkout, &["fetch", "--quiet"]);
+    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
+    git(checkout, &["checkout", "--quiet", "HEAD^", "--", PINS]);
+    git(checkout, &["commit", "--quiet", "-C", "HEAD^"]);
+    git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
+    assert!(!it.look().await);
+    assert_eq!(hold(&it.image()).2, "went from 1.3.0 back to 1.2.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_a_pins_file_decides() {
+    let config = |inherits: &str| {
+        format!(
+            "{}  prod-us: {{ inherits: prod, cluster: prod-us }}\n{inherits}",
+            lockstep_tests::world::ONE_ENVIRONMENT
+        )
+    };
+    let web = lockstep_tests::world::service(lockstep_tests::world::IMAGE);
+    for (owner, child, mine, text) in [
+        (
+            "{}",
+            "{ updates: { app: { semver: \"*\" } } }",
+            None,
+            "the pin is prod's, which has no policy for it: give prod-us a pin of its own",
+        ),
+        (
+            "{ updates: { app: { semver: \"*\" } } }",
+            "{ updates: { app: { semver: \"*\" } } }",
+            Some("prod-us"),
+            "the pin stands in the file of prod, which this source does not bring",
+        ),
+    ] {
+        let files = vec![
+            ("lockstep.yaml".to_owned(), config("")),
+            (
+                "services/web/service.yaml".to_owned(),
+                format!("{web}environments:\n  prod: {owner}\n  prod-us: {child}\n"),
+            ),
+            (PINS.to_owned(), "app: 1.0.0\n".to_owned()),
+        ];
+        let mut it = ImageWorld::quick(&files).await;
+        it.config.environments = mine.map(|name: &str| vec![name.to_owned()]);
+        it.restart();
+        it.push("1.1.0");
+        assert!(!it.look().await);
+        assert_eq!((it.image().standing, it.image().text.as_str()), (Standing::Nothing, text));
+        assert_eq!(it.commits(), 1);
+    }
 }

@@ -68,6 +68,10 @@ fn contradiction(
         let same = change.followed.as_ref().is_some_and(|followed| followed.tag == after.tag);
         return (!same).then(|| format!("pinned {}, which is not what {service}/{container} has", after.short()));
     }
+    // Who takes away what automation wrote wants it left so.
+    if before.digest.is_some() && after.digest.is_none() && (before.tag == after.tag || after.tag.is_none()) {
+        return Some(format!("took the digest of {} away", before.short()));
+    }
     let Some(named) = admitted(policy, after, candidates) else { return not_admitted() };
     if let Strategy::Digest(_) = policy.strategy {
         let digest = after.digest.as_ref()?;
@@ -75,7 +79,12 @@ fn contradiction(
         return again.then(|| format!("went back to {}, which it had before", short_digest(digest)));
     }
     let was = admitted(policy, before, candidates)?;
-    let (old, new) = (place_of(policy, &was, candidates)?, place_of(policy, &named, candidates)?);
+    let old = place_of(policy, &was, candidates);
+    if let (Strategy::Newest(_), None, Some(_)) = (&policy.strategy, &old, &before.digest) {
+        // Deleting the image that was left must not bring back what it was left for.
+        return Some(format!("left {}, which the registry no longer has, for {}", before.short(), after.short()));
+    }
+    let (old, new) = (old?, place_of(policy, &named, candidates)?);
     (!policy.downgrade && old.is_above(&new)).then(|| format!("went from {} back to {}", before.short(), after.short()))
 }
 

@@ -16,6 +16,10 @@ pub struct Bump {
     pub old: ImageReference,
     /// The image after.
     pub new: ImageReference,
+    /// What the pins file said; none where it had no such pin.
+    pub old_pin: Option<String>,
+    /// What the pins file says.
+    pub new_pin: String,
     /// When it was pushed, RFC 3339.
     pub pushed_at: Option<String>,
     /// Where it comes from.
@@ -248,11 +252,10 @@ fn check(text: &str, names: &[&str]) -> Result<(), TemplateError> {
 const IMAGE_TRAILER: &str = "Lockstep-Image";
 const RELEASE_TRAILER: &str = "Lockstep-Release";
 
-/// What the trailer of a bump says: `prod/checkout/api OLD → NEW`, both as pins.
+/// What the trailer of a bump says: `prod/checkout/api OLD → NEW`, both as the file says them.
 pub fn trailer_of(bump: &Bump) -> String {
-    let pin = |image: &ImageReference| image.pin().unwrap_or_else(|| "-".to_owned());
     // What stood there before is anybody's text.
-    line(&format!("{} {} → {}", bump.name(), pin(&bump.old), pin(&bump.new)))
+    line(&format!("{} {} → {}", bump.name(), bump.old_pin.as_deref().unwrap_or("-"), bump.new_pin))
 }
 
 /// The trailers of a message's last paragraph.
@@ -261,12 +264,11 @@ fn trailers<'a>(message: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
     last.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix(": ")).map(str::trim)
 }
 
-/// Whether a commit is a bump of Lockstep's own that moved a pin (`prod/checkout/api`) to this.
-pub fn is_bump(message: &str, pin: &str, to: &str) -> bool {
-    trailers(message, IMAGE_TRAILER).any(|text| {
-        text.split_once(' ')
-            .is_some_and(|(name, change)| name == pin && change.split_once(" → ").is_some_and(|(_, new)| new == to))
-    })
+/// Whether a commit is a bump of Lockstep's own that moved a pin (`prod/checkout/api`) from this to that. A message that
+/// somebody used again for another change does not count.
+pub fn is_bump(message: &str, pin: &str, from: Option<&str>, to: &str) -> bool {
+    let change = format!("{pin} {} → {to}", from.unwrap_or("-"));
+    trailers(message, IMAGE_TRAILER).any(|text| text == change)
 }
 
 /// Whether a commit releases a pin.
@@ -300,6 +302,8 @@ mod tests {
             container: "api".into(),
             old: image(old),
             new: image(new),
+            old_pin: old.strip_prefix(':').map(str::to_owned),
+            new_pin: new.trim_start_matches(':').to_owned(),
             pushed_at: Some("2026-01-02T03:04:05Z".into()),
             labels: Labels::default(),
         }
@@ -315,10 +319,19 @@ mod tests {
         let text = BumpMessage { bumps: &bumps, source: "shop" }.render(&Template::default());
         insta::assert_snapshot!(text);
         let to = format!("1.4.3@sha256:{}", "ab".repeat(32));
-        assert!(is_bump(&text, "prod/checkout/api", &to));
-        assert!(!is_bump(&text, "prod/checkout/web", &to) && !is_bump(&text, "prod/checkout/api", "1.4.3"));
+        assert!(is_bump(&text, "prod/checkout/api", Some("1.4.2"), &to));
+        assert!(!is_bump(&text, "prod/checkout/api", Some("1.4.1"), &to), "the same message on another change");
+        assert!(
+            !is_bump(&text, "prod/checkout/web", Some("1.4.2"), &to)
+                && !is_bump(&text, "prod/checkout/api", Some("1.4.2"), "1.4.3")
+        );
         // Only the last paragraph has trailers: the quote in a revert has none.
-        assert!(!is_bump(&format!("Revert\n\n{text}\n\nThis reverts commit 1.\n"), "prod/checkout/api", &to));
+        assert!(!is_bump(
+            &format!("Revert\n\n{text}\n\nThis reverts commit 1.\n"),
+            "prod/checkout/api",
+            Some("1.4.2"),
+            &to
+        ));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::images::held_by;
+use lockstep_manifests::updates::Strategy;
 use serde_json::json;
 
 #[derive(Args)]
@@ -41,7 +42,11 @@ pub(super) async fn list(args: ListArgs, format: Format) -> Result<Exit, Failure
         .watched
         .iter()
         .map(|watched| {
-            let held = pins.changes.get(&watched.name()).and_then(|change| held_by(change, &[]));
+            // What only the registry's tags can tell is not concluded without them.
+            let needs_tags = matches!(watched.policy.strategy, Strategy::Newest(_))
+                || pins.changes.get(&watched.name()).is_some_and(|change| change.after.tag.is_none());
+            let change = pins.changes.get(&watched.name()).filter(|_| !needs_tags);
+            let held = change.and_then(|change| held_by(change, &[]));
             ImageState::unasked(watched, held)
         })
         .collect();

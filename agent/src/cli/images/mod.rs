@@ -93,6 +93,7 @@ impl Pins {
             allow: &self.opened.allow,
             snapshot: &self.opened.snapshot,
             age: Duration::from_secs(60),
+            keep_rules: true,
         };
         eyes.look(&self.watched, &self.changes).await
     }

@@ -45,6 +45,10 @@ pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> 
     };
     let after = set_pin(&before, &container, &pin).map_err(|error| failed(format!("{file}: {error}")))?;
     let is_changed = after != before;
+    let others: Vec<&str> = reader.readers.iter().map(String::as_str).filter(|name| *name != environment).collect();
+    if is_changed && !others.is_empty() {
+        output::say(&format!("this pin is read by {} too", others.join(", ")));
+    }
     if is_changed {
         std::fs::write(&path, after).map_err(|error| failed(format!("failed to write {}: {error}", path.display())))?;
     }
@@ -96,7 +100,12 @@ async fn by_tag(pins: &Pins, reader: &crate::images::PinPlace, tag: &str) -> Res
     let missing = || failed(format!("{place} has no tag {tag}"));
     let candidate: &Candidate = listing.candidates.iter().find(|it| it.tag == tag).ok_or_else(missing)?;
     let facts = registries.facts(&opened.context.accounts, &place, candidate, &opened.allow).await.map_err(failed)?;
-    Ok(format!("{tag}@{}", facts.ok_or_else(missing)?.digest))
+    let digest = &facts.ok_or_else(missing)?.digest;
+    // A full reference keeps its repository.
+    Ok(match &reader.pin {
+        Some(pin) if pin.contains('/') => format!("{}:{tag}@{digest}", reader.reader.image.repository),
+        _ => format!("{tag}@{digest}"),
+    })
 }
 
 /// What the policy picks, with the file that it goes into.

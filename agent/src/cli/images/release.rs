@@ -5,7 +5,7 @@ use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
     git::{FileEdit, NewCommit, PushError, SigningKey},
-    images::{Hold, Seen, bump_of},
+    images::{Hold, Outcome, Seen, bump_of},
     output::{self, Format, plan::short},
 };
 use clap::Args;
@@ -42,6 +42,9 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
         let Some(seen) = seen.iter().find(|seen| seen.watched.name() == name) else {
             return Err(failed("nothing was read".to_owned()));
         };
+        if let Outcome::Unknown(reason) = &seen.outcome {
+            return Err(failed(reason.clone()));
+        }
         match &seen.hold {
             Some(Hold::History(_)) => {}
             Some(Hold::Policy { place, .. }) => {
