@@ -68,11 +68,11 @@ fn contradiction(
         let same = change.followed.as_ref().is_some_and(|followed| followed.tag == after.tag);
         return (!same).then(|| format!("pinned {}, which is not what {service}/{container} has", after.short()));
     }
+    let Some(named) = admitted(policy, after, candidates) else { return not_admitted() };
     // Who takes away what automation wrote wants it left so.
     if before.digest.is_some() && after.digest.is_none() && (before.tag == after.tag || after.tag.is_none()) {
         return Some(format!("took the digest of {} away", before.short()));
     }
-    let Some(named) = admitted(policy, after, candidates) else { return not_admitted() };
     if let Strategy::Digest(_) = policy.strategy {
         let digest = after.digest.as_ref()?;
         let again = change.earlier.contains(digest);
@@ -80,7 +80,8 @@ fn contradiction(
     }
     let was = admitted(policy, before, candidates)?;
     let old = place_of(policy, &was, candidates);
-    if let (Strategy::Newest(_), None, Some(_)) = (&policy.strategy, &old, &before.digest) {
+    let is_gone = before.digest.is_some() && candidates.iter().all(|candidate| candidate.digest != before.digest);
+    if let (Strategy::Newest(_), true) = (&policy.strategy, is_gone) {
         // Deleting the image that was left must not bring back what it was left for.
         return Some(format!("left {}, which the registry no longer has, for {}", before.short(), after.short()));
     }
