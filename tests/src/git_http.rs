@@ -243,6 +243,10 @@ impl Shared {
                     while !self.stopping.load(Ordering::SeqCst) && self.held.load(Ordering::SeqCst) {
                         std::thread::park_timeout(std::time::Duration::from_millis(20));
                     }
+                    // The connection ends here: nobody may wait for the rest of the answer.
+                    if let Some(stream) = self.seen().open.get(connection - 1) {
+                        let _ = stream.shutdown(Shutdown::Both);
+                    }
                     return Ok(());
                 }
             }

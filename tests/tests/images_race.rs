@@ -23,7 +23,7 @@ use std::{
 };
 
 const SERVICES: usize = 10;
-const TURNS: usize = 9;
+const TURNS: usize = 20;
 
 /// A small generator: the same seed gives the same race, as far as threads do.
 struct Dice(u64);
