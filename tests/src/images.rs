@@ -91,6 +91,14 @@ impl ImageWorld {
         Self { world, repository, updater: Updater::new(config.clone()), config, root }
     }
 
+    /// Reaches the repository by another address from now on, with its mirror below a directory.
+    pub fn reach(&mut self, url: &str, state: &Path) {
+        let location = Location::parse(url).expect("an address");
+        let remote = Remote::open(&location, "main", state, Access::default()).expect("the repository");
+        let content = Content::Remote(Arc::new(Mutex::new(remote)));
+        self.world.runner = SourceRunner::new(0, SOURCE, self.config.allow.clone(), None, content);
+    }
+
     /// Where the bare repository's directory is.
     pub fn root(&self) -> &Path {
         self.root.path()

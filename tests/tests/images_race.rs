@@ -1,6 +1,7 @@
 //! Two agents and a person race on one branch, over Git's own servers, with pushes that fail in their middle. At the end
 //! nothing is lost, nothing overwritten, nothing doubled.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the seed and what was done with it")]
 
 use lockstep::{
     git::{Access, Location, Remote, SshAccess},

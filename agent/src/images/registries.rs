@@ -114,12 +114,14 @@ pub struct Facts {
 }
 
 type Key = (Place, Want);
+/// One listing, held while it is read.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Listing>>>>;
 
 /// All registries.
 #[derive(Default)]
 pub struct Registries {
     settings: Mutex<BTreeMap<String, RegistryConfig>>,
-    listings: tokio::sync::Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Option<Arc<Listing>>>>>>,
+    listings: tokio::sync::Mutex<HashMap<Key, Slot>>,
     facts: Mutex<HashMap<(Place, String), Arc<Facts>>>,
     others: Mutex<HashMap<(String, bool), Arc<oci::Registry>>>,
     /// Pushes that were heard of, by repository.
