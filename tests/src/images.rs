@@ -159,13 +159,27 @@ impl ImageWorld {
 
     /// A person brings the checkout up to date, changes files and pushes.
     pub fn person(&self, message: &str, files: &[(&str, &str)]) -> String {
-        let checkout = self.repository.checkout();
-        git(checkout, &["fetch", "--quiet", "origin"]);
-        git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
+        self.update_checkout();
         for (path, content) in files {
             self.repository.write(path, content);
         }
         self.push_checkout(message)
+    }
+
+    /// The checkout as the branch is.
+    pub fn update_checkout(&self) -> &Path {
+        let checkout = self.repository.checkout();
+        git(checkout, &["fetch", "--quiet", "origin"]);
+        git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
+        checkout
+    }
+
+    /// A person reverts the branch's last commit. Answers the revert.
+    pub fn revert(&self) -> String {
+        let checkout = self.update_checkout();
+        git(checkout, &["revert", "--no-edit", "HEAD"]);
+        git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
+        git(checkout, &["rev-parse", "HEAD"])
     }
 
     /// Commits what is in the checkout, and pushes it without force.

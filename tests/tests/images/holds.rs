@@ -32,12 +32,7 @@ fn hold(image: &ImageState) -> (Standing, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revert_by_hand_is_left_alone_and_said() {
     let (mut it, _) = bumped("{ semver: \"*\" }").await;
-    let checkout = it.repository.checkout();
-    git(checkout, &["fetch", "--quiet"]);
-    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
-    git(checkout, &["revert", "--no-edit", "HEAD"]);
-    git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
-    let revert = git(checkout, &["rev-parse", "HEAD"]);
+    let revert = it.revert();
     it.push("1.3.0");
     for restarted in [false, true] {
         if restarted {
@@ -154,11 +149,7 @@ async fn a_first_pin_that_is_reverted_is_not_made_again() {
     it.push("1.0.0");
     it.push("1.1.0");
     assert!(it.look().await);
-    let checkout = it.repository.checkout();
-    git(checkout, &["fetch", "--quiet"]);
-    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
-    git(checkout, &["revert", "--no-edit", "HEAD"]);
-    git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
+    it.revert();
     assert!(!it.look().await);
     assert_eq!(hold(&it.image()), (Standing::Held, "Ada".into(), "went from 1.1.0 back to 1.0.0".into()));
 }
@@ -194,20 +185,14 @@ async fn what_automation_wrote_and_a_person_takes_away_stays_away() {
     let mut it = ImageWorld::new(&one_service("{ digest: stable }", "stable")).await;
     it.push("stable");
     assert!(it.look().await);
-    let checkout = it.repository.checkout();
-    git(checkout, &["fetch", "--quiet"]);
-    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
-    git(checkout, &["revert", "--no-edit", "HEAD"]);
-    git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
+    it.revert();
     assert!(!it.look().await);
     assert_eq!(hold(&it.image()).2, "took the digest of stable away");
     // A bump's message that is used again for the way back.
     let (mut it, _) = bumped("{ semver: \"*\" }").await;
     it.push("1.3.0");
     assert!(it.look().await);
-    let checkout = it.repository.checkout();
-    git(checkout, &["fetch", "--quiet"]);
-    git(checkout, &["reset", "--quiet", "--hard", "origin/main"]);
+    let checkout = it.update_checkout();
     git(checkout, &["checkout", "--quiet", "HEAD^", "--", PINS]);
     git(checkout, &["commit", "--quiet", "-C", "HEAD^"]);
     git(checkout, &["push", "--quiet", "origin", "HEAD:main"]);
