@@ -372,3 +372,28 @@ fn first_parents_tell_who_changed_which_path() {
         ]
     );
 }
+
+#[test]
+fn a_mirror_lives_through_many_commits() {
+    let rig = Rig::new();
+    let server = GitServer::start(rig.root.path());
+    let mut remote = rig.open(&server.url("deploy"));
+    for number in 0..50 {
+        rig.repository.write("services/other/x.yaml", format!("a: {number}\n"));
+        let theirs = rig.repository.commit("somebody else");
+        let tip = remote.tip().unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(tip.commit, theirs);
+        let tree = remote.tree(&tip).unwrap();
+        assert_eq!(
+            tree.read(tree.find("services/other/x.yaml").unwrap()).unwrap(),
+            format!("a: {number}\n").as_bytes()
+        );
+    }
+    let mirror = std::fs::read_dir(rig.state.path()).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(mirror.join("objects/pack")).unwrap();
+    let packs = files.filter(|file| file.as_ref().unwrap().path().extension() == Some("pack".as_ref())).count();
+    assert_eq!(packs, 1, "what a commit brings is unpacked");
+    git(&mirror, &["fsck", "--strict", "--no-dangling"]);
+    // As well after a restart.
+    assert_eq!(rig.open(&server.url("deploy")).tip().unwrap(), remote.tip().unwrap());
+}

@@ -9,12 +9,15 @@ use super::{
     write::{NewCommit, build},
 };
 use super::{Location, history::Step};
-use gix::{bstr::ByteSlice, protocol::transport::Protocol};
+use gix::{bstr::ByteSlice, protocol::transport::Protocol, remote::fetch::Status};
 use lockstep_manifests::tree::Tree;
 use std::{
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
+
+/// Packs with fewer objects are unpacked; Git's own limit.
+const FEW_OBJECTS: u32 = 100;
 
 /// A mirrored branch.
 pub struct Mirror {
@@ -204,15 +207,49 @@ impl Mirror {
             .ok()
             .flatten()
             .and_then(|mut reference| reference.peel_to_id().ok().map(gix::Id::detach));
-        if known != Some(advertised) || !repository.has_object(advertised) {
-            prepared
-                .receive(gix::progress::Discard, &AtomicBool::new(false))
-                .map_err(|error| self.wire.classify(&error))?;
-        } else {
-            drop(prepared);
+        if known == Some(advertised) && repository.has_object(advertised) {
+            return Ok(advertised);
+        }
+        let received = prepared
+            .receive(gix::progress::Discard, &AtomicBool::new(false))
+            .map_err(|error| self.wire.classify(&error))?;
+        if let Status::Change { write_pack_bundle, .. } = received.status {
+            self.settle(&write_pack_bundle, known.is_none());
         }
         Ok(advertised)
     }
+
+    /// Unpacks a small pack, as `git fetch` does: one for each commit would be thousands, all of which are looked into
+    /// for each object. The repository is opened anew, because it has room for as many packs as it found and a few more.
+    fn settle(&mut self, received: &gix_pack::bundle::write::Outcome, is_first: bool) {
+        // The clone itself stays a pack.
+        if !is_first
+            && received.index.num_objects < FEW_OBJECTS
+            && let Err(reason) = unpack(&self.repository.to_thread_local(), received)
+        {
+            tracing::debug!(repository = %self.url, reason, "a pack could not be unpacked; it stays");
+        }
+        match open_or_init(&self.directory) {
+            Ok(repository) => self.repository = repository,
+            Err(reason) => tracing::warn!(repository = %self.url, reason, "the mirror cannot be opened again"),
+        }
+    }
+}
+
+/// Writes the objects of a pack one by one, and removes it.
+fn unpack(repository: &gix::Repository, received: &gix_pack::bundle::write::Outcome) -> Result<(), String> {
+    use gix::objs::Write;
+    let (Some(index), Some(data)) = (&received.index_path, &received.data_path) else { return Ok(()) };
+    let objects = gix_pack::index::File::at(index, gix::hash::Kind::Sha1).map_err(|error| chain(&error))?;
+    for entry in objects.iter() {
+        let object = repository.find_object(entry.oid).map_err(|error| chain(&error))?;
+        repository.objects.write_buf(object.kind, &object.data).map_err(|error| chain(&error))?;
+    }
+    // Without its index a pack is none.
+    for path in [Some(index), Some(data), received.keep_path.as_ref()].into_iter().flatten() {
+        std::fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn open_or_init(directory: &Path) -> Result<gix::ThreadSafeRepository, String> {
