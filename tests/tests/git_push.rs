@@ -7,10 +7,11 @@ use lockstep::git::{
 };
 use lockstep_manifests::tree::Tree;
 use lockstep_tests::{
+    eventually,
     git_http::{GitServer, Hold, Options, Repository, git},
     git_ssh::SshServer,
 };
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
 const TOKEN: &str = "glpat-0123456789abcdef";
@@ -76,25 +77,32 @@ fn commit(remote: &mut Remote, base: &Tip, content: &str, key: Option<&SigningKe
     remote.commit(base, &new)
 }
 
-/// Every way to a repository, with what it takes to go there.
-fn ways(rig: &Rig, http: &GitServer, ssh: &SshServer) -> Vec<(String, Access)> {
+/// Every way to a repository.
+fn ways(rig: &Rig, server: &GitServer, ssh: &SshServer) -> Vec<(String, Access)> {
     vec![
-        (http.url("deploy"), Access::default()),
+        (server.url("deploy"), Access::default()),
         (rig.repository.bare().display().to_string(), Access::default()),
-        (ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts())),
+        (ssh.url("deploy.git"), key(ssh.key(), ssh.known_hosts())),
     ]
 }
 
-fn by_ssh(key: &Path, known_hosts: &Path) -> Access {
+/// What is presented to a server over SSH.
+fn key(key: &Path, known_hosts: &Path) -> Access {
     let ssh = SshAccess { key: Some(key.to_owned()), known_hosts: Some(known_hosts.to_owned()), keeper: None };
     Access { ssh: Some(ssh), ..Access::default() }
+}
+
+/// A hook that is asked about each push.
+fn hook(rig: &Rig, script: &str) {
+    let hook = rig.repository.bare().join("hooks/pre-receive");
+    std::fs::write(&hook, format!("#!/bin/sh\n{script}\n")).unwrap();
+    Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
 }
 
 #[test]
 fn a_commit_changes_its_file_and_nothing_else() {
     let rig = Rig::new();
-    let server = GitServer::start(rig.root.path());
-    let ssh = SshServer::start(rig.root.path());
+    let (server, ssh) = (GitServer::start(rig.root.path()), SshServer::start(rig.root.path()));
     for (number, (url, access)) in ways(&rig, &server, &ssh).into_iter().enumerate() {
         let mut remote = rig.open_with(&url, access);
         let base = remote.tip().unwrap();
@@ -153,8 +161,7 @@ fn a_push_is_two_requests_and_carries_only_what_is_new() {
 #[test]
 fn who_is_late_loses_and_nothing_is_overwritten() {
     let rig = Rig::new();
-    let server = GitServer::start(rig.root.path());
-    let ssh = SshServer::start(rig.root.path());
+    let (server, ssh) = (GitServer::start(rig.root.path()), SshServer::start(rig.root.path()));
     for (url, access) in ways(&rig, &server, &ssh) {
         let mut remote = rig.open_with(&url, access);
         let base = remote.tip().unwrap();
@@ -176,15 +183,10 @@ fn who_is_late_loses_and_nothing_is_overwritten() {
 #[test]
 fn a_hook_that_refuses_is_quoted_and_leaves_the_branch() {
     let rig = Rig::new();
-    let server = GitServer::start(rig.root.path());
-    let hook = rig.repository.bare().join("hooks/pre-receive");
-    std::fs::write(&hook, "#!/bin/sh\necho 'main is protected: open a merge request' >&2\nexit 1\n").unwrap();
-    Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
-    let ssh = SshServer::start(rig.root.path());
-    for (url, access) in [
-        (server.url("deploy"), Access::default()),
-        (ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts())),
-    ] {
+    let (server, ssh) = (GitServer::start(rig.root.path()), SshServer::start(rig.root.path()));
+    hook(&rig, "echo 'main is protected: open a merge request' >&2\nexit 1");
+    // Nobody is asked where the repository is on disk.
+    for (url, access) in ways(&rig, &server, &ssh).into_iter().filter(|(url, _)| url.contains("://")) {
         let mut remote = rig.open_with(&url, access);
         let base = remote.tip().unwrap();
         let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
@@ -194,53 +196,6 @@ fn a_hook_that_refuses_is_quoted_and_leaves_the_branch() {
         );
         assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
     }
-}
-
-#[test]
-fn over_ssh_both_sides_must_be_known() {
-    let rig = Rig::new();
-    let ssh = SshServer::start(rig.root.path());
-    let url = ssh.url(rig.repository.bare());
-    // Names that a shell would read in another way.
-    let odd = rig.root.path().join("it's a \"key\" $HOME");
-    std::fs::copy(ssh.key(), &odd).unwrap();
-    std::fs::set_permissions(&odd, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let base = rig.open_with(&url, by_ssh(&odd, ssh.known_hosts())).tip().unwrap();
-    for (key, known_hosts, told) in [
-        (ssh.other_key(), ssh.known_hosts(), "refuses the credentials"),
-        (ssh.key(), ssh.wrong_known_hosts(), "is the server's key in the file of known hosts?"),
-    ] {
-        let mut remote = rig.open_with(&url, by_ssh(key, known_hosts));
-        for error in [
-            remote.tip().unwrap_err().to_string(),
-            commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err().to_string(),
-        ] {
-            assert!(error.contains(told), "{error}");
-        }
-    }
-    assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
-}
-
-#[test]
-fn no_ssh_program_is_left_behind() {
-    let rig = Rig::new();
-    let ssh = SshServer::start(rig.root.path());
-    let mut remote = rig.open_with(&ssh.url(rig.repository.bare()), by_ssh(ssh.key(), ssh.known_hosts()));
-    for _ in 0..10 {
-        remote.tip().unwrap();
-    }
-    let own = std::process::id().to_string();
-    let children = |_: ()| {
-        let entries = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
-        let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
-        // `pid (name) state parent …`
-        let is_ours =
-            |stat: &String| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(own.as_str());
-        stats.filter(|stat| is_ours(stat) && stat.contains("(ssh)")).count()
-    };
-    lockstep_tests::eventually("all have ended and were waited for", std::time::Duration::from_secs(20), || {
-        (children(()) == 0).then_some(())
-    });
 }
 
 #[test]
@@ -279,9 +234,7 @@ fn a_lost_answer_is_neither_success_nor_failure() {
         server.hold(if half { Hold::Half(1) } else { Hold::Nothing(1) });
         let content = format!("web: 2.0.0 # {half}\n");
         let pushing = std::thread::spawn(move || (commit(&mut remote, &base, &content, None), remote));
-        lockstep_tests::eventually("the push hangs", std::time::Duration::from_secs(20), || {
-            server.is_holding().then_some(())
-        });
+        eventually("the push hangs", Duration::from_secs(20), || server.is_holding().then_some(()));
         drop(server);
         let (result, _) = pushing.join().unwrap();
         assert!(matches!(&result, Err(PushError::Unknown { .. })), "{result:?}");
@@ -371,6 +324,99 @@ fn first_parents_tell_who_changed_which_path() {
             (first, "first".into(), vec![0, 2])
         ]
     );
+}
+
+#[test]
+fn who_is_who_over_ssh() {
+    let rig = Rig::new();
+    let ssh = SshServer::start(rig.root.path());
+    let base = rig.open_with(&ssh.url("deploy.git"), key(ssh.key(), ssh.known_hosts())).tip().unwrap();
+    let empty = rig.root.path().join("nobody");
+    std::fs::write(&empty, "").unwrap();
+    for (access, says) in [
+        (key(ssh.other_key(), ssh.known_hosts()), "Permission denied (publickey)"),
+        (key(ssh.key(), ssh.wrong_known_hosts()), "Host key verification failed"),
+        (key(ssh.key(), &empty), "Host key verification failed"),
+        (key(&rig.root.path().join("no-such-key"), ssh.known_hosts()), "Permission denied (publickey)"),
+    ] {
+        let mut remote = rig.open_with(&ssh.url("deploy.git"), access.clone());
+        let read = remote.tip().unwrap_err();
+        assert!(matches!(&read, GitError::Refused { reason, .. } if reason.contains(says)), "{read:?}");
+        let pushed = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+        let is_refused = matches!(&pushed, PushError::Git(GitError::Refused { reason, .. }) if reason.contains(says));
+        assert!(is_refused, "{pushed:?}");
+        let secret = std::fs::read_to_string(ssh.other_key()).unwrap() + &std::fs::read_to_string(ssh.key()).unwrap();
+        for line in secret.lines().filter(|line| line.len() > 20 && !line.starts_with('-')) {
+            assert!(!format!("{read:?} {read} {pushed:?} {pushed}").contains(line), "{read:?} {pushed:?}");
+        }
+    }
+    assert_eq!(rig.git(&["rev-parse", "main"]), base.commit);
+    // Whoever is let in may still name what is not there.
+    let mut remote = rig.open_with(&ssh.url("other.git"), key(ssh.key(), ssh.known_hosts()));
+    let missing = remote.tip().unwrap_err();
+    assert!(
+        matches!(&missing, GitError::Unreachable { reason, .. } if reason.contains("not appear to be a git repo")),
+        "{missing:?}"
+    );
+    let url = ssh.url("deploy.git");
+    let copies = [ssh.key(), ssh.known_hosts()].map(|from| {
+        let to = rig.root.path().join(from.file_name().unwrap());
+        std::fs::copy(from, &to).unwrap();
+        to
+    });
+    drop(ssh);
+    let away = rig.open_with(&url, key(&copies[0], &copies[1])).tip().unwrap_err();
+    assert!(matches!(&away, GitError::Unreachable { reason, .. } if reason.contains("Connection refused")), "{away:?}");
+}
+
+#[test]
+fn any_file_name_is_good_for_a_key() {
+    let rig = Rig::new();
+    let ssh = SshServer::start(rig.root.path());
+    for name in ["with space", "it's", "say \"hi\"", "100%", "%h", "back\\slash", "#1", "~", "a,b;c&d$e`f`", "$HOME"] {
+        let directory = rig.root.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        let [own, known_hosts] = [(ssh.key(), "a key"), (ssh.known_hosts(), "known hosts")].map(|(from, to)| {
+            let to = directory.join(format!("{to} {name}"));
+            std::fs::copy(from, &to).unwrap();
+            to
+        });
+        let mut remote = rig.open_with(&ssh.url("deploy.git"), key(&own, &known_hosts));
+        let base = remote.tip().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let tip = commit(&mut remote, &base, &format!("web: 1.0.1 # {name}\n"), None).unwrap();
+        rig.assert_at(&tip);
+    }
+}
+
+#[test]
+fn no_ssh_is_left_behind() {
+    let rig = Rig::new();
+    let ssh = SshServer::start(rig.root.path());
+    let mut remote = rig.open_with(&ssh.url("deploy.git"), key(ssh.key(), ssh.known_hosts()));
+    let mut wrong = rig.open_with(&ssh.url("deploy.git"), key(ssh.other_key(), ssh.known_hosts()));
+    for number in 0..10 {
+        let base = remote.tip().unwrap();
+        wrong.tip().unwrap_err();
+        if number % 5 == 0 {
+            commit(&mut remote, &base, &format!("web: 1.1.{number}\n"), None).unwrap();
+        }
+    }
+    assert_eq!(ssh.connections(), 22, "one for each exchange");
+    // What other tests of this process have running ends; what is left behind stays.
+    eventually("no ssh is left", Duration::from_secs(20), || children("ssh").is_empty().then_some(()));
+}
+
+/// Processes of a program that this one has started and not seen the end of.
+fn children(program: &str) -> Vec<String> {
+    let me = std::process::id().to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+        .filter(|stat| {
+            let Some((name, rest)) = stat.rsplit_once(')') else { return false };
+            name.ends_with(&format!("({program}")) && rest.split_whitespace().nth(1) == Some(&me)
+        })
+        .collect()
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod objects;
 mod push;
 mod report;
 mod sign;
+mod ssh;
 mod wire;
 mod write;
 

@@ -1,16 +1,15 @@
 //! How a remote repository is reached: HTTP over one connection that is kept, or the `ssh` program.
 
-use super::{GitError, Location};
+use super::{GitError, Location, ssh::Ssh};
 use gix::protocol::transport::{
     Protocol,
     client::{
         TransportWithoutIO,
-        blocking_io::{Transport, http, ssh},
+        blocking_io::{Transport, http},
     },
 };
 use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -132,14 +131,9 @@ impl Wire {
     pub(super) fn transport(&mut self, version: Protocol) -> Result<Box<dyn Transport + Send>, GitError> {
         let url = gix::url::parse(self.url.as_str()).map_err(|error| self.classify(&error))?;
         if let Location::Ssh(_) = self.location {
-            let options = ssh::connect::Options {
-                command: Some(self.ssh_command()),
-                disallow_shell: false,
-                kind: Some(ssh::ProgramKind::Ssh),
-            };
-            return match ssh::connect(url, version, options, false) {
+            return match Ssh::new(url, version, self.access.ssh.as_ref()) {
                 Ok(transport) => Ok(Box::new(transport)),
-                Err(error) => Err(self.classify(&error)),
+                Err(reason) => Err(GitError::Unreachable { repository: self.url.clone(), reason }),
             };
         }
         let client = self.client.get_or_insert_with(Client::default).clone();
@@ -162,26 +156,6 @@ impl Wire {
             Location::Ssh(_) => Ok(Box::new(())),
             _ => Ok(Box::new(self.http_options()?)),
         }
-    }
-
-    /// The `ssh` program with what decides who is who. It asks nothing and trusts no server that it does not know.
-    fn ssh_command(&self) -> OsString {
-        let mut command = OsString::from(
-            "timeout -k 5 120 ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4",
-        );
-        let Some(ssh) = &self.access.ssh else { return command };
-        let mut option = |name: &str, path: &Path| {
-            command.push(format!(" {name}"));
-            command.push(quoted(path));
-        };
-        if let Some(key) = &ssh.key {
-            option("-o IdentitiesOnly=yes -o IdentityAgent=none -i ", key);
-        }
-        if let Some(known_hosts) = &ssh.known_hosts {
-            // The option takes a list; a space in a path would end it.
-            option("-o GlobalKnownHostsFile=none -o UserKnownHostsFile=", known_hosts);
-        }
-        command
     }
 
     /// Time-outs, and a private certificate authority where one is configured. Proxies come from the environment.
@@ -214,35 +188,24 @@ impl Wire {
         // The URL may hold any word.
         let reason = plain(&super::chain(error).replace(&self.url, "URL"));
         let repository = self.url.clone();
-        // What the ssh program says of the server's key goes to our own stderr and not through the library.
-        if matches!(self.location, Location::Ssh(_)) && reason == "failed to fill whole buffer" {
-            let reason = "the ssh program ended before the server said anything; is the server's key in the file of known hosts?";
-            return GitError::Unreachable { repository, reason: reason.to_owned() };
-        }
-        let refused =
-            ["status 401", "status 403", "401 unauthorized", "403 forbidden", "credential", "permission denied"];
+        let refused = [
+            "status 401",
+            "status 403",
+            "401 unauthorized",
+            "403 forbidden",
+            "credential",
+            "permission denied",
+            "host key verification failed",
+        ];
         let lower = reason.to_lowercase();
         if refused.iter().any(|word| lower.contains(word)) || lower.contains("authenticat") {
-            let reason = if self.has_credentials() { reason } else { format!("{reason} (no token is configured)") };
+            let what = if matches!(self.location, Location::Ssh(_)) { "key" } else { "token" };
+            let reason = if self.has_credentials() { reason } else { format!("{reason} (no {what} is configured)") };
             GitError::Refused { repository, reason }
         } else {
             GitError::Unreachable { repository, reason }
         }
     }
-}
-
-/// A path as one word for a shell.
-fn quoted(path: &Path) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let mut bytes = vec![b'\''];
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'\'' => bytes.extend_from_slice(b"'\\''"),
-            byte => bytes.push(*byte),
-        }
-    }
-    bytes.push(b'\'');
-    OsString::from_vec(bytes)
 }
 
 /// The causes without the layers that only say that there is a cause.
