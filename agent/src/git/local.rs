@@ -76,11 +76,8 @@ impl Local {
     }
 
     pub(super) fn tree_of(&self, commit: &str) -> Result<ObjectTree, GitError> {
-        let repository = self.repository()?;
-        let id = gix::ObjectId::from_hex(commit.as_bytes())
-            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: error.to_string() })?;
-        let tip = tip_of(&repository.to_thread_local(), &self.name(), id)?;
-        ObjectTree::read_commit(&repository, &self.name(), &tip, &Listings::default())
+        // The listings that are kept are those of the branch's tip.
+        ObjectTree::read_commit(&self.repository()?, &self.name(), &self.tip_at(commit)?, &Listings::default())
     }
 
     pub(super) fn file_of(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {

@@ -120,11 +120,8 @@ impl Mirror {
     }
 
     pub(super) fn tree_of(&self, commit: &str) -> Result<ObjectTree, GitError> {
-        let id = gix::ObjectId::from_hex(commit.as_bytes())
-            .map_err(|error| GitError::Unreadable { repository: self.url.clone(), reason: error.to_string() })?;
-        let tip = tip_of(&self.repository.to_thread_local(), &self.url, id)?;
-        // The listings are kept for the branch's tip.
-        ObjectTree::read_commit(&self.repository, &self.url, &tip, &Listings::default())
+        // The listings that are kept are those of the branch's tip.
+        ObjectTree::read_commit(&self.repository, &self.url, &self.tip_at(commit)?, &Listings::default())
     }
 
     pub(super) fn file_of(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {

@@ -1,5 +1,6 @@
 //! Pushes that ECR tells of: EventBridge puts its events into a queue of SQS. They only make a look sooner. A message is
-//! deleted when every source has looked since and has nothing left to write; what is lost before comes again.
+//! deleted when every source that reads the repository has looked since and has nothing left to write; what is lost
+//! before comes again.
 
 use super::registries::{Place, Registries};
 use crate::aws::{Accounts, Message, QueueUrl};

@@ -48,7 +48,7 @@ pub struct Move {
     pub pin: String,
     /// When it was pushed, epoch seconds.
     pub pushed_at: Option<i64>,
-    /// What it is; none where another pin's image is followed.
+    /// What it is.
     pub facts: Arc<Facts>,
 }
 

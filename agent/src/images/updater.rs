@@ -56,14 +56,16 @@ pub struct Updater {
     stated: Option<Stated>,
     pushes: u64,
     next: Option<Instant>,
-    /// Pauses after failures.
+    /// How often writing failed in a row, until when it is not tried again, and why.
     failures: u32,
     not_before: Option<Instant>,
+    failure: Option<String>,
+    /// What is on the board as being in the way.
     problem: Option<String>,
     /// The last pin that could not be edited, and why.
     uneditable: Option<String>,
     credentials_refused: bool,
-    /// Pins that could not be edited, with the reason and the file's content that it is for.
+    /// Pins that could not be edited, each with what the edit was for.
     refused: BTreeMap<String, String>,
 }
 
@@ -82,6 +84,8 @@ enum Written {
     Nothing,
     /// Somebody else was faster.
     Moved,
+    /// A pin cannot be edited: what is wanted is decided without it.
+    Again,
     /// It failed.
     Failed(String),
 }
@@ -98,6 +102,7 @@ impl Updater {
             next: None,
             failures: 0,
             not_before: None,
+            failure: None,
             problem: None,
             uneditable: None,
             credentials_refused: false,
@@ -136,15 +141,16 @@ impl Updater {
             self.window.see(wanted.iter().map(|it| (it.watched.name(), it.pin())).collect(), Instant::now());
             let due = self.window.due(self.config.images.quiet, self.config.images.at_most);
             let Some(due) = due.map(|due| self.not_before.map_or(due, |not_before| due.max(not_before))) else {
-                self.failures = 0;
-                self.not_before = None;
+                self.succeeded();
                 self.report(context, &seen, None);
                 self.acknowledge(context, &seen, &wanted).await;
                 return (moved, (!seen.is_empty()).then_some(self.config.images.interval));
             };
             let now = Instant::now();
             if due > now {
-                self.report(context, &seen, None);
+                // What failed is in the way until it was tried again.
+                let failure = self.failure.clone();
+                self.report(context, &seen, failure);
                 self.acknowledge(context, &seen, &wanted).await;
                 return (moved, Some((due - now).min(self.config.images.interval)));
             }
@@ -152,13 +158,12 @@ impl Updater {
                 Written::Done(tip) => {
                     moved = true;
                     self.window.close();
-                    self.failures = 0;
-                    self.not_before = None;
-                    self.problem = None;
+                    self.succeeded();
                     tracing::debug!(source = self.config.source, commit = tip.commit, "the branch was moved");
                 }
                 Written::Nothing => {
                     self.window.close();
+                    self.succeeded();
                     self.report(context, &seen, None);
                     self.acknowledge(context, &seen, &wanted).await;
                     return (moved, Some(self.config.images.interval));
@@ -170,10 +175,12 @@ impl Updater {
                         "the branch was moved meanwhile; deciding again"
                     );
                 }
+                Written::Again => {}
                 Written::Failed(reason) => {
                     let pause = (PAUSE * 2_u32.saturating_pow(self.failures.min(10))).min(LONGEST_PAUSE);
                     self.failures += 1;
                     self.not_before = Some(Instant::now() + pause);
+                    self.failure = Some(reason.clone());
                     self.report(context, &seen, Some(reason));
                     // What became of the push shows in the branch.
                     let _ = runner.refresh(context).await;
@@ -185,6 +192,13 @@ impl Updater {
             }
         }
         (moved, Some(PAUSE))
+    }
+
+    /// Nothing is in the way any more.
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+        self.failure = None;
     }
 
     /// Looks at all pins of a commit. None where the files are not usable, or their history cannot be read.
@@ -289,8 +303,7 @@ impl Updater {
                 }
                 self.credentials_refused = matches!(result, Err(PushError::Git(GitError::Refused { .. })));
                 match result {
-                    // Without what cannot be edited.
-                    Ok(None) if has_refused => Written::Moved,
+                    Ok(None) if has_refused => Written::Again,
                     Ok(None) => Written::Nothing,
                     Ok(Some((tip, bumps))) => {
                         let commit = tip.commit.clone();
@@ -318,7 +331,7 @@ impl Updater {
             .iter()
             .map(|it| {
                 let mut state = ImageState::of(it);
-                if self.refused.get(&it.watched.name()) == Some(&refusal_key(it)) {
+                if self.is_refused(it) {
                     state.standing = super::Standing::Unknown;
                     state.text = format!("{}, but the pin cannot be edited: see the log", state.text);
                 }
@@ -326,7 +339,7 @@ impl Updater {
             })
             .collect();
         // What was refused counts as long as the pin is what it was.
-        let open = seen.iter().any(|it| self.refused.get(&it.watched.name()) == Some(&refusal_key(it)));
+        let open = seen.iter().any(|it| self.is_refused(it));
         let problem = problem.or_else(|| self.uneditable.clone().filter(|_| open));
         self.say(context, problem);
         let before =

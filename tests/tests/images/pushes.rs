@@ -65,7 +65,8 @@ async fn a_hook_that_refuses_is_said_and_tried_again_later() {
     )
     .await;
     let server = GitServer::start(it.root());
-    use_remote(&mut it, &server.url("deploy"));
+    let mirror = it.root().join("mirror");
+    it.reach(&server.url("deploy"), &mirror);
     let hook = it.repository.bare().join("hooks/pre-receive");
     std::fs::write(&hook, "#!/bin/sh\necho 'protected' >&2\nexit 1\n").unwrap();
     assert!(Command::new("chmod").arg("+x").arg(&hook).status().unwrap().success());
@@ -88,20 +89,14 @@ async fn a_hook_that_refuses_is_said_and_tried_again_later() {
     it.fsck();
 }
 
-fn use_remote(it: &mut ImageWorld, url: &str) {
-    let state = it.root().join("mirror");
-    let remote = Remote::open(&Location::parse(url).unwrap(), "main", &state, Access::default()).unwrap();
-    let content = Content::Remote(Arc::new(Mutex::new(remote)));
-    it.world.runner = SourceRunner::new(0, SOURCE, it.config.allow.clone(), None, content);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_is_not_written_twice() {
     for half in [false, true] {
         let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
         let digest = it.push("1.1.0");
         let server = GitServer::start(it.root());
-        use_remote(&mut it, &server.url("deploy"));
+        let mirror = it.root().join("mirror");
+        it.reach(&server.url("deploy"), &mirror);
         it.world.runner.refresh(&it.world.context).await.unwrap();
         // The second request is the push itself: the server does it, and its answer never arrives.
         server.hold(if half { Hold::Half(1) } else { Hold::Nothing(1) });
@@ -254,4 +249,25 @@ async fn an_image_that_a_patch_decides_is_said_once_and_not_committed_for_ever()
     let told = not_written(&mut it);
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("something after the pins decides the image"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_way_stays_on_the_board_while_others_push() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    let server = GitServer::start(it.root());
+    let mirror = it.root().join("mirror");
+    it.reach(&server.url("deploy"), &mirror);
+    let hook = it.repository.bare().join("hooks/pre-receive");
+    // Only the agent is refused.
+    let script = "#!/bin/sh\nread old new ref\n[ \"$(git log -1 --format=%an $new)\" = Lockstep ] || exit 0\necho protected >&2\nexit 1\n";
+    std::fs::write(&hook, script).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&hook).status().unwrap().success());
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    let told = "the server refuses the push to main: pre-receive hook declined (protected)";
+    assert_eq!(not_written(&mut it), [told]);
+    it.person("meanwhile", &[("README.md", "hello\n")]);
+    assert!(!it.look().await);
+    assert_eq!(it.world.context.board.state().sources[0].write_back.as_deref(), Some(told));
+    assert!(not_written(&mut it).is_empty(), "told once");
 }
