@@ -1,23 +1,18 @@
 //! Writing back when something is in the way: races, refusals, lost answers, queues.
 
 use lockstep::{
-    git::{Access, Location, Person, Remote},
+    git::{Access, Person},
     images::Standing,
-    reconcile::{Content, SourceRunner, event::Event},
+    reconcile::event::Event,
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
     eventually,
     git_http::{GitServer, Hold},
     images::{ImageWorld, one_service},
-    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, SOURCE, calls, service},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, service},
 };
-use std::{
-    path::Path,
-    process::Command,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 const PINS: &str = "services/web/prod.pins.yaml";
 
