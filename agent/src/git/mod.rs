@@ -19,7 +19,6 @@ pub use local::Local;
 pub use mirror::Mirror;
 pub use objects::ObjectTree;
 pub use push::PushError;
-pub use report::Report;
 pub use sign::SigningKey;
 pub use wire::{Access, Credentials, SshAccess};
 pub use write::{FileEdit, NewCommit, Person};

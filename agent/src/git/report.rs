@@ -2,7 +2,7 @@
 
 /// What became of the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
+pub(super) enum Report {
     /// It was moved.
     Done,
     /// It was not, for this reason.
@@ -13,7 +13,7 @@ pub enum Report {
 
 impl Report {
     /// Reads the packet lines of a report for one branch.
-    pub fn parse(bytes: &[u8], reference: &str) -> Self {
+    pub(super) fn parse(bytes: &[u8], reference: &str) -> Self {
         let mut rest = bytes;
         let mut unpacked = None;
         let mut outcome = None;

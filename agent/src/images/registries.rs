@@ -134,12 +134,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Registries {
-    /// Registries with what the agent's file says of them.
-    pub fn new(settings: BTreeMap<String, RegistryConfig>) -> Self {
-        Self { settings: Mutex::new(settings), ..Self::default() }
-    }
-
-    /// Takes other settings from now on.
+    /// Takes what the agent's file says of registries from now on.
     pub fn configure(&self, settings: BTreeMap<String, RegistryConfig>) {
         let mut known = lock(&self.settings);
         if *known != settings {

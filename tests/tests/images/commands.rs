@@ -129,3 +129,32 @@ async fn a_release_without_anything_waiting_is_a_commit_all_the_same() {
     assert!(it.look().await);
     assert_eq!(it.pins(), format!("app: 2.0.0@{new}\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_must_be_the_same_image_wherever_it_is_read() {
+    let config =
+        format!("{}  prod-us: {{ inherits: prod, region: us-east-1 }}\n", lockstep_tests::world::ONE_ENVIRONMENT);
+    let image = "${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app";
+    let files = vec![
+        ("lockstep.yaml".to_owned(), config),
+        ("services/web/service.yaml".to_owned(), lockstep_tests::world::service(image)),
+        (PINS.to_owned(), "app: 1.0.0\n".to_owned()),
+    ];
+    let it = ImageWorld::new(&files).await;
+    let digest = it.push("1.1.0");
+    let checkout = path(it.repository.checkout());
+    let read = || std::fs::read_to_string(it.repository.checkout().join(PINS)).unwrap();
+    let pin = |name: &str| images(&it, &["pin", "-C", &checkout, name, "1.1.0"]);
+    it.world.control.create_repository(ACCOUNT, "us-east-1", "app");
+    let (code, _, said) = pin("prod/web");
+    assert_eq!((code, said.as_str()), (1, "error: 111111111111.dkr.ecr.us-east-1/app has no tag 1.1.0\n"));
+    it.world.control.push_image(ACCOUNT, "us-east-1", "app", "1.1.0", lockstep_sandbox::Behaviour::Ok);
+    let (code, _, said) = pin("prod/web");
+    assert_eq!(code, 1);
+    assert!(said.starts_with("error: 1.1.0 is another image for prod-us, which reads this pin too\n"), "{said}");
+    assert_eq!(read(), "app: 1.0.0\n");
+    assert!(it.world.control.replicate_image(ACCOUNT, "eu-central-1", "app", "1.1.0", "us-east-1"));
+    let (code, _, said) = pin("prod-us/web");
+    assert_eq!((code, said.as_str()), (0, "this pin is read by prod too\n"));
+    assert_eq!(read(), format!("app: 1.1.0@{digest}\n"));
+}

@@ -4,11 +4,11 @@ use super::Pins;
 use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
-    images::{Outcome, Place, Want, Watched, reader_of},
+    images::{Outcome, PinPlace, Place, Reader, Want, Watched, reader_of},
     output::{self, Format},
 };
 use clap::Args;
-use lockstep_core::images::{Candidate, Rule};
+use lockstep_core::images::Rule;
 use lockstep_manifests::edit::set_pin;
 use serde_json::json;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> 
     let (environment, service, container) = named(&pins, &args.pin)?;
     let reader = reader_of(&pins.opened.snapshot, &environment, &service, &container).map_err(failed)?;
     let (file, pin) = match &args.tag {
-        Some(tag) => (reader.file.clone(), by_tag(&pins, &reader, tag).await?),
+        Some(tag) => (reader.file.clone(), by_tag(&pins, &reader, &service, &container, tag).await?),
         None => by_policy(&pins, &environment, &service, &container).await?,
     };
     let path = checkout.join(&file);
@@ -87,25 +87,34 @@ fn named(pins: &Pins, name: &str) -> Result<(String, String, String), Failure> {
     Ok((environment.to_owned(), service.to_owned(), container))
 }
 
-/// A tag with its digest.
-async fn by_tag(pins: &Pins, reader: &crate::images::PinPlace, tag: &str) -> Result<String, Failure> {
-    let opened = &pins.opened;
-    let place = Place::of(&reader.reader.image.repository, &opened.allow, &reader.reader.account).map_err(failed)?;
-    let registries = &opened.context.registries;
-    let want = Want::Tag(tag.to_owned());
-    let listing = registries
-        .list(&opened.context.accounts, &place, &want, &opened.allow, Duration::ZERO)
-        .await
-        .map_err(failed)?;
-    let missing = || failed(format!("{place} has no tag {tag}"));
-    let candidate: &Candidate = listing.candidates.iter().find(|it| it.tag == tag).ok_or_else(missing)?;
-    let facts = registries.facts(&opened.context.accounts, &place, candidate, &opened.allow).await.map_err(failed)?;
-    let digest = &facts.ok_or_else(missing)?.digest;
+/// A tag with its digest, which must be the same wherever the pin is read.
+async fn by_tag(pins: &Pins, pin: &PinPlace, service: &str, container: &str, tag: &str) -> Result<String, Failure> {
+    let digest = digest_of(pins, &pin.reader, tag).await?;
+    for name in pin.readers.iter().filter(|name| **name != pin.reader.environment) {
+        let other = reader_of(&pins.opened.snapshot, name, service, container).map_err(failed)?;
+        if digest_of(pins, &other.reader, tag).await? != digest {
+            return Err(failed(format!("{tag} is another image for {name}, which reads this pin too"))
+                .hint(format!("give {name} a pin of its own")));
+        }
+    }
     // A full reference keeps its repository.
-    Ok(match &reader.pin {
-        Some(pin) if pin.contains('/') => format!("{}:{tag}@{digest}", reader.reader.image.repository),
+    Ok(match &pin.pin {
+        Some(text) if text.contains('/') => format!("{}:{tag}@{digest}", pin.reader.image.repository),
         _ => format!("{tag}@{digest}"),
     })
+}
+
+/// What a tag points at in the repository that an environment reads.
+async fn digest_of(pins: &Pins, reader: &Reader, tag: &str) -> Result<String, Failure> {
+    let opened = &pins.opened;
+    let place = Place::of(&reader.image.repository, &opened.allow, &reader.account).map_err(failed)?;
+    let (accounts, registries) = (&opened.context.accounts, &opened.context.registries);
+    let want = Want::Tag(tag.to_owned());
+    let listing = registries.list(accounts, &place, &want, &opened.allow, Duration::ZERO).await.map_err(failed)?;
+    let missing = || failed(format!("{place} has no tag {tag}"));
+    let candidate = listing.candidates.iter().find(|it| it.tag == tag).ok_or_else(missing)?;
+    let facts = registries.facts(accounts, &place, candidate, &opened.allow).await.map_err(failed)?;
+    Ok(facts.ok_or_else(missing)?.digest.clone())
 }
 
 /// What the policy picks, with the file that it goes into.
