@@ -1,8 +1,9 @@
 //! A certificate authority that nobody else knows, with a certificate for loopback.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
 use std::{
+    net::TcpStream,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,6 +75,15 @@ impl Certificates {
         std::fs::write(path, "").expect("a file can be written");
         path.to_owned()
     }
+}
+
+/// Speaks TLS on a connection. The handshake happens with the first byte that is read.
+pub(crate) fn accept(
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+) -> std::io::Result<StreamOwned<ServerConnection, TcpStream>> {
+    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    Ok(StreamOwned::new(connection, stream))
 }
 
 impl Default for Certificates {

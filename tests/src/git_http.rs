@@ -2,11 +2,11 @@
 //! protocol says is decided by Git alone; here are only connections, requests, and who may ask.
 
 mod repository;
-mod tls;
 mod wire;
 
 pub use repository::{Repository, git};
 
+use crate::certificates::{Certificates, accept};
 use base64::Engine;
 use std::{
     io::{BufReader, Read, Write},
@@ -56,7 +56,7 @@ pub struct GitServer {
     shared: Arc<Shared>,
     port: u16,
     scheme: &'static str,
-    authority: Option<tls::Authority>,
+    certificates: Option<Certificates>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -105,8 +105,8 @@ impl GitServer {
     pub fn with(root: &Path, options: &Options) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).expect("the port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let authority = options.tls.then(tls::Authority::new);
-        let acceptor = authority.as_ref().map(tls::Authority::acceptor);
+        let certificates = options.tls.then(Certificates::new);
+        let tls = certificates.as_ref().map(|certificates| certificates.config.clone());
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             token: options.token.clone(),
@@ -124,19 +124,19 @@ impl GitServer {
                     }
                     let Ok(stream) = stream else { continue };
                     let number = shared.opened(&stream);
-                    let (shared, acceptor) = (shared.clone(), acceptor.clone());
+                    let (shared, tls) = (shared.clone(), tls.clone());
                     // A connection that breaks off is the client's to complain about.
                     std::thread::spawn(move || {
-                        let _ = match acceptor {
+                        let _ = match tls {
                             None => shared.serve(stream, number),
-                            Some(acceptor) => acceptor.accept(stream).and_then(|stream| shared.serve(stream, number)),
+                            Some(tls) => accept(tls, stream).and_then(|stream| shared.serve(stream, number)),
                         };
                     });
                 }
             }
         });
         let scheme = if options.tls { "https" } else { "http" };
-        Self { shared, port, scheme, authority, accepting: Some(accepting) }
+        Self { shared, port, scheme, certificates, accepting: Some(accepting) }
     }
 
     /// The URL of a repository.
@@ -150,8 +150,8 @@ impl GitServer {
     }
 
     /// The certificate authority's file, where the server speaks TLS.
-    pub fn authority(&self) -> Option<&Path> {
-        self.authority.as_ref().map(tls::Authority::path)
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.certificates.as_ref().map(Certificates::authority)
     }
 
     /// The requests since the start or since [`GitServer::forget`].

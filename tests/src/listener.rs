@@ -1,8 +1,10 @@
 //! An HTTP server that answers what a test wants, and keeps what it was asked: for counterparts that do wrong, and for
 //! those that nobody should talk to. It reads no bodies.
 
-use crate::{certificates::Certificates, eventually};
-use rustls::{ServerConnection, StreamOwned};
+use crate::{
+    certificates::{Certificates, accept},
+    eventually,
+};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -147,9 +149,7 @@ impl Listener {
                     std::thread::spawn(move || {
                         let _ = match tls {
                             None => shared.serve(stream),
-                            Some(tls) => ServerConnection::new(tls)
-                                .map_err(std::io::Error::other)
-                                .and_then(|connection| shared.serve(StreamOwned::new(connection, stream))),
+                            Some(tls) => accept(tls, stream).and_then(|stream| shared.serve(stream)),
                         };
                     });
                 }

@@ -290,7 +290,7 @@ fn secured() -> Options {
 #[test]
 fn the_right_token_goes_with_the_first_request() {
     let rig = Rig::new(&secured());
-    let mut remote = rig.open_with(Some(TOKEN), rig.server.authority());
+    let mut remote = rig.open_with(Some(TOKEN), rig.server.authority().as_deref());
     let tip = remote.tip().unwrap();
     assert_eq!(contents(&remote, &tip), rig.expected(&tip.commit));
     let requests = rig.server.requests();
@@ -306,7 +306,7 @@ fn the_right_token_goes_with_the_first_request() {
 fn a_wrong_token_is_refused_and_never_repeated() {
     let rig = Rig::new(&secured());
     let wrong = "glpat-wrong-fedcba9876543210";
-    let mut remote = rig.open_with(Some(wrong), rig.server.authority());
+    let mut remote = rig.open_with(Some(wrong), rig.server.authority().as_deref());
     for _ in 0..2 {
         let error = remote.tip().unwrap_err();
         assert!(matches!(&error, GitError::Refused { .. }), "{error:?}");
@@ -322,7 +322,7 @@ fn a_wrong_token_is_refused_and_never_repeated() {
 #[test]
 fn no_token_where_one_is_needed_is_refused_with_the_reason() {
     let rig = Rig::new(&secured());
-    let error = rig.open_with(None, rig.server.authority()).tip().unwrap_err();
+    let error = rig.open_with(None, rig.server.authority().as_deref()).tip().unwrap_err();
     assert!(matches!(&error, GitError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("no token is configured"), "{error}");
 }

@@ -139,8 +139,7 @@ fn a_push_is_two_requests_and_carries_only_what_is_new() {
     assert!(plain.tip().is_err());
     let server =
         GitServer::with(rig.root.path(), &Options { token: Some(TOKEN.into()), tls: true, ..Options::default() });
-    let access =
-        Access { credentials: Some(credentials), authority: server.authority().map(Path::to_owned), ssh: None };
+    let access = Access { credentials: Some(credentials), authority: server.authority(), ssh: None };
     let mut remote = rig.open_with(&server.url("deploy"), access);
     let base = remote.tip().unwrap();
     server.forget();
