@@ -102,7 +102,7 @@ impl Teller {
                     let left = remaining
                         .filter(|left| *left > 0)
                         .map_or(String::new(), |left| paint::faint(&format!("  ({left} to go)")));
-                    Some(format!("  {environment}/{service}  {}, {text}{left}", paint::good("healthy")))
+                    Some(format!("  {environment}/{service}  {}, {text}{left}", paint::good("deployed")))
                 }
                 Verdict::Rejected => Some(format!("  {environment}/{service}  {}", paint::bad(text))),
                 _ => None,
