@@ -31,13 +31,15 @@ impl Cache {
         let directory = state.join("cache");
         let database = match try_open(&directory) {
             Ok(database) => Some(database),
-            Err(reason) => {
-                tracing::warn!(directory = %directory.display(), reason, "the cache cannot be used; it is set aside and filled anew");
+            Err(damage) => {
                 set_aside(&directory);
                 match try_open(&directory) {
-                    Ok(database) => Some(database),
+                    Ok(database) => {
+                        tracing::warn!(directory = %directory.display(), reason = damage, "the cache was damaged; it is set aside and filled anew");
+                        Some(database)
+                    }
                     Err(reason) => {
-                        tracing::error!(reason, "there is no usable cache directory; going on without a cache");
+                        tracing::error!(directory = %directory.display(), reason, "the cache cannot be used; going on without a cache");
                         None
                     }
                 }
