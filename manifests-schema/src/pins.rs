@@ -101,6 +101,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tags_and_digests_follow_the_grammar() {
+        for tag in ["1.2.0", "_a", "v1-B_c", &"a".repeat(128)] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        for tag in ["", ".", "..", "-a", "a/b", "a:b", "a b", "a\n", "ä", &"a".repeat(129)] {
+            assert!(!is_tag(tag), "{tag}");
+        }
+        let hex = "0123456789abcdef".repeat(4);
+        assert!(is_digest(&format!("sha256:{hex}")));
+        for digest in
+            [hex.clone(), format!("sha512:{hex}"), format!("sha256:{}", hex.to_uppercase()), format!("sha256:{hex}0")]
+        {
+            assert!(!is_digest(&digest), "{digest}");
+        }
+    }
+
+    #[test]
     fn a_pin_replaces_tag_and_digest() {
         let digest = format!("sha256:{}", "a".repeat(64));
         for (image, pin, expected) in [

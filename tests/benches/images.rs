@@ -2,7 +2,7 @@
 //!
 //! From a push event in the queue to the commit on the remote, by the agent itself with a window of no time; and the bump
 //! of one pin in a repository of 1,000 services over `git http-backend`, beside the same edit, commit and push by the
-//! `git` program from an up-to-date clone, in turns.
+//! `git` program from an up-to-date clone, in turns. Last, looks at rest at many pins of a repository with many tags.
 #![allow(clippy::print_stdout, reason = "the figures are its result")]
 
 use lockstep::{
@@ -28,12 +28,15 @@ use std::{
 const SERVICES: usize = 1000;
 const EVENTS: usize = 100;
 const TURNS: usize = 20;
+const PINS: usize = 500;
+const TAGS: usize = 10_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         events().await;
         large().await;
+        many_tags().await;
     });
 }
 
@@ -123,6 +126,33 @@ async fn large() {
     }
     show("1,000 services: read ECR, decide, edit, commit, push, read again", ours);
     show("1,000 services: edit, commit, push by the git program", theirs);
+}
+
+/// Looks at rest: all pins are of one repository with many tags.
+async fn many_tags() {
+    let mut files = vec![("lockstep.yaml".to_owned(), ONE_ENVIRONMENT.to_owned())];
+    for number in 0..PINS {
+        let directory = format!("services/s{number:04}");
+        let policy = "updates: { app: { semver: \">=1.0 <2\" } }\n";
+        files.push((format!("{directory}/service.yaml"), format!("{}{policy}", service(IMAGE))));
+        files.push((format!("{directory}/prod.pins.yaml"), "app: 1.0.0\n".to_owned()));
+    }
+    let mut it = ImageWorld::quick(&files).await;
+    for number in 0..TAGS {
+        it.push(&format!("1.{}.{}", number / 100, number % 100));
+    }
+    assert!(it.look().await);
+    let (mut anew, mut again) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS / 4 {
+        it.restart();
+        for times in [&mut anew, &mut again] {
+            let start = Instant::now();
+            assert!(!it.look().await);
+            times.push(start.elapsed());
+        }
+    }
+    show("500 pins of a repository of 10,000 tags: first look at rest", anew);
+    show("500 pins of a repository of 10,000 tags: next looks", again);
 }
 
 /// The same edit of another pin, from a clone that is up to date.

@@ -2,7 +2,7 @@
 
 use super::{AwsError, Clients, error::Remedy, pace::Group};
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageIdentifier, TagStatus};
-use lockstep_manifests::updates::Platform;
+use lockstep_manifests::{pins::is_digest, updates::Platform};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -54,6 +54,8 @@ pub struct Image {
     pub platforms: Result<Vec<Platform>, String>,
     /// Its labels, or the annotations of an index.
     pub labels: BTreeMap<String, String>,
+    /// The digests of an index's images; attestations are not among them.
+    pub parts: Vec<String>,
     /// What it is, where it is not an image.
     pub artifact: Option<String>,
 }
@@ -69,9 +71,14 @@ pub(crate) enum Contents {
 /// Reads a manifest or an index. Attestations are no platforms.
 pub(crate) fn contents(manifest: &Value) -> Contents {
     let labels = texts(manifest.get("annotations"));
-    let whole = |platforms, artifact| Contents::Whole(Image { platforms, labels: labels.clone(), artifact });
+    let whole =
+        |platforms, artifact| Contents::Whole(Image { platforms, labels: labels.clone(), parts: Vec::new(), artifact });
     if let Some(entries) = manifest.get("manifests").and_then(Value::as_array) {
-        return whole(Ok(entries.iter().filter_map(|entry| platform(entry.get("platform")?)).collect()), None);
+        let images = entries.iter().filter_map(|entry| Some((platform(entry.get("platform")?)?, entry.get("digest"))));
+        let (platforms, digests): (Vec<Platform>, Vec<Option<&Value>>) = images.unzip();
+        let digests = digests.into_iter().flatten().filter_map(Value::as_str);
+        let parts = digests.filter(|text| is_digest(text)).map(str::to_owned).collect();
+        return Contents::Whole(Image { platforms: Ok(platforms), labels, parts, artifact: None });
     }
     let media_type = manifest.pointer("/config/mediaType").and_then(Value::as_str);
     if let Some(other) = media_type.filter(|media_type| !CONFIGURATIONS.contains(media_type)) {
@@ -87,12 +94,12 @@ pub(crate) fn contents(manifest: &Value) -> Contents {
 pub(crate) fn configured(configuration: &[u8], annotations: BTreeMap<String, String>) -> Image {
     let Ok(configuration) = serde_json::from_slice::<Value>(configuration) else {
         let reason = Err("its configuration is not JSON".to_owned());
-        return Image { platforms: reason, labels: annotations, artifact: None };
+        return Image { platforms: reason, labels: annotations, parts: Vec::new(), artifact: None };
     };
     let platforms = platform(&configuration).ok_or_else(|| "its configuration names no platform".to_owned());
     let mut labels = texts(configuration.pointer("/config/Labels"));
     labels.extend(annotations);
-    Image { platforms: platforms.map(|platform| vec![platform]), labels, artifact: None }
+    Image { platforms: platforms.map(|platform| vec![platform]), labels, parts: Vec::new(), artifact: None }
 }
 
 fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
@@ -204,7 +211,7 @@ impl Clients {
             Contents::Whole(image) => image,
             Contents::Configured(digest, labels) => match self.configuration(id, &digest).await {
                 Ok(bytes) => configured(&bytes, labels),
-                Err(reason) => Image { platforms: Err(reason), labels, artifact: None },
+                Err(reason) => Image { platforms: Err(reason), labels, parts: Vec::new(), artifact: None },
             },
         }))
     }

@@ -1,13 +1,14 @@
 //! One look at all pins: what the registries have, what each policy picks of it, and what that means for the pin.
 
 use super::{
+    memory::Memory,
     registries::{Facts, Listing, Place, Registries, Want},
     watched::Watched,
 };
 use crate::{aws::Accounts, config::Allow, reconcile::Snapshot};
 use futures_util::{StreamExt, stream};
 use lockstep_core::images::{
-    Candidate, Change, Decision, Held, ImageReference, Judged, Rule, Verified, decide, held_by, judge,
+    Candidate, Change, Decision, Held, ImageReference, Judged, Labels, Rule, Verified, decide, held_by, judge,
 };
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{
@@ -48,8 +49,8 @@ pub struct Move {
     pub pin: String,
     /// When it was pushed, epoch seconds.
     pub pushed_at: Option<i64>,
-    /// What it is.
-    pub facts: Arc<Facts>,
+    /// Where it comes from.
+    pub labels: Labels,
 }
 
 /// Why a pin is left alone.
@@ -99,6 +100,28 @@ pub struct Eyes<'a> {
     pub age: Duration,
     /// Whether each tag with its rule is wanted.
     pub keep_rules: bool,
+    /// What earlier looks found.
+    pub memory: Option<&'a Memory>,
+}
+
+/// A pin whose turn it is.
+pub(super) struct Turn<'a> {
+    index: usize,
+    pub(super) watched: &'a Watched,
+    /// Its last change in the branch's history.
+    pub(super) change: Option<&'a Change>,
+    /// The tag that it follows; none where it follows none; or why that is not known.
+    pub(super) followed: Result<Option<String>, String>,
+}
+
+impl Turn<'_> {
+    /// What is read of its repositories.
+    fn want(&self) -> Option<Want> {
+        match (&self.watched.policy.strategy, self.followed.as_ref().ok()?) {
+            (Strategy::Digest(tag), _) | (_, Some(tag)) => Some(Want::Tag(tag.clone())),
+            _ => Some(Want::All),
+        }
+    }
 }
 
 type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
@@ -106,16 +129,14 @@ type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
 impl Eyes<'_> {
     /// Looks at all pins. `changes` are the last changes of pins in the branch's history, by name.
     pub async fn look(&self, watched: &[Watched], changes: &BTreeMap<String, Change>) -> Vec<Seen> {
-        let mut listings = self.read_all(watched).await;
+        let mut listings = Listings::new();
         let mut seen: Vec<Option<Seen>> = watched.iter().map(|_| None).collect();
         // Those that follow others come after what they follow.
         let mut open: Vec<usize> = (0..watched.len()).collect();
         while !open.is_empty() {
-            let ready: Vec<usize> = open
+            let (ready, later): (Vec<usize>, Vec<usize>) = open
                 .iter()
-                .copied()
-                .filter(|index| target(watched, &watched[*index]).is_none_or(|other| !open.contains(&other)))
-                .collect();
+                .partition(|index| target(watched, &watched[**index]).is_none_or(|other| !open.contains(&other)));
             if ready.is_empty() {
                 for index in open.drain(..) {
                     let reason = "`follow` leads back to itself".to_owned();
@@ -123,56 +144,70 @@ impl Eyes<'_> {
                 }
                 break;
             }
-            open.retain(|index| !ready.contains(index));
-            for index in ready {
-                let followed = match &watched[index].policy.strategy {
-                    Strategy::Follow { service, container } => {
-                        Some(self.followed(watched, &seen, index, service, container))
-                    }
-                    _ => None,
-                };
-                let looked = self.look_at(&watched[index], followed, &mut listings, changes).await;
+            open = later;
+            let turn: Vec<Turn<'_>> = ready
+                .into_iter()
+                .map(|index| {
+                    let watched_pin = &watched[index];
+                    let followed = match &watched_pin.policy.strategy {
+                        Strategy::Follow { service, container } => {
+                            self.followed(watched, &seen, index, service, container).map(Some)
+                        }
+                        _ => Ok(None),
+                    };
+                    Turn { index, watched: watched_pin, change: changes.get(&watched_pin.name()), followed }
+                })
+                .collect();
+            self.read_all(&turn, &mut listings).await;
+            for (index, looked) in self.look_at_all(turn, &listings).await {
                 seen[index] = Some(looked);
             }
         }
         seen.into_iter().flatten().collect()
     }
 
-    /// Reads what all pins need, several registries at one time.
-    async fn read_all(&self, watched: &[Watched]) -> Listings {
+    /// Reads what pins need and nobody read yet, several registries at one time.
+    async fn read_all(&self, turn: &[Turn<'_>], listings: &mut Listings) {
         let mut keys: Vec<(Place, Want)> = Vec::new();
-        for it in watched {
-            let want = match &it.policy.strategy {
-                Strategy::Digest(tag) => Want::Tag(tag.clone()),
-                Strategy::Follow { .. } => continue,
-                _ => Want::All,
-            };
-            for reader in &it.readers {
+        for it in turn.iter().filter(|it| it.watched.problem.is_none()) {
+            let Some(want) = it.want() else { continue };
+            for reader in &it.watched.readers {
                 if let Ok(place) = Place::of(&reader.image.repository, self.allow, &reader.account) {
                     keys.push((place, want.clone()));
                 }
             }
         }
+        keys.retain(|key| !listings.contains_key(key));
         keys.sort();
         keys.dedup();
-        stream::iter(keys)
+        let read: Vec<_> = stream::iter(keys)
             .map(|key| async move {
                 let listing = self.registries.list(self.accounts, &key.0, &key.1, self.allow, self.age).await;
                 (key, listing)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
-            .await
+            .await;
+        listings.extend(read);
     }
 
-    async fn listing(&self, place: &Place, want: &Want, listings: &mut Listings) -> Result<Arc<Listing>, String> {
-        let key = (place.clone(), want.clone());
-        if let Some(known) = listings.get(&key) {
-            return known.clone();
+    /// Looks at pins, those of several repositories at one time: an image that several pins share is asked for once.
+    async fn look_at_all(&self, turn: Vec<Turn<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
+        let mut repositories: HashMap<&str, Vec<&Turn<'_>>> = HashMap::new();
+        for it in &turn {
+            repositories.entry(&it.watched.current().repository).or_default().push(it);
         }
-        let listing = self.registries.list(self.accounts, place, want, self.allow, self.age).await;
-        listings.insert(key, listing.clone());
-        listing
+        let looks: Vec<_> = repositories.into_values().map(|pins| self.look_in_turn(pins, listings)).collect();
+        let looked: Vec<Vec<(usize, Seen)>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+        looked.into_iter().flatten().collect()
+    }
+
+    async fn look_in_turn(&self, pins: Vec<&Turn<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
+        let mut looked = Vec::with_capacity(pins.len());
+        for it in pins {
+            looked.push((it.index, self.look_at(it, listings).await));
+        }
+        looked
     }
 
     /// The tag of the pin that is followed: the one that it will have.
@@ -208,67 +243,70 @@ impl Eyes<'_> {
         }
     }
 
-    async fn look_at(
-        &self,
-        watched: &Watched,
-        followed: Option<Result<String, String>>,
-        listings: &mut Listings,
-        changes: &BTreeMap<String, Change>,
-    ) -> Seen {
+    async fn look_at(&self, turn: &Turn<'_>, listings: &Listings) -> Seen {
+        let watched = turn.watched;
         let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
         // What the registry does not decide is known without it.
-        seen.hold = hold_of(watched, changes, &[]);
+        seen.hold = hold_of(turn, &[]);
         if let Some(problem) = &watched.problem {
             seen.outcome = Outcome::Nothing(problem.clone());
             return seen;
         }
-        let followed = match followed.transpose() {
-            Ok(followed) => followed,
-            Err(reason) => {
-                seen.outcome = Outcome::Nothing(reason);
+        let (followed, want) = match (&turn.followed, turn.want()) {
+            (Ok(followed), Some(want)) => (followed, want),
+            (Ok(_), None) => return seen,
+            (Err(reason), _) => {
+                seen.outcome = Outcome::Nothing(reason.clone());
                 return seen;
             }
         };
-        let want = match (&watched.policy.strategy, &followed) {
-            (Strategy::Digest(tag), _) => Want::Tag(tag.clone()),
-            (_, Some(tag)) => Want::Tag(tag.clone()),
-            _ => Want::All,
-        };
-        let mut places = Vec::new();
         for reader in &watched.readers {
-            match Place::of(&reader.image.repository, self.allow, &reader.account) {
-                Ok(place) if places.contains(&place) => {}
-                Ok(place) => places.push(place),
+            let place = match Place::of(&reader.image.repository, self.allow, &reader.account) {
+                Ok(place) => place,
                 Err(reason) => {
+                    seen.places.clear();
                     seen.outcome = Outcome::Unknown(reason);
                     return seen;
                 }
+            };
+            if !seen.places.contains(&place) {
+                seen.places.push(place);
             }
         }
-        seen.places.clone_from(&places);
-        let Some((place, others)) = places.split_first() else { return seen };
-        let listing = match self.listing(place, &want, listings).await {
-            Ok(listing) => listing,
-            Err(reason) => {
-                seen.outcome = Outcome::Unknown(reason);
-                return seen;
+        for place in &seen.places {
+            match listings.get(&(place.clone(), want.clone())) {
+                Some(Ok(listing)) => seen.listings.push(listing.clone()),
+                Some(Err(reason)) => {
+                    seen.outcome = Outcome::Unknown(reason.clone());
+                    return seen;
+                }
+                None => return seen,
             }
+        }
+        match self.memory.and_then(|memory| memory.recall(turn, &seen.listings)) {
+            Some(known) => Seen { listings: seen.listings, ..known },
+            None => {
+                let lasts = self.decide(turn, followed.as_deref(), &mut seen).await;
+                if let Some(memory) = self.memory {
+                    memory.keep(turn, &seen, lasts);
+                }
+                seen
+            }
+        }
+    }
+
+    /// Decides what becomes of a pin whose listings were read. Answers whether the same listings lead to the same.
+    async fn decide(&self, turn: &Turn<'_>, followed: Option<&str>, seen: &mut Seen) -> bool {
+        let watched = turn.watched;
+        let (Some((place, others)), Some(listing)) = (seen.places.split_first(), seen.listings.first().cloned()) else {
+            return false;
         };
-        seen.listings.push(listing.clone());
+        let place = place.clone();
         seen.candidates = listing.candidates.clone();
-        for other in others {
-            match self.listing(other, &want, listings).await {
-                Ok(there) => {
-                    mark_absent(Arc::<Vec<_>>::make_mut(&mut seen.candidates), other, &there);
-                    seen.listings.push(there);
-                }
-                Err(reason) => {
-                    seen.outcome = Outcome::Unknown(reason);
-                    return seen;
-                }
-            }
+        for (other, there) in others.iter().zip(&seen.listings[1..]) {
+            mark_absent(Arc::<Vec<_>>::make_mut(&mut seen.candidates), other, there);
         }
-        seen.hold = hold_of(watched, changes, &seen.candidates);
+        seen.hold = hold_of(turn, &seen.candidates);
         let needs_times =
             matches!(watched.policy.strategy, Strategy::Newest(_)) || watched.policy.min_age > Duration::ZERO;
         if needs_times && !listing.has_push_times {
@@ -276,11 +314,11 @@ impl Eyes<'_> {
             let reason =
                 format!("the registry of {place} does not tell when images were pushed, so `{what}` cannot be used");
             seen.outcome = Outcome::Nothing(reason);
-            return seen;
+            return true;
         }
-        self.choose(watched, place, &listing, followed.as_deref(), &mut seen).await;
+        let is_certain = self.choose(watched, &place, &listing, followed, seen).await;
         if let Outcome::Move(moved) = &seen.outcome
-            && may_be_older(watched, &seen.candidates, moved, changes.get(&watched.name()).map(|change| change.at))
+            && may_be_older(watched, &seen.candidates, moved, turn.change.map(|change| change.at))
         {
             seen.outcome = Outcome::Nothing(format!(
                 "{}, which is pinned, is not in the registry any more, and {} may be older; `downgrade: true` would take it",
@@ -288,14 +326,19 @@ impl Eyes<'_> {
                 moved.tag
             ));
         }
+        // A list without digests does not show that a tag was moved, and with an age the time decides as well.
+        let lasts = is_certain
+            && watched.policy.min_age.is_zero()
+            && seen.candidates.iter().all(|candidate| candidate.digest.is_some());
         if !self.keep_rules {
             seen.judged = Vec::new();
             seen.candidates = Arc::default();
         }
-        seen
+        lasts
     }
 
-    /// Judges the tags, looks at the one that is picked, and judges again where that shows that it does not do.
+    /// Judges the tags, looks at the one that is picked, and judges again where that shows that it does not do. Answers
+    /// whether what was found of the images is certain.
     async fn choose(
         &self,
         watched: &Watched,
@@ -303,12 +346,12 @@ impl Eyes<'_> {
         listing: &Listing,
         followed: Option<&str>,
         seen: &mut Seen,
-    ) {
+    ) -> bool {
         let current = watched.current();
         let wanted = platforms(watched);
         let mut verified: BTreeMap<String, Verified> = BTreeMap::new();
         let mut looked: HashMap<String, Arc<Facts>> = HashMap::new();
-        let mut tries = 0;
+        let (mut tries, mut is_certain) = (0, true);
         let picked = loop {
             seen.judged = judge(&watched.policy, current, &seen.candidates, &verified, &wanted, followed, listing.now);
             let picked = seen.judged.iter().find(|judged| judged.rule == Rule::Picked);
@@ -320,19 +363,21 @@ impl Eyes<'_> {
             if tries > MOST_IMAGES {
                 seen.outcome =
                     Outcome::Nothing(format!("{MOST_IMAGES} images in a row cannot be taken; see their rules"));
-                return;
+                return false;
             }
             match self.registries.facts(self.accounts, place, &candidate, self.allow).await {
                 Ok(Some(facts)) => {
+                    is_certain &= !matches!(facts.verified, Verified::Image(Err(_)));
                     verified.insert(candidate.tag.clone(), facts.verified.clone());
                     looked.insert(candidate.tag, facts);
                 }
                 Ok(None) => {
+                    is_certain = false;
                     verified.insert(candidate.tag, Verified::Gone);
                 }
                 Err(reason) => {
                     seen.outcome = Outcome::Unknown(reason);
-                    return;
+                    return false;
                 }
             }
         };
@@ -350,11 +395,12 @@ impl Eyes<'_> {
                     tag,
                     digest,
                     pushed_at: candidate.pushed_at,
-                    facts,
+                    labels: self.registries.labels(self.accounts, place, &facts, self.allow).await,
                 })),
                 _ => Outcome::UpToDate { note: None },
             },
         };
+        is_certain
     }
 }
 
@@ -433,11 +479,11 @@ fn platforms(watched: &Watched) -> Vec<Platform> {
     wanted
 }
 
-fn hold_of(watched: &Watched, changes: &BTreeMap<String, Change>, candidates: &[Candidate]) -> Option<Hold> {
-    if let Some(reason) = &watched.policy.hold {
-        let place = watched.policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();
+fn hold_of(turn: &Turn<'_>, candidates: &[Candidate]) -> Option<Hold> {
+    let policy = &turn.watched.policy;
+    if let Some(reason) = &policy.hold {
+        let place = policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();
         return Some(Hold::Policy { reason: reason.clone(), place });
     }
-    let change = changes.get(&watched.name())?;
-    held_by(change, candidates).map(Hold::History)
+    held_by(turn.change?, candidates).map(Hold::History)
 }

@@ -4,6 +4,7 @@
 mod events;
 mod history;
 mod look;
+mod memory;
 mod registries;
 mod state;
 mod updater;
@@ -13,6 +14,7 @@ mod window;
 pub use events::{Doorbell, listen};
 pub use history::Histories;
 pub use look::{Eyes, Hold, Move, Outcome, Seen};
+pub use memory::Memory;
 pub use registries::{Listing, Place, Registries, Want};
 pub use state::{HoldState, ImageState, Standing, TagLine, time_text};
 pub use updater::{Updater, UpdaterConfig, bump_of};

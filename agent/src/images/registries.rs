@@ -109,8 +109,10 @@ pub struct Facts {
     pub digest: String,
     /// What it is.
     pub verified: Verified,
-    /// Where it comes from.
+    /// Where it comes from, as far as its own documents tell.
     pub labels: Labels,
+    /// The digests of its images, where it is an index.
+    pub parts: Vec<String>,
 }
 
 type Key = (Place, Want);
@@ -226,7 +228,9 @@ impl Registries {
         if candidates.len() > MOST_TAGS {
             return Err(format!("{place} has more than {MOST_TAGS} tags"));
         }
-        let candidates = Arc::new(candidates);
+        // A list that is the same still is the same for whoever kept it.
+        let known = slot.as_ref().map(|listing| &listing.candidates).filter(|known| ***known == candidates);
+        let candidates = known.cloned().unwrap_or_else(|| Arc::new(candidates));
         let listing = Arc::new(Listing { candidates, has_push_times, now, generation, read_at });
         *slot = Some(listing.clone());
         Ok(listing)
@@ -282,7 +286,8 @@ impl Registries {
                             Contents::Configured(digest, labels) => match registry.blob(repository, &digest).await {
                                 Ok(bytes) => configured(&bytes, labels),
                                 Err(error) => {
-                                    crate::aws::Image { platforms: Err(error.to_string()), labels, artifact: None }
+                                    let platforms = Err(error.to_string());
+                                    crate::aws::Image { platforms, labels, parts: Vec::new(), artifact: None }
                                 }
                             },
                         };
@@ -297,7 +302,8 @@ impl Registries {
             Some(what) => Verified::NotAnImage(what),
             None => Verified::Image(image.platforms),
         };
-        let facts = Arc::new(Facts { digest: digest.clone(), verified, labels: Labels::read(&image.labels) });
+        let labels = Labels::read(&image.labels);
+        let facts = Arc::new(Facts { digest: digest.clone(), verified, labels, parts: image.parts });
         if is_complete {
             let mut known = lock(&self.facts);
             if known.len() >= MOST_FACTS {
@@ -306,6 +312,28 @@ impl Registries {
             known.insert((place.clone(), digest), facts.clone());
         }
         Ok(Some(facts))
+    }
+
+    /// Where an image comes from. Builders leave the labels of an index in the configurations of its images; the first
+    /// one's are read where the index says nothing itself. What cannot be read is as absent: no update waits for it.
+    pub async fn labels(&self, accounts: &Accounts, place: &Place, facts: &Facts, allow: &Allow) -> Labels {
+        let Some(part) = facts.parts.first().filter(|_| facts.labels == Labels::default()) else {
+            return facts.labels.clone();
+        };
+        let part = Candidate {
+            tag: String::new(),
+            digest: Some(part.clone()),
+            pushed_at: None,
+            artifact: None,
+            absent_in: None,
+        };
+        match self.facts(accounts, place, &part, allow).await {
+            Ok(found) => found.map(|found| found.labels.clone()).unwrap_or_default(),
+            Err(reason) => {
+                tracing::debug!(%place, reason, "the labels of an image cannot be read");
+                Labels::default()
+            }
+        }
     }
 
     /// A failure in words. Credentials that are refused may have been rotated: they are read again next time.

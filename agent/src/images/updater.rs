@@ -4,6 +4,7 @@
 use super::{
     history::Histories,
     look::{Eyes, Outcome, Seen},
+    memory::Memory,
     registries::Place,
     state::{ImageState, time_text},
     watched::{Watched, watched},
@@ -51,6 +52,7 @@ pub struct UpdaterConfig {
 pub struct Updater {
     config: UpdaterConfig,
     histories: Arc<Mutex<Histories>>,
+    memory: Memory,
     window: Window,
     /// What was stated when it was looked last.
     stated: Option<Stated>,
@@ -96,6 +98,7 @@ impl Updater {
         Self {
             config,
             histories: Arc::default(),
+            memory: Memory::default(),
             window: Window::default(),
             stated: None,
             pushes: 0,
@@ -214,7 +217,10 @@ impl Updater {
         if !self.stated.as_ref().is_some_and(|stated| Arc::ptr_eq(&stated.snapshot, snapshot)) {
             self.stated = None;
             match self.state(snapshot, remote).await {
-                Ok(stated) => self.stated = Some(stated),
+                Ok(stated) => {
+                    self.memory.only(&stated.watched);
+                    self.stated = Some(stated);
+                }
                 Err(reason) => {
                     self.say(context, Some(reason));
                     return None;
@@ -229,6 +235,7 @@ impl Updater {
             snapshot,
             age: self.config.images.interval,
             keep_rules: false,
+            memory: Some(&self.memory),
         };
         Some(eyes.look(&stated.watched, &stated.changes).await)
     }
@@ -422,7 +429,7 @@ pub fn bump_of(seen: &Seen) -> Option<Bump> {
         new_pin: moved.pin.clone(),
         new,
         pushed_at: moved.pushed_at.map(time_text),
-        labels: moved.facts.labels.clone(),
+        labels: moved.labels.clone(),
     })
 }
 

@@ -4,10 +4,11 @@ use super::{
     Access, Credentials, OciError,
     challenge::{Challenge, choose},
     http::{Answer, Authorization, Failure, Http},
-    names::{digest_of, is_digest, is_repository, is_tag},
+    names::{digest_of, is_repository},
     token::{Grant, Token, Tokens},
     trust::{Place, Trust, name},
 };
+use lockstep_manifests::pins::{is_digest, is_tag};
 use reqwest::{
     StatusCode, Url,
     header::{CONTENT_TYPE, HeaderName, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},

@@ -37,14 +37,19 @@ mod tests {
         assert_eq!(platform_of(&fargate), Some(amd.clone()));
         assert_eq!(platform_of(&json!({"runtimePlatform": {"cpuArchitecture": "ARM64"}})), Some(arm.clone()));
         assert_eq!(platform_of(&json!({})), None);
-        let image = Image { platforms: Ok(vec![amd.clone()]), labels: Default::default(), artifact: None };
+        let image =
+            Image { platforms: Ok(vec![amd.clone()]), labels: Default::default(), parts: Vec::new(), artifact: None };
         assert_eq!(judge(&image, Some(&amd)).0, Outcome::Ok);
         assert_eq!(
             judge(&image, Some(&arm)),
             (Outcome::Fail, "the image has no linux/arm64; it has linux/amd64".into())
         );
         assert_eq!(
-            judge(&Image { platforms: Err("x".into()), labels: Default::default(), artifact: None }, Some(&arm)).0,
+            judge(
+                &Image { platforms: Err("x".into()), labels: Default::default(), parts: Vec::new(), artifact: None },
+                Some(&arm)
+            )
+            .0,
             Outcome::Skip
         );
     }

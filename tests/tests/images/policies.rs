@@ -59,6 +59,33 @@ async fn a_new_version_is_committed_as_one_line_and_deployed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_labels_of_an_index_are_those_of_its_images() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.push("1.0.0");
+    let labels = BTreeMap::from([
+        ("org.opencontainers.image.revision".to_owned(), "0af1234".to_owned()),
+        ("org.opencontainers.image.source".to_owned(), "https://git.example.com/app".to_owned()),
+        ("org.opencontainers.image.changelog".to_owned(), "https://git.example.com/app/changes".to_owned()),
+    ]);
+    let architectures = vec!["amd64".to_owned(), "arm64".to_owned()];
+    it.push_as("1.1.0", &NewImage { labels, architectures, ..NewImage::default() });
+    it.world.runner.refresh(&it.world.context).await.unwrap();
+    it.world.control.reset_calls();
+    assert!(it.look().await);
+    let message = it.git(&["log", "-1", "--format=%B", "main"]);
+    assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
+    assert!(message.contains("\n  changes https://git.example.com/app/changes\n"), "{message}");
+    // The index, the first of its images, and that one's configuration; nothing of the attestation beside it.
+    assert_eq!(
+        it.world.calls(),
+        calls(&[("ecr:BatchGetImage", 2), ("ecr:DescribeImages", 2), ("ecr:GetDownloadUrlForLayer", 1)])
+    );
+    it.world.control.reset_calls();
+    assert!(!it.look().await);
+    assert_eq!(it.world.calls(), calls(&[("ecr:DescribeImages", 1)]), "what is known of an image is not asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_bumps_of_a_pin_change_as_many_lines() {
     let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "'1.0.0'")).await;
     for patch in 1..=25 {

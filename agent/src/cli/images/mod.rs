@@ -94,6 +94,7 @@ impl Pins {
             snapshot: &self.opened.snapshot,
             age: Duration::from_secs(60),
             keep_rules: true,
+            memory: None,
         };
         eyes.look(&self.watched, &self.changes).await
     }
