@@ -7,7 +7,7 @@ use crate::{
 use lockstep::{
     config::{CommitConfig, ImagesConfig},
     git::{Access, Location, Remote},
-    images::{ImageState, Updater, UpdaterConfig},
+    images::{Desk, ImageState, Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
 };
 use lockstep_sandbox::{Behaviour, NewImage};
@@ -88,7 +88,7 @@ impl ImageWorld {
             images: at_once(),
             commit: CommitConfig::default(),
         };
-        Self { world, repository, updater: Updater::new(config.clone()), config, root }
+        Self { world, repository, updater: Updater::new(config.clone(), Desk::default()), config, root }
     }
 
     /// Reaches the repository by another address from now on, with its mirror below a directory.
@@ -106,7 +106,7 @@ impl ImageWorld {
 
     /// The updater is made anew: it remembers nothing.
     pub fn restart(&mut self) {
-        self.updater = Updater::new(self.config.clone());
+        self.updater = Updater::new(self.config.clone(), Desk::default());
     }
 
     /// Pushes an image to `app` of the agent's registry. Answers its digest.

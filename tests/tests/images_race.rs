@@ -5,7 +5,7 @@
 
 use lockstep::{
     git::{Access, Location, Remote, SshAccess},
-    images::{Updater, UpdaterConfig},
+    images::{Desk, Updater, UpdaterConfig},
     reconcile::{Content, Context, SourceRunner},
 };
 use lockstep_sandbox::Behaviour;
@@ -79,13 +79,19 @@ impl Racer {
         let content = Content::Remote(Arc::new(Mutex::new(remote)));
         let config = UpdaterConfig { index, environments: environments.clone(), ..it.config.clone() };
         let runner = SourceRunner::new(index, "acme", config.allow.clone(), environments.clone(), content);
-        Self { runner, updater: Updater::new(config), context: it.world.context.clone(), index, environments }
+        Self {
+            runner,
+            updater: Updater::new(config, Desk::default()),
+            context: it.world.context.clone(),
+            index,
+            environments,
+        }
     }
 
     /// What it remembers of failures would only make it wait.
     fn forget(&mut self, it: &ImageWorld) {
         let config = UpdaterConfig { index: self.index, environments: self.environments.clone(), ..it.config.clone() };
-        self.updater = Updater::new(config);
+        self.updater = Updater::new(config, Desk::default());
     }
 
     async fn turn(&mut self) -> bool {

@@ -9,7 +9,7 @@ use crate::{
     cache::Cache,
     config::{AgentConfig, Flags, SecretRef, SourceConfig, resolve_secret},
     git::{Access, Credentials, GitError, Location, Remote, SshAccess},
-    images::{Updater, UpdaterConfig, listen},
+    images::{Desks, Updater, UpdaterConfig, listen},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
@@ -173,19 +173,21 @@ fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::
         })
     });
     let queues: Vec<JoinHandle<()>> = queues.collect();
+    let desks = Desks::default();
     let sources = config.sources.iter().enumerate().map(|(index, source)| {
         context.board.update(index, |state| state.id.clone_from(&source.id));
-        let state = config.state_directory.value.join("git");
+        // Each has a mirror of its own: two that fetch into one are in each other's way.
+        let state = config.state_directory.value.join("git").join(&source.id);
+        let desk = desks.of(&source.location, &source.branch.value);
         let images = UpdaterConfig {
             index,
-
             source: source.id.clone(),
             allow: source.allow.clone(),
             environments: source.environments.clone(),
             images: config.images.clone(),
             commit: source.commit.clone(),
         };
-        tokio::spawn(follow(index, source.clone(), state, context.clone(), images, stopped.clone()))
+        tokio::spawn(follow(index, source.clone(), state, context.clone(), Updater::new(images, desk), stopped.clone()))
     });
     queues.into_iter().chain(sources).collect()
 }
@@ -196,12 +198,11 @@ async fn follow(
     source: SourceConfig,
     state: PathBuf,
     context: Arc<Context>,
-    images: UpdaterConfig,
+    mut updater: Updater,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut runner: Option<SourceRunner> = None;
     let mut looked_at: Option<tokio::time::Instant> = None;
-    let mut updater = Updater::new(images);
     let mut rung = context.doorbell.listener();
     while !*stopped.borrow() && !context.stopping.load(Ordering::Relaxed) {
         if runner.is_none() {

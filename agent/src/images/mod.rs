@@ -1,6 +1,8 @@
 //! Image updates: what registries have is compared with the pins in Git, and what policies pick is written back as a
 //! commit. Level-triggered like rounds: a push that was heard of makes it sooner, never different.
 
+mod bumps;
+mod desk;
 mod events;
 mod history;
 mod look;
@@ -11,12 +13,13 @@ mod updater;
 mod watched;
 mod window;
 
+pub use bumps::bump_of;
+pub use desk::{Desk, Desks};
 pub use events::{Doorbell, listen};
 pub use history::Histories;
 pub use look::{Eyes, Hold, Move, Outcome, Seen};
 pub use memory::Memory;
 pub use registries::{Listing, Place, Registries, Want};
 pub use state::{HoldState, ImageState, Standing, TagLine, time_text};
-pub use updater::{Updater, UpdaterConfig, bump_of};
+pub use updater::{Updater, UpdaterConfig};
 pub use watched::{PinPlace, Reader, Watched, containers_of, reader_of, watched};
-pub use window::Window;

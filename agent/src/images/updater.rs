@@ -2,21 +2,22 @@
 //! else was faster.
 
 use super::{
+    bumps::{PinMove, commit},
+    desk::{Desk, Offer, Papers},
     history::Histories,
     look::{Eyes, Outcome, Seen},
     memory::Memory,
     registries::Place,
-    state::{ImageState, time_text},
+    state::ImageState,
     watched::{Watched, watched},
-    window::Window,
 };
 use crate::{
     config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
-    git::{FileEdit, GitError, NewCommit, PushError, Remote, SigningKey, Tip},
+    git::{GitError, PushError, Remote, SigningKey, Tip},
     reconcile::{Context, Snapshot, SourceRunner, event::Event, tell},
 };
-use lockstep_core::images::{Bump, BumpMessage, Change, ImageReference};
-use lockstep_manifests::{edit::set_pin, pins, updates::WriteMode};
+use lockstep_core::images::{Change, trailer_of};
+use lockstep_manifests::updates::WriteMode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -53,7 +54,7 @@ pub struct Updater {
     config: UpdaterConfig,
     histories: Arc<Mutex<Histories>>,
     memory: Memory,
-    window: Window,
+    desk: Desk,
     /// What was stated when it was looked last.
     stated: Option<Stated>,
     pushes: u64,
@@ -93,13 +94,13 @@ enum Written {
 }
 
 impl Updater {
-    /// An updater that has seen nothing yet.
-    pub fn new(config: UpdaterConfig) -> Self {
+    /// An updater that has seen nothing yet. What it writes is laid on the desk of its branch.
+    pub fn new(config: UpdaterConfig, desk: Desk) -> Self {
         Self {
             config,
             histories: Arc::default(),
             memory: Memory::default(),
-            window: Window::default(),
+            desk,
             stated: None,
             pushes: 0,
             next: None,
@@ -138,34 +139,42 @@ impl Updater {
                 return (moved, None);
             };
             let Some(seen) = self.look(context, &snapshot, &remote).await else {
+                self.desk.sit().await.lay(&self.config.source, None, Instant::now());
                 return (moved, Some(self.config.images.interval));
             };
             let wanted = self.wanted(&seen);
-            self.window.see(wanted.iter().map(|it| (it.watched.name(), it.pin())).collect(), Instant::now());
-            let due = self.window.due(self.config.images.quiet, self.config.images.at_most);
+            let mut papers = self.desk.sit().await;
+            papers.lay(&self.config.source, self.offer(&snapshot, &wanted), Instant::now());
+            let due = papers.due(self.config.images.quiet, self.config.images.at_most).filter(|_| !wanted.is_empty());
             let Some(due) = due.map(|due| self.not_before.map_or(due, |not_before| due.max(not_before))) else {
+                drop(papers);
                 self.succeeded();
                 self.report(context, &seen, None);
                 self.acknowledge(context, &seen, &wanted).await;
                 return (moved, (!seen.is_empty()).then_some(self.config.images.interval));
             };
             let now = Instant::now();
-            if due > now {
+            let is_past = papers.is_past(&self.config.source, &snapshot.commit);
+            if due > now && !is_past {
+                drop(papers);
                 // What failed is in the way until it was tried again.
                 let failure = self.failure.clone();
                 self.report(context, &seen, failure);
                 self.acknowledge(context, &seen, &wanted).await;
                 return (moved, Some((due - now).min(self.config.images.interval)));
             }
-            match self.write(context, &snapshot, &remote, &wanted).await {
+            let written = match is_past {
+                true => Written::Moved,
+                false => self.write(context, &snapshot, &remote, &wanted, &mut papers).await,
+            };
+            drop(papers);
+            match written {
                 Written::Done(tip) => {
                     moved = true;
-                    self.window.close();
                     self.succeeded();
                     tracing::debug!(source = self.config.source, commit = tip.commit, "the branch was moved");
                 }
                 Written::Nothing => {
-                    self.window.close();
                     self.succeeded();
                     self.report(context, &seen, None);
                     self.acknowledge(context, &seen, &wanted).await;
@@ -195,6 +204,13 @@ impl Updater {
             }
         }
         (moved, Some(PAUSE))
+    }
+
+    /// What is laid on the desk.
+    fn offer(&self, snapshot: &Snapshot, wanted: &[&Seen]) -> Option<Offer> {
+        let moves: Vec<PinMove> = wanted.iter().filter_map(|it| PinMove::of(it)).collect();
+        let offer = Offer { base: snapshot.commit.clone(), commit: self.config.commit.clone(), moves };
+        (!offer.moves.is_empty()).then_some(offer)
     }
 
     /// Nothing is in the way any more.
@@ -282,6 +298,7 @@ impl Updater {
         snapshot: &Arc<Snapshot>,
         remote: &Arc<Mutex<Remote>>,
         wanted: &[&Seen],
+        papers: &mut Papers,
     ) -> Written {
         let key = match &self.config.commit.signing_key {
             None => None,
@@ -290,39 +307,44 @@ impl Updater {
                 Err(reason) => return Written::Failed(format!("nothing is written unsigned: {reason}")),
             },
         };
-        let moves: Vec<(String, String, String, Bump)> = wanted.iter().filter_map(|it| move_of(it)).collect();
-        let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.clone());
+        let sources = papers.together(&self.config.source);
+        let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.commit.clone());
         let now = jiff::Timestamp::now().as_second();
         let written = tokio::task::spawn_blocking(move || {
             let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
-            commit(&mut remote, &base, &moves, &config, key.as_ref(), now)
+            let (refused, result) = commit(&mut remote, &base, &sources, &config, key.as_ref(), now);
+            (sources, refused, result)
         });
         match written.await {
             Err(error) => Written::Failed(error.to_string()),
-            Ok((refused, result)) => {
+            Ok((sources, refused, result)) => {
+                let now = Instant::now();
                 let has_refused = !refused.is_empty();
                 for (name, reason) in refused {
-                    if let Some(seen) = wanted.iter().find(|it| it.watched.name() == name) {
-                        self.refused.insert(name.clone(), refusal_key(seen));
-                    }
+                    let Some(seen) = wanted.iter().find(|it| it.watched.name() == name) else {
+                        // Another source's: it will see for itself.
+                        let owner = sources.iter().find(|(_, moves)| moves.iter().any(|it| it.bump.name() == name));
+                        owner.into_iter().for_each(|(owner, _)| papers.lay(owner, None, now));
+                        continue;
+                    };
+                    self.refused.insert(name.clone(), refusal_key(seen));
                     tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
                     self.uneditable = Some(format!("{name}: {reason}"));
                 }
                 self.credentials_refused = matches!(result, Err(PushError::Git(GitError::Refused { .. })));
                 match result {
                     Ok(None) if has_refused => Written::Again,
-                    Ok(None) => Written::Nothing,
-                    Ok(Some((tip, bumps))) => {
-                        let commit = tip.commit.clone();
-                        tell(
-                            context,
-                            Event::Bumped {
-                                source: self.config.source.clone(),
-                                commit,
-                                summary: tip.summary.clone(),
-                                bumps,
-                            },
-                        );
+                    Ok(None) => {
+                        papers.lay(&self.config.source, None, now);
+                        Written::Nothing
+                    }
+                    Ok(Some(tip)) => {
+                        papers.wrote(&self.config.source, &sources, &snapshot.commit, now);
+                        for (source, moves) in sources {
+                            let bumps = moves.iter().map(|it| trailer_of(&it.bump)).collect();
+                            let (commit, summary) = (tip.commit.clone(), tip.summary.clone());
+                            tell(context, Event::Bumped { source, commit, summary, bumps });
+                        }
                         Written::Done(tip)
                     }
                     Err(PushError::Moved { .. }) => Written::Moved,
@@ -407,95 +429,4 @@ fn refusal_key(seen: &Seen) -> String {
 
 async fn signing_key(secret: &SecretRef, context: &Context) -> Result<SigningKey, String> {
     SigningKey::parse(&resolve_secret(secret, &context.accounts).await?)
-}
-
-/// File, container, pin and bump of a pin that is moved.
-fn move_of(seen: &Seen) -> Option<(String, String, String, Bump)> {
-    let moved = seen.pending()?;
-    Some((seen.watched.file.clone(), seen.watched.container.clone(), moved.pin.clone(), bump_of(seen)?))
-}
-
-/// What a commit says of a pin that is moved.
-pub fn bump_of(seen: &Seen) -> Option<Bump> {
-    let moved = seen.pending()?;
-    let watched = &seen.watched;
-    let new = ImageReference::parse(&pins::apply(&watched.current().repository, &moved.pin));
-    Some(Bump {
-        environment: watched.environment.clone(),
-        service: watched.service.clone(),
-        container: watched.container.clone(),
-        old: watched.current().clone(),
-        old_pin: watched.pin.clone(),
-        new_pin: moved.pin.clone(),
-        new,
-        pushed_at: moved.pushed_at.map(time_text),
-        labels: moved.labels.clone(),
-    })
-}
-
-type Committed = Result<Option<(Tip, Vec<String>)>, PushError>;
-
-/// Edits the files of a commit and pushes the result. Answers the pins that could not be edited as well.
-fn commit(
-    remote: &mut Remote,
-    base: &str,
-    moves: &[(String, String, String, Bump)],
-    config: &UpdaterConfig,
-    key: Option<&SigningKey>,
-    now: i64,
-) -> (Vec<(String, String)>, Committed) {
-    let mut files: BTreeMap<&str, (Option<Vec<u8>>, String)> = BTreeMap::new();
-    let (mut refused, mut bumps) = (Vec::new(), Vec::new());
-    for (file, container, pin, bump) in moves {
-        if !files.contains_key(file.as_str()) {
-            let content = match remote.file_of(base, file) {
-                Ok(content) => content,
-                Err(error) => return (refused, Err(error.into())),
-            };
-            let text = String::from_utf8(content.clone().unwrap_or_default());
-            match text {
-                Ok(text) => {
-                    files.insert(file, (content, text));
-                }
-                Err(_) => {
-                    refused.push((bump.name(), format!("{file} is not UTF-8 text")));
-                    continue;
-                }
-            }
-        }
-        let Some((_, text)) = files.get_mut(file.as_str()) else { continue };
-        match set_pin(text, container, pin) {
-            Ok(edited) if edited == *text => {
-                let reason = "the pin says that already; something after the pins decides the image, a patch perhaps";
-                refused.push((bump.name(), reason.to_owned()));
-            }
-            Ok(edited) => {
-                *text = edited;
-                bumps.push(bump.clone());
-            }
-            Err(error) => refused.push((bump.name(), error.to_string())),
-        }
-    }
-    let edits: Vec<FileEdit> = files
-        .into_iter()
-        .filter(|(_, (before, text))| before.as_deref() != Some(text.as_bytes()))
-        .filter(|(_, (before, text))| before.is_some() || !text.is_empty())
-        .map(|(path, (_, text))| FileEdit { path: path.to_owned(), content: text.into_bytes() })
-        .collect();
-    // Others may follow what cannot be edited: it is decided again without it.
-    if edits.is_empty() || !refused.is_empty() {
-        return (refused, Ok(None));
-    }
-    let message = BumpMessage { bumps: &bumps, source: &config.source }.render(&config.commit.template);
-    let new = NewCommit {
-        edits: &edits,
-        message: &message,
-        author: &config.commit.author,
-        committer: &config.commit.committer,
-        at: now,
-        key,
-    };
-    let told = bumps.iter().map(lockstep_core::images::trailer_of).collect();
-    let result = remote.tip_at(base).map_err(PushError::from).and_then(|base| remote.commit(&base, &new));
-    (refused, result.map(|tip| Some((tip, told))))
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 /// What is about to be written, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     wanted: BTreeMap<String, String>,
     open: Option<Open>,
 }
@@ -18,7 +18,7 @@ struct Open {
 
 impl Window {
     /// Takes what is wanted now: pins by name with what they would say.
-    pub fn see(&mut self, wanted: BTreeMap<String, String>, now: Instant) {
+    pub(super) fn see(&mut self, wanted: BTreeMap<String, String>, now: Instant) {
         if wanted.is_empty() {
             self.open = None;
         } else if wanted != self.wanted {
@@ -29,12 +29,12 @@ impl Window {
     }
 
     /// When it is written: after a quiet time, or when it has waited long enough. None where nothing is wanted.
-    pub fn due(&self, quiet: Duration, at_most: Duration) -> Option<Instant> {
+    pub(super) fn due(&self, quiet: Duration, at_most: Duration) -> Option<Instant> {
         self.open.map(|open| (open.changed + quiet).min(open.first + at_most))
     }
 
     /// What is wanted was written: what comes now is another commit.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         *self = Self::default();
     }
 }

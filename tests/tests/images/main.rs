@@ -8,3 +8,4 @@ mod policies;
 mod program;
 mod pushes;
 mod registries;
+mod windows;

@@ -5,12 +5,11 @@ use lockstep::{
     images::Standing,
     reconcile::event::Event,
 };
-use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
     eventually,
     git_http::{GitServer, Hold},
     images::{ImageWorld, one_service},
-    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, service},
+    world::{ACCOUNT, IMAGE, REGION, calls},
 };
 use std::{path::Path, process::Command, time::Duration};
 
@@ -116,36 +115,6 @@ async fn an_answer_that_is_lost_is_not_written_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_in_a_window_is_one_commit() {
-    let mut files = vec![("lockstep.yaml".to_owned(), ONE_ENVIRONMENT.to_owned())];
-    let policy = "updates: { app: { semver: \"*\" } }\n";
-    for number in 0..500 {
-        let directory = format!("services/s{number:03}");
-        files.push((
-            format!("{directory}/service.yaml"),
-            format!("{}{policy}", service(&format!("{IMAGE}{}", number % 50))),
-        ));
-        files.push((format!("{directory}/prod.pins.yaml"), "app: 1.0.0\n".to_owned()));
-    }
-    let mut it = ImageWorld::quick(&files).await;
-    for number in 0..50 {
-        it.world.control.push_image(ACCOUNT, REGION, &format!("app{number}"), "1.1.0", Behaviour::Ok);
-    }
-    it.world.runner.refresh(&it.world.context).await.unwrap();
-    it.world.control.reset_calls();
-    assert!(it.look().await);
-    assert_eq!(it.commits(), 2);
-    assert_eq!(it.last_change().lines().count(), 500);
-    assert!(it.last_change().lines().all(|line| line.starts_with("1\t1\tservices/s")));
-    // 50 repositories: one page and one image each, however many services share them; the pages once more on the new tip.
-    assert_eq!(
-        it.world.calls(),
-        calls(&[("ecr:BatchGetImage", 50), ("ecr:DescribeImages", 100), ("ecr:GetDownloadUrlForLayer", 50)])
-    );
-    it.fsck();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_costs_a_call_for_each_thousand() {
     let mut it = ImageWorld::quick(&one_service("{ semver: \"*\" }", "1.0.0")).await;
     for number in 0..1001 {
@@ -156,17 +125,6 @@ async fn a_long_list_costs_a_call_for_each_thousand() {
     it.world.control.reset_calls();
     assert!(!it.look().await);
     assert_eq!(it.world.calls(), calls(&[("ecr:DescribeImages", 2)]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_window_waits_until_it_is_quiet() {
-    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
-    it.config.images.quiet = Duration::from_secs(3600);
-    it.config.images.at_most = Duration::from_secs(7200);
-    it.restart();
-    it.push("1.1.0");
-    assert!(!it.look().await);
-    assert_eq!((it.commits(), it.image().standing, it.image().text.as_str()), (1, Standing::Pending, "1.0.0 → 1.1.0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

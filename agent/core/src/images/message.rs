@@ -91,8 +91,8 @@ impl Template {
 pub struct BumpMessage<'a> {
     /// What is moved, in the order of the files.
     pub bumps: &'a [Bump],
-    /// The source's id.
-    pub source: &'a str,
+    /// The ids of the sources whose bumps these are.
+    pub sources: &'a [&'a str],
 }
 
 impl BumpMessage<'_> {
@@ -110,7 +110,9 @@ impl BumpMessage<'_> {
         for bump in self.bumps {
             text.push_str(&format!("{IMAGE_TRAILER}: {}\n", trailer_of(bump)));
         }
-        text.push_str(&format!("Lockstep-Source: {}\n", self.source));
+        for source in self.sources {
+            text.push_str(&format!("Lockstep-Source: {source}\n"));
+        }
         text
     }
 
@@ -316,7 +318,7 @@ mod tests {
         one.labels.revision = Some("0af1234".into());
         one.labels.source = Some("https://git.example.com/checkout".into());
         let bumps = [one];
-        let text = BumpMessage { bumps: &bumps, source: "shop" }.render(&Template::default());
+        let text = BumpMessage { bumps: &bumps, sources: &["shop"] }.render(&Template::default());
         insta::assert_snapshot!(text);
         let to = format!("1.4.3@sha256:{}", "ab".repeat(32));
         assert!(is_bump(&text, "prod/checkout/api", Some("1.4.2"), &to));
@@ -337,7 +339,7 @@ mod tests {
     #[test]
     fn many_images_are_one_message() {
         let bumps: Vec<Bump> = ["a", "b", "c", "d", "e"].map(|name| bump(name, "", ":2")).into();
-        let text = BumpMessage { bumps: &bumps, source: "shop" }.render(&Template::default());
+        let text = BumpMessage { bumps: &bumps, sources: &["shop"] }.render(&Template::default());
         assert!(
             text.starts_with("5 images of a, b, c and 2 more in prod\n\nprod/a api: no pin → 2\n  pushed 2026"),
             "{text}"
@@ -353,7 +355,7 @@ mod tests {
         let template =
             Template::new(Some("chore({services}): {count} {{x}} [skip ci]"), Some("* {newPin}\nby {source}")).unwrap();
         let bumps = [bump("a", ":1", ":2")];
-        let text = BumpMessage { bumps: &bumps, source: "s" }.render(&template);
+        let text = BumpMessage { bumps: &bumps, sources: &["s"] }.render(&template);
         assert!(text.starts_with("chore(a): 1 {x} [skip ci]\n\n* 2\n\nLockstep-Environment"), "{text}");
         let wrong = |subject, bump| Template::new(subject, bump).unwrap_err().to_string();
         assert_eq!(wrong(Some("{sumary}"), None), "there is no place holder {sumary}; did you mean {summary}?");
