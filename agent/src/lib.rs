@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod aws;
+pub mod board;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -8,9 +8,9 @@
 use lockstep::{
     agent::Agent,
     aws::Accounts,
+    board::Event,
     config::{AgentConfig, Flags},
     git::Access,
-    reconcile::event::Event,
 };
 use lockstep_sandbox::{Behaviour, ClockMode, Options, Sandbox};
 use lockstep_tests::{

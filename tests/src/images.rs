@@ -5,9 +5,10 @@ use crate::{
     world::{ACCOUNT, IMAGE, REGION, SOURCE, Setup, World, service},
 };
 use lockstep::{
+    board::ImageState,
     config::{CommitConfig, ImagesConfig},
     git::{Access, Location, Remote},
-    images::{Desk, ImageState, Updater, UpdaterConfig},
+    images::{Desk, Shared, Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
 };
 use lockstep_sandbox::{Behaviour, NewImage};
@@ -26,6 +27,8 @@ pub struct ImageWorld {
     pub repository: Repository,
     /// Image updates.
     pub updater: Updater,
+    /// What they share with those of other sources.
+    pub shared: Arc<Shared>,
     /// How they are set.
     pub config: UpdaterConfig,
     root: TempDir,
@@ -88,7 +91,9 @@ impl ImageWorld {
             images: at_once(),
             commit: CommitConfig::default(),
         };
-        Self { world, repository, updater: Updater::new(config.clone(), Desk::default()), config, root }
+        let shared = Arc::<Shared>::default();
+        let updater = Updater::new(config.clone(), shared.clone(), Desk::default());
+        Self { world, repository, updater, shared, config, root }
     }
 
     /// Reaches the repository by another address from now on, with its mirror below a directory.
@@ -106,7 +111,7 @@ impl ImageWorld {
 
     /// The updater is made anew: it remembers nothing.
     pub fn restart(&mut self) {
-        self.updater = Updater::new(self.config.clone(), Desk::default());
+        self.updater = Updater::new(self.config.clone(), self.shared.clone(), Desk::default());
     }
 
     /// Pushes an image to `app` of the agent's registry. Answers its digest.

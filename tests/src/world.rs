@@ -4,10 +4,11 @@
 use crate::judge::judge;
 use lockstep::{
     aws::{AccountRole, Accounts},
+    board::{Event, ServiceState},
     cache::Cache,
     config::Allow,
     git::{Access, Location, Remote},
-    reconcile::{Content, Context, Orders, SourceRunner, Timing, board::ServiceState, event::Event},
+    reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
 use lockstep_core::{observed::Tags, report::Reason};
 use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};

@@ -1,7 +1,7 @@
 //! Many services at once: the brake, differences that nothing explains, and services that are not declared any more.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{Orders, board::ServiceState};
+use lockstep::{board::ServiceState, reconcile::Orders};
 use lockstep_core::report::{Reason, Verdict};
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, service};

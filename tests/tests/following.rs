@@ -1,7 +1,7 @@
 //! Following the branch and what was started, round by round.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{Orders, event::Event};
+use lockstep::{board::Event, reconcile::Orders};
 use lockstep_core::report::{Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Effect, Fault};
 use lockstep_tests::world::{ACCOUNT, IMAGE, REGION, World, calls, reasons, service};

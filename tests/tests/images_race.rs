@@ -81,7 +81,7 @@ impl Racer {
         let runner = SourceRunner::new(index, "acme", config.allow.clone(), environments.clone(), content);
         Self {
             runner,
-            updater: Updater::new(config, Desk::default()),
+            updater: Updater::new(config, it.shared.clone(), Desk::default()),
             context: it.world.context.clone(),
             index,
             environments,
@@ -91,7 +91,7 @@ impl Racer {
     /// What it remembers of failures would only make it wait.
     fn forget(&mut self, it: &ImageWorld) {
         let config = UpdaterConfig { index: self.index, environments: self.environments.clone(), ..it.config.clone() };
-        self.updater = Updater::new(config, Desk::default());
+        self.updater = Updater::new(config, it.shared.clone(), Desk::default());
     }
 
     async fn turn(&mut self) -> bool {

@@ -2,7 +2,10 @@
 //! the calls, and that the failed state is never deployed again.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{Orders, board::ServiceState, event::Event};
+use lockstep::{
+    board::{Event, ServiceState},
+    reconcile::Orders,
+};
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Failure, Fault, HookAnswer, When};
 use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls};

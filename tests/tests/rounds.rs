@@ -1,9 +1,9 @@
 //! What the agent's rounds do, one world a test, on a clock that the test moves.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::reconcile::{
-    Content, Orders,
-    event::{Event, Trigger},
+use lockstep::{
+    board::{Event, Trigger},
+    reconcile::{Content, Orders},
 };
 use lockstep_core::report::{ActionKind, Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};

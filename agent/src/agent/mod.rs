@@ -9,7 +9,7 @@ use crate::{
     cache::Cache,
     config::{AgentConfig, Flags, SecretRef, SourceConfig, resolve_secret},
     git::{Access, Credentials, GitError, Location, Remote, SshAccess},
-    images::{Desks, Updater, UpdaterConfig, listen},
+    images::{Shared, Updater, UpdaterConfig, listen},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
@@ -48,6 +48,7 @@ pub enum StartError {
 pub struct Agent {
     /// What its rounds share.
     pub context: Arc<Context>,
+    shared: Arc<Shared>,
     /// Where the API answers.
     pub address: std::net::SocketAddr,
     stop_server: watch::Sender<bool>,
@@ -73,12 +74,13 @@ impl Agent {
         let address = server.address().map_err(|error| StartError::Listen { address, error })?;
         let cache = Cache::open(&config.state_directory.value);
         let context = Arc::new(Context::new(accounts, cache, Timing::new(config.interval.value)));
+        let shared = Arc::new(Shared::default());
         let (stop_server, stopped) = watch::channel(false);
         let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped)));
         let (stop_sources, stopped) = watch::channel(false);
-        let sources = spawn_sources(&config, &context, &stopped);
+        let sources = spawn_sources(&config, &context, &shared, &stopped);
         tracing::info!(%address, sources = config.sources.len(), "started");
-        Ok(Self { context, address, stop_server, stop_sources, server, sources, config, _lock: lock })
+        Ok(Self { context, shared, address, stop_server, stop_sources, server, sources, config, _lock: lock })
     }
 
     /// Runs until a signal; follows changes of the agent's file.
@@ -124,7 +126,7 @@ impl Agent {
                 self.end_sources().await;
                 let (stop, stopped) = watch::channel(false);
                 self.stop_sources = stop;
-                self.sources = spawn_sources(&config, &self.context, &stopped);
+                self.sources = spawn_sources(&config, &self.context, &self.shared, &stopped);
                 self.config = config;
             }
         }
@@ -161,24 +163,29 @@ impl Agent {
     }
 }
 
-fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+fn spawn_sources(
+    config: &AgentConfig,
+    context: &Arc<Context>,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
     context.board.clear();
-    context.doorbell.forget_sources();
-    context.registries.configure(config.registries.clone());
+    shared.doorbell.forget_sources();
+    shared.desks.clear();
+    shared.registries.configure(config.registries.clone());
     let queues = config.images.queues.iter().filter_map(|url| QueueUrl::parse(url)).map(|queue| {
-        let (context, stopped) = (context.clone(), stopped.clone());
+        let (context, shared, stopped) = (context.clone(), shared.clone(), stopped.clone());
         tokio::spawn(async move {
             let region = context.accounts.region();
-            listen(queue, &context.accounts, &region, &context.registries, &context.doorbell, stopped).await;
+            listen(queue, &context.accounts, &region, &shared.registries, &shared.doorbell, stopped).await;
         })
     });
     let queues: Vec<JoinHandle<()>> = queues.collect();
-    let desks = Desks::default();
     let sources = config.sources.iter().enumerate().map(|(index, source)| {
         context.board.update(index, |state| state.id.clone_from(&source.id));
         // Each has a mirror of its own: two that fetch into one are in each other's way.
         let state = config.state_directory.value.join("git").join(&source.id);
-        let desk = desks.of(&source.location, &source.branch.value);
+        let desk = shared.desks.of(&source.location, &source.branch.value);
         let images = UpdaterConfig {
             index,
             source: source.id.clone(),
@@ -187,7 +194,8 @@ fn spawn_sources(config: &AgentConfig, context: &Arc<Context>, stopped: &watch::
             images: config.images.clone(),
             commit: source.commit.clone(),
         };
-        tokio::spawn(follow(index, source.clone(), state, context.clone(), Updater::new(images, desk), stopped.clone()))
+        let updater = Updater::new(images, shared.clone(), desk);
+        tokio::spawn(follow(index, source.clone(), state, context.clone(), updater, stopped.clone()))
     });
     queues.into_iter().chain(sources).collect()
 }
@@ -203,7 +211,7 @@ async fn follow(
 ) {
     let mut runner: Option<SourceRunner> = None;
     let mut looked_at: Option<tokio::time::Instant> = None;
-    let mut rung = context.doorbell.listener();
+    let mut rung = updater.listener();
     while !*stopped.borrow() && !context.stopping.load(Ordering::Relaxed) {
         if runner.is_none() {
             match open(&source, &state, &context).await {

@@ -1,7 +1,10 @@
 //! The local state cache in sled: task definition revisions and what is known of them. Everything in it can be read
 //! again from ECS; a damaged cache is set aside and filled anew. Nothing secret of the agent's own is written here.
 
-use crate::reconcile::memory::Memory;
+mod memory;
+
+pub use memory::{Memory, Progress};
+
 use lockstep_core::{
     cause::Cause,
     observed::{History, Revision, ServiceRevision},

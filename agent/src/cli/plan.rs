@@ -40,7 +40,7 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
     let mut exit = Exit::Done;
     let plan = if args.agent.is_asked(&args.target) {
         let state = args.agent.state().await?;
-        let mut plans: Vec<Plan> = state.sources.iter().map(crate::reconcile::board::SourceState::plan).collect();
+        let mut plans: Vec<Plan> = state.sources.iter().map(crate::board::SourceState::plan).collect();
         let mut plan = plans.pop().ok_or_else(|| Failure::new(Exit::Failed, "the agent has no source"))?;
         for other in plans {
             plan.environments.extend(other.environments);

@@ -2,9 +2,10 @@
 
 use super::{Failure, Selection, target::Target};
 use crate::{
+    board::State,
     exit::Exit,
     output::{self, Format},
-    reconcile::{Orders, board::State},
+    reconcile::Orders,
 };
 use clap::Args;
 use std::time::Duration;

@@ -5,11 +5,12 @@ use super::{
     target::{Opened, Target},
 };
 use crate::{
+    board::Event,
     config::parse_duration,
     exit::Exit,
     git::Checkout,
     output::{self, Format, paint},
-    reconcile::{Orders, event::Event},
+    reconcile::Orders,
 };
 use clap::Args;
 use lockstep_core::report::{Plan, Reason, ServicePlan, SyncStatus, Verdict};

@@ -7,6 +7,7 @@ use crate::{
     config::{AgentConfig, Allow, Flags, SourceConfig},
     exit::Exit,
     git::{Access, Location, Remote},
+    images::Registries,
     output::{self, diagnostics},
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
 };
@@ -40,6 +41,8 @@ pub(crate) struct Target {
 pub(crate) struct Opened {
     /// The rounds' shared parts.
     pub(crate) context: Arc<Context>,
+    /// The registries of images, as the agent's file has them.
+    pub(crate) registries: Registries,
     /// The source.
     pub(crate) runner: SourceRunner,
     /// What was read.
@@ -73,7 +76,8 @@ impl Target {
         let environments = source.as_ref().and_then(|source| source.environments.clone());
         let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
         let context = Context::new(accounts, Cache::in_memory(), Timing::new(Duration::from_secs(1)));
-        context.registries.configure(config.registries.clone());
+        let registries = Registries::default();
+        registries.configure(config.registries.clone());
         let state = TempDir::new()
             .map_err(|error| Failure::new(Exit::Failed, format!("failed to make a temporary directory: {error}")))?;
         let (content, checkout) = self.content(source.clone(), &context, state.path()).await?;
@@ -82,6 +86,7 @@ impl Target {
         let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
         Ok(Opened {
             context: Arc::new(context),
+            registries,
             runner,
             snapshot,
             config: source,

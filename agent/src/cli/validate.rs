@@ -2,9 +2,9 @@
 
 use super::{Failure, file, target::Target};
 use crate::{
+    board::problem,
     exit::Exit,
     output::{self, Format, diagnostics},
-    reconcile::board::problem,
 };
 use clap::Args;
 use lockstep_manifests::{Diagnostic, definition::Side, diagnostic::has_errors};

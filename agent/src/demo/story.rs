@@ -8,7 +8,7 @@ use super::{
 use crate::{
     agent::Agent,
     aws::Clients,
-    reconcile::event::{Event, Trigger},
+    board::{Event, Trigger},
 };
 use lockstep_core::{
     observed::{LiveService, Reading},

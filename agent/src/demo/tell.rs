@@ -3,8 +3,8 @@
 use super::{repository::DemoRepository, world::World};
 use crate::{
     agent::Agent,
+    board::{Event, Trigger},
     output::{self, Format, paint, plan::render_change},
-    reconcile::event::{Event, Trigger},
 };
 use lockstep_core::report::Verdict;
 use serde::Serialize;

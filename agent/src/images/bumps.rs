@@ -1,7 +1,8 @@
 //! From pins that are moved to a commit: the edits of their files, and the message.
 
-use super::{look::Seen, state::time_text};
+use super::look::Seen;
 use crate::{
+    board::time_text,
     config::CommitConfig,
     git::{FileEdit, NewCommit, PushError, Remote, SigningKey, Tip},
 };

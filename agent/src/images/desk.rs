@@ -19,6 +19,11 @@ pub struct Desk(Arc<tokio::sync::Mutex<Papers>>);
 pub struct Desks(Mutex<Vec<(Location, String, Desk)>>);
 
 impl Desks {
+    /// Forgets all desks: the sources are made anew.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The desk of a branch: the same for all that name it alike.
     pub fn of(&self, location: &Location, branch: &str) -> Desk {
         let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);

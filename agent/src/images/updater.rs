@@ -8,13 +8,15 @@ use super::{
     look::{Eyes, Outcome, Seen},
     memory::Memory,
     registries::Place,
-    state::ImageState,
+    shared::Shared,
+    state::state_of,
     watched::{Watched, watched},
 };
 use crate::{
+    board::{Event, ImageState, Standing},
     config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
     git::{GitError, PushError, Remote, SigningKey, Tip},
-    reconcile::{Context, Snapshot, SourceRunner, event::Event, tell},
+    reconcile::{Context, Snapshot, SourceRunner, tell},
 };
 use lockstep_core::images::{Change, trailer_of};
 use lockstep_manifests::updates::WriteMode;
@@ -54,6 +56,7 @@ pub struct Updater {
     config: UpdaterConfig,
     histories: Arc<Mutex<Histories>>,
     memory: Memory,
+    shared: Arc<Shared>,
     desk: Desk,
     /// What was stated when it was looked last.
     stated: Option<Stated>,
@@ -95,11 +98,12 @@ enum Written {
 
 impl Updater {
     /// An updater that has seen nothing yet. What it writes is laid on the desk of its branch.
-    pub fn new(config: UpdaterConfig, desk: Desk) -> Self {
+    pub fn new(config: UpdaterConfig, shared: Arc<Shared>, desk: Desk) -> Self {
         Self {
             config,
             histories: Arc::default(),
             memory: Memory::default(),
+            shared,
             desk,
             stated: None,
             pushes: 0,
@@ -114,11 +118,16 @@ impl Updater {
         }
     }
 
+    /// Hears when there may be something new before its time.
+    pub fn listener(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.doorbell.listener()
+    }
+
     /// Looks at all pins where something may have changed since the last look, and writes what is due. Answers whether
     /// the branch was moved, and how long until the next look.
     pub async fn round(&mut self, context: &Context, runner: &mut SourceRunner) -> (bool, Option<Duration>) {
         let now = Instant::now();
-        let pushes = context.registries.pushes();
+        let pushes = self.shared.registries.pushes();
         let is_same = match (&self.stated, runner.snapshot()) {
             (Some(stated), Some(snapshot)) => Arc::ptr_eq(&stated.snapshot, snapshot),
             _ => false,
@@ -246,7 +255,7 @@ impl Updater {
         let stated = self.stated.as_ref()?;
         let eyes = Eyes {
             accounts: &context.accounts,
-            registries: &context.registries,
+            registries: &self.shared.registries,
             allow: &self.config.allow,
             snapshot,
             age: self.config.images.interval,
@@ -359,9 +368,9 @@ impl Updater {
         let states: Vec<ImageState> = seen
             .iter()
             .map(|it| {
-                let mut state = ImageState::of(it);
+                let mut state = state_of(it);
                 if self.is_refused(it) {
-                    state.standing = super::Standing::Unknown;
+                    state.standing = Standing::Unknown;
                     state.text = format!("{}, but the pin cannot be edited: see the log", state.text);
                 }
                 state
@@ -373,7 +382,7 @@ impl Updater {
         self.say(context, problem);
         let before =
             context.board.update(self.config.index, |source| std::mem::replace(&mut source.images, states.clone()));
-        for state in states.iter().filter(|state| state.standing == super::Standing::Held) {
+        for state in states.iter().filter(|state| state.standing == Standing::Held) {
             let was = before.iter().find(|other| other.name() == state.name()).and_then(|other| other.hold.as_ref());
             if was != state.hold.as_ref() {
                 let (source, pin, text) = (self.config.source.clone(), state.name(), state.text.clone());
@@ -406,7 +415,7 @@ impl Updater {
                     !matches!(it.outcome, Outcome::Unknown(_)) && listing.is_some_and(|listing| listing.is_after(push))
                 })
         };
-        for (queue, message) in context.doorbell.done(self.config.index, places, done) {
+        for (queue, message) in self.shared.doorbell.done(self.config.index, places, done) {
             let region = queue.region.clone().unwrap_or_else(|| context.accounts.region());
             let clients = context.accounts.clients(&queue.account, &region).await;
             if let Err(error) = clients.delete(&queue, &message).await {

@@ -1,7 +1,7 @@
 //! Pins and tags for people.
 
 use super::{clean, paint};
-use crate::images::{ImageState, Standing, TagLine};
+use crate::board::{ImageState, Standing, TagLine};
 
 /// Tags that were dropped, at most, where not all are asked for.
 const FEW: usize = 20;

@@ -2,8 +2,8 @@
 
 use super::{paint, plan::short};
 use crate::{
-    images::{ImageState, Standing},
-    reconcile::board::{EnvironmentState, ServiceState, State},
+    board::{EnvironmentState, ServiceState, State},
+    board::{ImageState, Standing},
 };
 use lockstep_core::report::{Health, SyncStatus, Verdict};
 

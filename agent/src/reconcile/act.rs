@@ -2,9 +2,9 @@
 
 use super::{
     environment::tell,
-    event::{Event, Trigger},
     service::{Round, Started, Track, drift_of},
 };
+use crate::board::{Event, Trigger};
 use crate::{
     aws::Remedy,
     execute::{Failed, Place, execute},

@@ -3,12 +3,11 @@
 
 use super::{
     Context, Orders,
-    board::{EnvironmentState, ServiceState},
-    event::Event,
     load::Snapshot,
     prune::{History, Orphans},
     service::{Prepared, Round, Track},
 };
+use crate::board::{EnvironmentState, Event, ServiceState};
 use crate::{
     aws::{AwsError, Clients, Remedy},
     config::Allow,

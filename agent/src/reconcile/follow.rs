@@ -2,10 +2,10 @@
 
 use super::{
     environment::tell,
-    event::Event,
-    memory::Progress,
     service::{Round, Track},
 };
+use crate::board::Event;
+use crate::cache::Progress;
 use lockstep_core::{
     observed::{LiveService, Reading, Rollout},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},

@@ -2,14 +2,11 @@
 //! reported. Level-triggered: a round takes no input but what it reads.
 
 mod act;
-pub mod board;
 mod environment;
-pub mod event;
 mod facts;
 mod fleet;
 mod follow;
 mod load;
-pub mod memory;
 mod prune;
 mod service;
 mod source;
@@ -22,11 +19,9 @@ pub use source::{Content, SourceRunner};
 
 use crate::{
     aws::Accounts,
+    board::{Board, Event},
     cache::Cache,
-    images::{Doorbell, Registries},
 };
-use board::Board;
-use event::Event;
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::AtomicBool},
@@ -65,10 +60,6 @@ pub struct Context {
     pub timing: Timing,
     /// Set when the agent ends: nothing new is written.
     pub stopping: AtomicBool,
-    /// The registries of images.
-    pub registries: Registries,
-    /// Wakes the sources before their time.
-    pub doorbell: Doorbell,
 }
 
 impl Context {
@@ -82,8 +73,6 @@ impl Context {
             events,
             timing,
             stopping: AtomicBool::new(false),
-            registries: Registries::default(),
-            doorbell: Doorbell::default(),
         }
     }
 }

@@ -2,12 +2,11 @@
 //! from the rounds: at the start, when a commit removes something, and hourly.
 
 use super::{
-    board::{Axes, ServiceState},
     environment::tell,
-    event::{Event, Trigger},
     load::{Loader, Snapshot},
     service::{Round, short},
 };
+use crate::board::{Axes, Event, ServiceState, Trigger};
 use crate::{
     execute::{Place, execute},
     git::{GitError, Remote},

@@ -1,10 +1,8 @@
 //! One service in a round: ask what the planner needs to know, act on its orders, and say what became of it.
 
-use super::{
-    Context, Orders,
-    board::{Axes, ServiceState},
-    memory::Memory,
-};
+use super::{Context, Orders};
+use crate::board::{Axes, ServiceState};
+use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
 use lockstep_core::{
     brake::Brake,

@@ -2,11 +2,10 @@
 
 use super::{
     Context, Orders,
-    board::problem,
     environment::{Worker, tell},
-    event::Event,
     load::{Loader, Snapshot},
 };
+use crate::board::{Event, problem};
 use crate::{
     config::Allow,
     git::{Checkout, GitError, Remote},

@@ -1,6 +1,7 @@
 //! `after`: what a service waits for.
 
-use super::{board::ServiceState, environment::Worker, load::Snapshot, service::Round};
+use super::{environment::Worker, load::Snapshot, service::Round};
+use crate::board::ServiceState;
 use lockstep_core::report::{ServicePlan, SyncStatus, Verdict};
 use lockstep_manifests::Desired;
 use std::collections::BTreeMap;

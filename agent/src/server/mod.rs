@@ -1,6 +1,6 @@
 //! The agent's API: state and plan as JSON, and the two questions of an orchestrator. On loopback only.
 
-use crate::reconcile::{Context, board::State};
+use crate::{board::State, reconcile::Context};
 use axum::{
     Json, Router,
     extract::{Query, Request, State as Shared},

@@ -1,8 +1,8 @@
 //! A person who pins or reverts by hand is obeyed: by `hold` in a policy, and by history.
 
 use lockstep::{
-    images::{ImageState, Standing},
-    reconcile::event::Event,
+    board::Event,
+    board::{ImageState, Standing},
 };
 use lockstep_core::report::Reason;
 use lockstep_tests::{

@@ -1,6 +1,6 @@
 //! What each policy picks, and what is written for it.
 
-use lockstep::{images::Standing, reconcile::event::Event};
+use lockstep::board::{Event, Standing};
 use lockstep_sandbox::NewImage;
 use lockstep_tests::{
     images::{ImageWorld, one_service},

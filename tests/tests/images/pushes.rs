@@ -1,9 +1,8 @@
 //! Writing back when something is in the way: races, refusals, lost answers, queues.
 
 use lockstep::{
+    board::{Event, Standing},
     git::{Access, Person},
-    images::Standing,
-    reconcile::event::Event,
 };
 use lockstep_tests::{
     eventually,

@@ -1,6 +1,6 @@
 //! Images in registries other than ECR: Debian's docker-registry, with images that skopeo pushed.
 
-use lockstep::{config::RegistryConfig, images::Standing};
+use lockstep::{board::Standing, config::RegistryConfig};
 use lockstep_sandbox::{Behaviour, Effect, Fault};
 use lockstep_tests::{
     images::{ImageWorld, one_service},
@@ -22,7 +22,7 @@ async fn world(registry: &Registry, policy: &str, pin: &str) -> ImageWorld {
     let files = files(registry, policy, pin);
     let it = ImageWorld::with(&files, setup, |it| it.bare().display().to_string(), Default::default()).await;
     let settings = RegistryConfig { insecure: true, ..RegistryConfig::default() };
-    it.world.context.registries.configure(BTreeMap::from([(registry.address().to_owned(), settings)]));
+    it.shared.registries.configure(BTreeMap::from([(registry.address().to_owned(), settings)]));
     it
 }
 

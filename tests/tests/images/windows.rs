@@ -1,9 +1,10 @@
 //! One commit for all that falls into one window of a branch.
 
 use lockstep::{
+    board::{Event, Standing},
     git::{Access, Location, Remote},
-    images::{Desk, Standing, Updater, UpdaterConfig},
-    reconcile::{Content, SourceRunner, event::Event},
+    images::{Desk, Updater, UpdaterConfig},
+    reconcile::{Content, SourceRunner},
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
@@ -70,7 +71,7 @@ impl Beta {
         let content = Content::Remote(Arc::new(Mutex::new(remote)));
         let runner = SourceRunner::new(1, "beta", it.config.allow.clone(), environments.clone(), content);
         let config = UpdaterConfig { index: 1, source: "beta".into(), environments, ..it.config.clone() };
-        Self { runner, updater: Updater::new(config, desk) }
+        Self { runner, updater: Updater::new(config, it.shared.clone(), desk) }
     }
 
     async fn look(&mut self, it: &ImageWorld) -> bool {
@@ -90,7 +91,7 @@ async fn two_sources_of_a_branch_write_one_commit() {
     it.config.environments = Some(vec!["prod".into()]);
     it.config.images.quiet = Duration::from_secs(1);
     it.config.images.at_most = Duration::from_secs(3600);
-    it.updater = Updater::new(it.config.clone(), desk.clone());
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
     let mut beta = Beta::new(&it, desk.clone());
     let digest = it.push("1.1.0");
     assert!(!it.look().await, "the window is open");
@@ -135,14 +136,14 @@ async fn sources_whose_commits_look_different_write_their_own() {
     let mut it = ImageWorld::new(&files).await;
     let desk = Desk::default();
     it.config.environments = Some(vec!["prod".into()]);
-    it.updater = Updater::new(it.config.clone(), desk.clone());
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
     let mut beta = Beta::new(&it, desk.clone());
     it.push("1.1.0");
     assert!(!beta.look(&it).await);
     assert!(it.look().await);
     assert_eq!((it.commits(), it.last_change().as_str()), (2, "1\t1\tservices/web/prod.pins.yaml"));
     it.config.commit.author.name = "Ada".into();
-    it.updater = Updater::new(it.config.clone(), desk);
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk);
     it.person("a plain pin", &[("services/web/staging.pins.yaml", "app: 1.0.0\n")]);
     it.push("1.2.0");
     assert!(it.look().await);

@@ -2,9 +2,10 @@
 
 use super::{Pins, list::FORMAT};
 use crate::{
+    board::TagLine,
     cli::{Failure, target::Target},
     exit::Exit,
-    images::{ImageState, Outcome, TagLine},
+    images::{Outcome, state_of},
     output::{self, Format, images as render},
 };
 use clap::Args;
@@ -31,7 +32,7 @@ pub(super) async fn run(args: ExplainArgs, format: Format) -> Result<Exit, Failu
     let Some(seen) = seen.iter().find(|seen| seen.watched.name() == name) else {
         return Err(Failure::new(Exit::Failed, "nothing was read"));
     };
-    let state = ImageState::of(seen);
+    let state = state_of(seen);
     let mut tags: Vec<TagLine> = seen
         .judged
         .iter()
@@ -40,7 +41,7 @@ pub(super) async fn run(args: ExplainArgs, format: Format) -> Result<Exit, Failu
             TagLine {
                 tag: candidate.tag.clone(),
                 digest: candidate.digest.clone(),
-                pushed_at: candidate.pushed_at.map(crate::images::time_text),
+                pushed_at: candidate.pushed_at.map(crate::board::time_text),
                 kept: judged.rule.is_kept(),
                 picked: judged.rule == Rule::Picked,
                 rule: judged.rule.to_string(),

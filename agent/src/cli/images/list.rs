@@ -2,9 +2,10 @@
 
 use super::Pins;
 use crate::{
+    board::{ImageState, Standing},
     cli::{Failure, Selection, target::Target},
     exit::Exit,
-    images::{ImageState, Outcome, Seen, Standing},
+    images::{Outcome, Seen, state_of, unasked},
     output::{self, Format, images as render},
 };
 use clap::Args;
@@ -47,7 +48,7 @@ pub(super) async fn list(args: ListArgs, format: Format) -> Result<Exit, Failure
                 || pins.changes.get(&watched.name()).is_some_and(|change| change.after.tag.is_none());
             let change = pins.changes.get(&watched.name()).filter(|_| !needs_tags);
             let held = change.and_then(|change| held_by(change, &[]));
-            ImageState::unasked(watched, held)
+            unasked(watched, held)
         })
         .collect();
     show(&states, format);
@@ -62,7 +63,7 @@ pub(super) async fn check(args: CheckArgs, format: Format) -> Result<Exit, Failu
     pins.select(&args.selection)?;
     let meant = |seen: &&Seen| pins.watched.iter().any(|watched| watched.name() == seen.watched.name());
     let seen: Vec<&Seen> = seen.iter().filter(meant).collect();
-    let states: Vec<ImageState> = seen.iter().map(|it| ImageState::of(it)).collect();
+    let states: Vec<ImageState> = seen.iter().map(|it| state_of(it)).collect();
     show(&states, format);
     let unread = seen.iter().any(|it| matches!(it.outcome, Outcome::Unknown(_)));
     let differs = states.iter().any(|state| matches!(state.standing, Standing::Pending | Standing::Available));

@@ -89,7 +89,7 @@ impl Pins {
     async fn look(&self) -> Vec<Seen> {
         let eyes = Eyes {
             accounts: &self.opened.context.accounts,
-            registries: &self.opened.context.registries,
+            registries: &self.opened.registries,
             allow: &self.opened.allow,
             snapshot: &self.opened.snapshot,
             age: Duration::from_secs(60),

@@ -108,7 +108,7 @@ async fn by_tag(pins: &Pins, pin: &PinPlace, service: &str, container: &str, tag
 async fn digest_of(pins: &Pins, reader: &Reader, tag: &str) -> Result<String, Failure> {
     let opened = &pins.opened;
     let place = Place::of(&reader.image.repository, &opened.allow, &reader.account).map_err(failed)?;
-    let (accounts, registries) = (&opened.context.accounts, &opened.context.registries);
+    let (accounts, registries) = (&opened.context.accounts, &opened.registries);
     let want = Want::Tag(tag.to_owned());
     let listing = registries.list(accounts, &place, &want, &opened.allow, Duration::ZERO).await.map_err(failed)?;
     let missing = || failed(format!("{place} has no tag {tag}"));

@@ -1,6 +1,11 @@
 //! What the agent knows, for whoever asks: the API, `status`, the other environments. Values only.
 
-use crate::images::{ImageState, Standing};
+mod event;
+mod images;
+
+pub use event::{Event, Trigger};
+pub use images::{HoldState, ImageState, Standing, TagLine, time_text};
+
 use lockstep_core::report::{
     EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld,
 };

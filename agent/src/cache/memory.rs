@@ -1,6 +1,6 @@
 //! What is worth remembering of a service over a restart. All of it can be missing: then times begin anew.
 
-use super::board::Axes;
+use crate::board::Axes;
 use lockstep_core::drift;
 use serde::{Deserialize, Serialize};
 
