@@ -441,4 +441,44 @@ fn a_mirror_lives_through_many_commits() {
     git(&mirror, &["fsck", "--strict", "--no-dangling"]);
     // As well after a restart.
     assert_eq!(rig.open(&server.url("deploy")).tip().unwrap(), remote.tip().unwrap());
+    // When there are too many loose objects, they are gathered: by what is fetched, and by what is pushed.
+    let loose = || git(&mirror, &["count-objects"]).split(' ').next().unwrap().parse::<usize>().unwrap();
+    for number in 0..2 {
+        crowd(&mirror, number);
+        assert!(loose() > 7000, "{}", loose());
+        let tip = if number == 0 {
+            rig.repository.write("services/other/x.yaml", "a: crowd\n");
+            rig.repository.commit("somebody else");
+            remote.tip().unwrap()
+        } else {
+            let base = remote.tip().unwrap();
+            commit(&mut remote, &base, "app: crowd\n", None).unwrap()
+        };
+        assert_eq!(loose(), 0);
+        assert!(!contents(&remote, &tip).is_empty());
+        git(&mirror, &["fsck", "--strict", "--no-dangling"]);
+    }
+}
+
+/// Writes thousands of loose objects.
+fn crowd(mirror: &Path, number: usize) {
+    let files = tempfile::tempdir().unwrap();
+    let mut names = String::new();
+    for file in 0..8000 {
+        let path = files.path().join(file.to_string());
+        std::fs::write(&path, format!("crowd {number} {file}")).unwrap();
+        names.push_str(&format!("{}\n", path.display()));
+    }
+    let list = files.path().join("list");
+    std::fs::write(&list, names).unwrap();
+    let list = std::fs::File::open(list).unwrap();
+    let arguments = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
+    let output = Command::new("git").args(arguments).current_dir(mirror).stdin(list).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Reads every file of a commit.
+fn contents(remote: &Remote, tip: &Tip) -> Vec<Vec<u8>> {
+    let tree = remote.tree(tip).unwrap();
+    tree.files().iter().filter(|file| file.regular).map(|file| tree.read(file).unwrap()).collect()
 }

@@ -4,6 +4,7 @@
 use super::{
     GitError, Tip, chain, history,
     objects::{Listings, ObjectTree, file_of, tip_of},
+    pack::{gather, is_crowded, unpack},
     push::{PushError, push},
     wire::{Access, Wire},
     write::{NewCommit, build},
@@ -158,6 +159,7 @@ impl Mirror {
         if let Err(error) = kept {
             tracing::debug!(%error, "a pushed commit could not be kept in the mirror");
         }
+        self.tidy();
         Ok(built.tip)
     }
 
@@ -226,27 +228,21 @@ impl Mirror {
         {
             tracing::debug!(repository = %self.url, reason, "a pack could not be unpacked; it stays");
         }
+        self.tidy();
         match open_or_init(&self.directory) {
             Ok(repository) => self.repository = repository,
             Err(reason) => tracing::warn!(repository = %self.url, reason, "the mirror cannot be opened again"),
         }
     }
-}
 
-/// Writes the objects of a pack one by one, and removes it.
-fn unpack(repository: &gix::Repository, received: &gix_pack::bundle::write::Outcome) -> Result<(), String> {
-    use gix::objs::Write;
-    let (Some(index), Some(data)) = (&received.index_path, &received.data_path) else { return Ok(()) };
-    let objects = gix_pack::index::File::at(index, gix::hash::Kind::Sha1).map_err(|error| chain(&error))?;
-    for entry in objects.iter() {
-        let object = repository.find_object(entry.oid).map_err(|error| chain(&error))?;
-        repository.objects.write_buf(object.kind, &object.data).map_err(|error| chain(&error))?;
+    /// Gathers objects that lie about one by one into a pack, before there are too many of them.
+    fn tidy(&self) {
+        if is_crowded(&self.directory)
+            && let Err(reason) = gather(&self.repository.to_thread_local(), &self.directory)
+        {
+            tracing::debug!(repository = %self.url, reason, "loose objects could not be packed; they stay");
+        }
     }
-    // Without its index a pack is none.
-    for path in [Some(index), Some(data), received.keep_path.as_ref()].into_iter().flatten() {
-        std::fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    Ok(())
 }
 
 fn open_or_init(directory: &Path) -> Result<gix::ThreadSafeRepository, String> {

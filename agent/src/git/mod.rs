@@ -6,6 +6,7 @@ mod history;
 mod local;
 mod mirror;
 mod objects;
+mod pack;
 mod push;
 mod report;
 mod sign;

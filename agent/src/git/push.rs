@@ -3,11 +3,15 @@
 //! The server does not check that a push is a fast-forward. What guards the branch is the old id that the push carries:
 //! the commit that ours was built on, and nothing else. See `gitprotocol-pack` in Git's documentation.
 
-use super::{GitError, chain, report::Report, wire::Wire};
+use super::{
+    GitError,
+    pack::{Objects, pack},
+    report::Report,
+    wire::Wire,
+};
 use gix::{
     ObjectId,
     bstr::ByteSlice,
-    objs::Kind,
     protocol::{
         Handshake,
         transport::{
@@ -16,7 +20,6 @@ use gix::{
         },
     },
 };
-use gix_pack::data::output;
 use std::io::{Read, Write};
 
 /// Longest answer of a server that is read, in bytes.
@@ -49,9 +52,6 @@ pub enum PushError {
     #[error(transparent)]
     Git(#[from] GitError),
 }
-
-/// The objects of a commit.
-pub(super) type Objects = [(ObjectId, Kind, Vec<u8>)];
 
 /// Moves a branch from one commit to another.
 pub(super) fn push(
@@ -167,32 +167,6 @@ fn exchange(
     drop(reader);
     let said = String::from_utf8_lossy(&said.borrow()).into_owned();
     Ok((report, said))
-}
-
-/// A pack of whole objects.
-fn pack(objects: &Objects) -> Result<Vec<u8>, String> {
-    let mut entries = Vec::with_capacity(objects.len());
-    for (id, kind, data) in objects {
-        let count = output::Count { id: *id, entry_pack_location: output::count::PackLocation::NotLookedUp };
-        let data = gix::objs::Data::new(data, *kind, gix::hash::Kind::Sha1);
-        let entry =
-            output::Entry::from_data(&count, &data, gix::zlib::Compression::DEFAULT).map_err(|error| chain(&error))?;
-        entries.push(entry);
-    }
-    let mut bytes = Vec::new();
-    let count = u32::try_from(entries.len()).map_err(|error| error.to_string())?;
-    let mut written = output::bytes::FromEntriesIter::new(
-        std::iter::once(Ok(entries)),
-        &mut bytes,
-        count,
-        gix_pack::data::Version::default(),
-        gix::hash::Kind::Sha1,
-    );
-    for part in written.by_ref() {
-        part.map_err(|error| chain(&error))?;
-    }
-    drop(written);
-    Ok(bytes)
 }
 
 /// Whether a server's words mean that somebody else was faster, or is at it now.
