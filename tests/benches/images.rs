@@ -10,8 +10,9 @@ use lockstep::{
     aws::Accounts,
     board::Event,
     config::{AgentConfig, Flags},
-    git::Access,
+    git::{Access, FileEdit, Location, NewCommit, Person, Remote, Tip},
 };
+use lockstep_manifests::edit::set_pin;
 use lockstep_sandbox::{Behaviour, ClockMode, Options, Sandbox};
 use lockstep_tests::{
     git_http::{GitServer, Repository, git},
@@ -111,7 +112,9 @@ async fn large() {
     it.reach(&server.url("deploy"), &state.path().join("mirror"));
     let clone = state.path().join("clone");
     git(state.path(), &["clone", "--quiet", &server.url("deploy"), &clone.display().to_string()]);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let location = Location::parse(&server.url("deploy")).expect("a URL");
+    let mut remote = Remote::open(&location, "main", &state.path().join("alone"), Access::default()).expect("a mirror");
+    let (mut ours, mut alone, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..TURNS {
         it.push(&format!("1.{turn}.0"));
         it.world.runner.refresh(&it.world.context).await.expect("the repository can be read");
@@ -119,12 +122,17 @@ async fn large() {
         let (moved, _) = it.updater.round(&it.world.context, &mut it.world.runner).await;
         ours.push(start.elapsed());
         assert!(moved && it.last_change() == "1\t1\tservices/s0500/prod.pins.yaml", "one line");
+        let tip = remote.tip().expect("the repository can be read");
+        let start = Instant::now();
+        by_gix(&mut remote, &tip, turn);
+        alone.push(start.elapsed());
         git(&clone, &["pull", "--quiet", "--rebase"]);
         let start = Instant::now();
         by_program(&clone, turn);
         theirs.push(start.elapsed());
     }
     show("1,000 services: read ECR, decide, edit, commit, push, read again", ours);
+    show("1,000 services: edit, commit, push alone", alone);
     show("1,000 services: edit, commit, push by the git program", theirs);
 }
 
@@ -153,6 +161,24 @@ async fn many_tags() {
     }
     show("500 pins of a repository of 10,000 tags: first look at rest", anew);
     show("500 pins of a repository of 10,000 tags: next looks", again);
+}
+
+/// The edit of another pin, its commit and its push, without what decides it.
+fn by_gix(remote: &mut Remote, tip: &Tip, turn: usize) {
+    let path = "services/s0002/prod.pins.yaml";
+    let content = remote.file_of(&tip.commit, path).expect("it can be read").expect("it is there");
+    let text = String::from_utf8(content).expect("a text");
+    let edited = set_pin(&text, "app", &format!("1.0.0-{turn}")).expect("it can be edited");
+    let ada = Person { name: "Ada".to_owned(), email: "ada@example.com".to_owned() };
+    let new = NewCommit {
+        edits: &[FileEdit { path: path.to_owned(), content: edited.into_bytes() }],
+        message: "bump\n",
+        author: &ada,
+        committer: &ada,
+        at: 1_800_000_000,
+        key: None,
+    };
+    remote.commit(tip, &new).expect("it is pushed");
 }
 
 /// The same edit of another pin, from a clone that is up to date.
