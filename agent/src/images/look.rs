@@ -390,13 +390,18 @@ impl Eyes<'_> {
             Decision::UpToDate { note } => Outcome::UpToDate { note },
             Decision::Nothing(reason) => Outcome::Nothing(reason),
             Decision::Move { tag } => match (looked.remove(&tag), picked, digest) {
-                (Some(facts), Some(candidate), Some(digest)) => Outcome::Move(Box::new(Move {
-                    pin: watched.pin_of(&tag, &digest),
-                    tag,
-                    digest,
-                    pushed_at: candidate.pushed_at,
-                    labels: self.registries.labels(self.accounts, place, &facts, self.allow).await,
-                })),
+                (Some(facts), Some(candidate), Some(digest)) => {
+                    // No update waits for its labels.
+                    let labels = self.registries.labels(self.accounts, place, &facts, self.allow).await;
+                    is_certain &= labels.is_some();
+                    Outcome::Move(Box::new(Move {
+                        pin: watched.pin_of(&tag, &digest),
+                        tag,
+                        digest,
+                        pushed_at: candidate.pushed_at,
+                        labels: labels.unwrap_or_default(),
+                    }))
+                }
                 _ => Outcome::UpToDate { note: None },
             },
         };

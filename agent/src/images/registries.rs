@@ -315,10 +315,10 @@ impl Registries {
     }
 
     /// Where an image comes from. Builders leave the labels of an index in the configurations of its images; the first
-    /// one's are read where the index says nothing itself. What cannot be read is as absent: no update waits for it.
-    pub async fn labels(&self, accounts: &Accounts, place: &Place, facts: &Facts, allow: &Allow) -> Labels {
+    /// one's are read where the index says nothing itself. None where they cannot be read now.
+    pub async fn labels(&self, accounts: &Accounts, place: &Place, facts: &Facts, allow: &Allow) -> Option<Labels> {
         let Some(part) = facts.parts.first().filter(|_| facts.labels == Labels::default()) else {
-            return facts.labels.clone();
+            return Some(facts.labels.clone());
         };
         let part = Candidate {
             tag: String::new(),
@@ -328,10 +328,10 @@ impl Registries {
             absent_in: None,
         };
         match self.facts(accounts, place, &part, allow).await {
-            Ok(found) => found.map(|found| found.labels.clone()).unwrap_or_default(),
+            Ok(found) => Some(found.map(|found| found.labels.clone()).unwrap_or_default()),
             Err(reason) => {
                 tracing::debug!(%place, reason, "the labels of an image cannot be read");
-                Labels::default()
+                None
             }
         }
     }

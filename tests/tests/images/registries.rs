@@ -37,15 +37,18 @@ async fn versions_are_taken_with_the_digest_of_the_index() {
     assert!(it.look().await, "{}", it.image().text);
     assert_eq!(it.pins(), format!("# by hand\napp: 1.1.0@{new} # the app\n"));
     assert!(!it.look().await);
+    // Alone, and in an index with an attestation, as builders push it.
     let labelled = ImageSpec::of(&["linux/amd64"])
         .labelled("org.opencontainers.image.revision", "0af1234")
         .labelled("org.opencontainers.image.source", "https://git.example.com/app");
-    let newer = registry.push("team/app", "1.3.0", &labelled);
-    assert!(it.look().await);
-    assert_eq!(it.pins(), format!("# by hand\napp: 1.3.0@{newer} # the app\n"));
-    let message = it.git(&["log", "-1", "--format=%B", "main"]);
-    assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
-    assert!(!message.contains("pushed"), "this registry does not tell when: {message}");
+    for (tag, image) in [("1.3.0", labelled.clone()), ("1.4.0", labelled.attested())] {
+        let newer = registry.push("team/app", tag, &image);
+        assert!(it.look().await);
+        assert_eq!(it.pins(), format!("# by hand\napp: {tag}@{newer} # the app\n"));
+        let message = it.git(&["log", "-1", "--format=%B", "main"]);
+        assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
+        assert!(!message.contains("pushed"), "this registry does not tell when: {message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
