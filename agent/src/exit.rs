@@ -1,4 +1,4 @@
-//! Exit codes. They are part of the interface.
+//! How commands end. Exit codes are part of the interface.
 
 /// How a command ended. When several apply, the first of `2, 3, 1, 5, 6, 4, 0` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,30 @@ impl Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// How it ends.
+    pub exit: Exit,
+    /// A sentence.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a sentence.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `lockstep adopt`: tags existing services as ours, and changes nothing else of them.
 
 use super::{
-    Failure, Selection,
+    Selection,
     sync::{confirm, refuse_dirty, require_source},
     target::Target,
 };
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
     reconcile::Orders,
 };

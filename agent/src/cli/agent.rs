@@ -1,11 +1,10 @@
 //! `lockstep agent`.
 
-use super::Failure;
 use crate::{
     agent::{Agent, StartError},
     aws::Accounts,
     config::{AgentConfig, Flags},
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

@@ -1,8 +1,8 @@
 //! `lockstep diff`: the typed difference, of two files or of what is declared and what runs.
 
-use super::{Failure, Selection, file, target::Target};
+use super::{Selection, file, target::Target};
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

@@ -1,8 +1,7 @@
 //! `lockstep explain`.
 
-use super::Failure;
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format, paint},
 };
 use clap::Args;

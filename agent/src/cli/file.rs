@@ -1,8 +1,7 @@
 //! One definition in a file of its own, apart from any repository.
 
-use super::Failure;
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, diagnostics},
 };
 use lockstep_core::verify::{self, Check, Outcome};

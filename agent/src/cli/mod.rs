@@ -19,7 +19,7 @@ mod verify;
 
 use crate::{
     config::ConfigError,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format, diagnostics},
     reconcile::Orders,
 };
@@ -124,27 +124,6 @@ impl Selection {
             }
         }
         Ok(())
-    }
-}
-
-/// A command that failed.
-#[derive(Debug)]
-pub struct Failure {
-    exit: Exit,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Failure {
-    /// A failure with a sentence.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
-    }
-
-    /// Adds a hint.
-    #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
     }
 }
 

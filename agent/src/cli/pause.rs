@@ -1,12 +1,12 @@
 //! `lockstep pause` and `lockstep resume`: services that the agent leaves alone for a while, by a tag on each of them.
 
 use super::{
-    Failure, Selection,
+    Selection,
     target::{Opened, Target},
 };
 use crate::{
     aws::Clients,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

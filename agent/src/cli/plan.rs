@@ -1,12 +1,12 @@
 //! `lockstep plan`.
 
 use super::{
-    Failure, Selection,
+    Selection,
     status::AgentUrl,
     target::{Opened, Target},
 };
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

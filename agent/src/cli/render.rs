@@ -1,11 +1,11 @@
 //! `lockstep render`: exactly what would be sent.
 
 use super::{
-    Failure, Selection,
+    Selection,
     target::{Opened, Target},
 };
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format, diagnostics, trace::Traces},
 };
 use clap::Args;

@@ -1,7 +1,10 @@
 //! `lockstep sandbox`: the ECS sandbox on loopback, to use by hand.
 
-use super::Failure;
-use crate::{agent::signal, exit::Exit, output};
+use crate::{
+    agent::signal,
+    exit::{Exit, Failure},
+    output,
+};
 use clap::Args;
 use lockstep_sandbox::{ClockMode, Options, Sandbox};
 use std::net::SocketAddr;

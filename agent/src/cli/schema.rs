@@ -1,9 +1,8 @@
 //! `lockstep schema`: JSON Schemas of all our files, for editors.
 
-use super::Failure;
 use crate::{
     config,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

@@ -1,9 +1,9 @@
 //! `lockstep status`, and asking a running agent.
 
-use super::{Failure, Selection, target::Target};
+use super::{Selection, target::Target};
 use crate::{
     board::State,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
     reconcile::Orders,
 };

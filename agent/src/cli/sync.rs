@@ -1,13 +1,13 @@
 //! `lockstep sync`: a person's order. It shows the plan, asks, acts, and follows what it started to its end.
 
 use super::{
-    Failure, Selection,
+    Selection,
     target::{Opened, Target},
 };
 use crate::{
     board::Event,
     config::parse_duration,
-    exit::Exit,
+    exit::{Exit, Failure},
     git::Checkout,
     output::{self, Format, paint},
     reconcile::Orders,

@@ -1,11 +1,10 @@
 //! What a command works on: a checkout, a repository with a branch, or a source of the agent's file.
 
-use super::Failure;
 use crate::{
     aws::Accounts,
     cache::Cache,
     config::{AgentConfig, Allow, Flags, SourceConfig},
-    exit::Exit,
+    exit::{Exit, Failure},
     git::{Access, Location, Remote},
     images::Registries,
     output::{self, diagnostics},

@@ -1,9 +1,9 @@
 //! `lockstep validate`.
 
-use super::{Failure, file, target::Target};
+use super::{file, target::Target};
 use crate::{
     board::problem,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format, diagnostics},
 };
 use clap::Args;

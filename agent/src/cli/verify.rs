@@ -1,8 +1,8 @@
 //! `lockstep verify`: what ECS would tell only later, told before.
 
-use super::{Failure, Selection, render::parameters, target::Target};
+use super::{Selection, render::parameters, target::Target};
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format, diagnostics, paint},
     verify::{Verifier, count},
 };

@@ -9,9 +9,8 @@ mod world;
 use crate::{
     agent::{Agent, signal},
     aws::Accounts,
-    cli::Failure,
     config::{AgentConfig, Flags},
-    exit::Exit,
+    exit::{Exit, Failure},
     output::{self, Format},
 };
 use clap::Args;

@@ -21,7 +21,8 @@ pub use mirror::Mirror;
 pub use objects::ObjectTree;
 pub use push::PushError;
 pub use sign::SigningKey;
-pub use wire::{Access, Credentials, SshAccess};
+pub use ssh::SshAccess;
+pub use wire::{Access, Credentials};
 pub use write::{FileEdit, NewCommit, Person};
 
 use std::path::{Path, PathBuf};

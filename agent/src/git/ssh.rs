@@ -1,7 +1,6 @@
 //! The way over SSH: the `ssh` program, run without a shell, whose last words are the reason when it fails. It ends with
 //! the transport.
 
-use super::wire::SshAccess;
 use gix::protocol::transport::{
     Protocol, Service,
     client::{
@@ -16,9 +15,12 @@ use std::{
     ffi::OsString,
     io::{BufRead, BufReader, Read},
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
     time::Duration,
 };
 
@@ -36,6 +38,17 @@ const OPTIONS: [&str; 6] = [
     // Without the banner that some servers greet with.
     "LogLevel=ERROR",
 ];
+
+/// Key and known hosts for SSH. The `ssh` program reads no configuration of its own.
+#[derive(Clone, Debug)]
+pub struct SshAccess {
+    /// The private key's file.
+    pub key: Option<PathBuf>,
+    /// The file with the server's key; the user's own where absent. A server that it does not name is refused.
+    pub known_hosts: Option<PathBuf>,
+    /// Keeps a key that was written for this process only.
+    pub keeper: Option<Arc<tempfile::NamedTempFile>>,
+}
 
 /// A transport for one exchange.
 pub(super) struct Ssh {

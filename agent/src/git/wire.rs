@@ -1,6 +1,9 @@
 //! How a remote repository is reached: HTTP over one connection that is kept, or the `ssh` program.
 
-use super::{GitError, Location, ssh::Ssh};
+use super::{
+    GitError, Location,
+    ssh::{Ssh, SshAccess},
+};
 use gix::protocol::transport::{
     Protocol,
     client::{
@@ -31,17 +34,6 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Credentials({}, …)", self.username)
     }
-}
-
-/// Key and known hosts for SSH. The `ssh` program reads no configuration of its own.
-#[derive(Clone, Debug)]
-pub struct SshAccess {
-    /// The private key's file.
-    pub key: Option<PathBuf>,
-    /// The file with the server's key; the user's own where absent. A server that it does not name is refused.
-    pub known_hosts: Option<PathBuf>,
-    /// Keeps a key that was written for this process only.
-    pub keeper: Option<Arc<tempfile::NamedTempFile>>,
 }
 
 /// What is presented to a server, and how the server is recognised.

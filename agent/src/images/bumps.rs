@@ -1,6 +1,6 @@
 //! From pins that are moved to a commit: the edits of their files, and the message.
 
-use super::look::Seen;
+use super::seen::Seen;
 use crate::{
     board::time_text,
     config::CommitConfig,

@@ -3,13 +3,12 @@
 use super::{
     memory::Memory,
     registries::{Facts, Listing, Place, Registries, Want},
+    seen::{Hold, Move, Outcome, Seen, Turn},
     watched::Watched,
 };
 use crate::{aws::Accounts, config::Allow, reconcile::Snapshot};
 use futures_util::{StreamExt, stream};
-use lockstep_core::images::{
-    Candidate, Change, Decision, Held, ImageReference, Judged, Labels, Rule, Verified, decide, held_by, judge,
-};
+use lockstep_core::images::{Candidate, Change, Decision, ImageReference, Rule, Verified, decide, held_by, judge};
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,70 +20,6 @@ use std::{
 const AT_ONCE: usize = 8;
 /// Images that are looked at for one pin before it is given up for this time.
 const MOST_IMAGES: usize = 10;
-
-/// What becomes of a pin.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The policy picks another image.
-    Move(Box<Move>),
-    /// The pin is what the policy picks.
-    UpToDate {
-        /// What a person may want to know all the same.
-        note: Option<String>,
-    },
-    /// Nothing is picked, for this reason.
-    Nothing(String),
-    /// The registry could not be read.
-    Unknown(String),
-}
-
-/// An image that is picked.
-#[derive(Clone, Debug)]
-pub struct Move {
-    /// Its tag.
-    pub tag: String,
-    /// Its digest.
-    pub digest: String,
-    /// What is written.
-    pub pin: String,
-    /// When it was pushed, epoch seconds.
-    pub pushed_at: Option<i64>,
-    /// Where it comes from.
-    pub labels: Labels,
-}
-
-/// Why a pin is left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Its policy says so.
-    Policy {
-        /// Why.
-        reason: String,
-        /// Where that is written.
-        place: String,
-    },
-    /// A person moved it by hand.
-    History(Held),
-}
-
-/// What was seen of a pin.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The pin.
-    pub watched: Watched,
-    /// Where its images are, for each environment that reads it.
-    pub places: Vec<Place>,
-    /// What was read there, in the same order.
-    pub listings: Vec<Arc<Listing>>,
-    /// The tags that were judged.
-    pub candidates: Arc<Vec<Candidate>>,
-    /// What became of each.
-    pub judged: Vec<Judged>,
-    /// What becomes of the pin.
-    pub outcome: Outcome,
-    /// Whether it is left alone.
-    pub hold: Option<Hold>,
-}
 
 /// What a look needs.
 pub struct Eyes<'a> {
@@ -102,26 +37,6 @@ pub struct Eyes<'a> {
     pub keep_rules: bool,
     /// What earlier looks found.
     pub memory: Option<&'a Memory>,
-}
-
-/// A pin whose turn it is.
-pub(super) struct Turn<'a> {
-    index: usize,
-    pub(super) watched: &'a Watched,
-    /// Its last change in the branch's history.
-    pub(super) change: Option<&'a Change>,
-    /// The tag that it follows; none where it follows none; or why that is not known.
-    pub(super) followed: Result<Option<String>, String>,
-}
-
-impl Turn<'_> {
-    /// What is read of its repositories.
-    fn want(&self) -> Option<Want> {
-        match (&self.watched.policy.strategy, self.followed.as_ref().ok()?) {
-            (Strategy::Digest(tag), _) | (_, Some(tag)) => Some(Want::Tag(tag.clone())),
-            _ => Some(Want::All),
-        }
-    }
 }
 
 type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
@@ -406,28 +321,6 @@ impl Eyes<'_> {
             },
         };
         is_certain
-    }
-}
-
-impl Seen {
-    pub(super) fn without(watched: &Watched, outcome: Outcome) -> Self {
-        Self {
-            watched: watched.clone(),
-            places: Vec::new(),
-            listings: Vec::new(),
-            candidates: Arc::default(),
-            judged: Vec::new(),
-            outcome,
-            hold: None,
-        }
-    }
-
-    /// What would be written, if nothing holds it.
-    pub fn pending(&self) -> Option<&Move> {
-        match &self.outcome {
-            Outcome::Move(moved) => Some(moved),
-            _ => None,
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What earlier looks found: a pin of which nothing changed is not judged again, however many tags its repository has.
 
 use super::{
-    look::{Outcome, Seen, Turn},
     registries::Listing,
+    seen::{Outcome, Seen, Turn},
     watched::Watched,
 };
 use lockstep_core::images::{Candidate, Change};

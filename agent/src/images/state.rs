@@ -1,7 +1,7 @@
 //! What is shown of a pin.
 
 use super::{
-    look::{Hold, Outcome, Seen},
+    seen::{Hold, Outcome, Seen},
     watched::Watched,
 };
 use crate::board::{HoldState, ImageState, Standing, time_text};

@@ -6,11 +6,11 @@ mod pin;
 mod release;
 
 use super::{
-    Failure, Selection,
+    Selection,
     target::{Opened, Target},
 };
 use crate::{
-    exit::Exit,
+    exit::{Exit, Failure},
     git::{Access, Checkout, Location, Remote},
     images::{Eyes, Histories, Seen, Watched, watched},
     output::Format,
