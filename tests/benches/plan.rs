@@ -4,8 +4,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use lockstep::reconcile::{Loader, Snapshot};
 use lockstep_core::{
     identity,
-    observed::{History, LiveDeployment, LiveService, Observation, Reading, Revision, Tags},
+    observed::{History, LiveDeployment, LiveService, Observation, Reading, Revision},
     plan::{Outcome, Surroundings, plan_service},
+    tags::Tags,
 };
 use lockstep_manifests::{
     Desired,

@@ -10,7 +10,7 @@ use lockstep::{
     git::{Access, Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
-use lockstep_core::{observed::Tags, report::Reason};
+use lockstep_core::{report::Reason, tags::Tags};
 use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};
 use serde_json::{Value, json};
 use std::{

@@ -3,8 +3,8 @@
 
 use lockstep::{config::Allow, reconcile::Orders};
 use lockstep_core::{
-    observed::Tags,
     report::{Reason, SyncStatus, Verdict},
+    tags::Tags,
 };
 use lockstep_tests::world::{
     ACCOUNT, IMAGE, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, calls, push_images, reasons, service, tags,

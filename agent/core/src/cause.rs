@@ -1,6 +1,6 @@
 //! Why a deployment failed: the root cause that people look for first, in one place.
 
-use crate::{identity, mask};
+use crate::{mask, tags::tag_text};
 use serde::{Deserialize, Serialize};
 
 /// Longest line of a log that is kept, in characters.
@@ -104,7 +104,7 @@ impl Cause {
 
     /// Whether this is what a tag's value says in short.
     pub fn is_recorded_as(&self, tag: &str) -> bool {
-        identity::tag_text(&self.short()) == tag
+        tag_text(&self.short()) == tag
     }
 
     /// Whether nothing is known.

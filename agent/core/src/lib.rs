@@ -17,4 +17,5 @@ pub mod plan;
 pub mod prune;
 pub mod report;
 pub mod rules;
+pub mod tags;
 pub mod verify;

@@ -1,12 +1,8 @@
 //! What AWS answered, as plain data. Readers fill it; nothing here knows how.
 
-use crate::cause::Cause;
+use crate::{cause::Cause, tags::Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// Tags of an object.
-pub type Tags = BTreeMap<String, String>;
 
 /// The answer to a question that may not have been asked, or may have failed. A failure is never an empty answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! The value is `until=TIME by=WHO reason=WHY`; every part may be absent. A time that cannot be read means for ever: who
 //! asks to be left alone is left alone.
 
-use crate::{identity::tag_text, observed::Tags};
+use crate::tags::{Tags, tag_text};
 
 /// The tag's name.
 pub const PAUSE: &str = "lockstep:pause";

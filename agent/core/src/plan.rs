@@ -15,11 +15,12 @@ use crate::{
     identity::{self, Owner, desired_hash, owner},
     ignore::with_live,
     normalise::Context,
-    observed::{LiveService, Need, Observation, Reading, Rollout, Tags},
+    observed::{LiveService, Need, Observation, Reading, Rollout},
     report::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld, changes_of,
     },
     rules::Effect,
+    tags::Tags,
     verify,
 };
 use difference::Differences;

@@ -6,10 +6,11 @@ use lockstep_core::{
     identity,
     lint::lint,
     normalise::Context,
-    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Tags},
+    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision},
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict},
     rules::Effect,
+    tags::Tags,
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, render::Desired};
 use serde_json::{Map, Value, json};

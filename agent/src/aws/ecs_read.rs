@@ -3,7 +3,10 @@
 use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
-use lockstep_core::observed::{LiveDeployment, LiveService, Reading, Revision, ServiceEvent, ServiceRevision, Tags};
+use lockstep_core::{
+    observed::{LiveDeployment, LiveService, Reading, Revision, ServiceEvent, ServiceRevision},
+    tags::Tags,
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 

@@ -2,7 +2,7 @@
 
 use super::{AwsError, Clients, Remedy, call::Kind, ecs_read::revision_of, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
-use lockstep_core::observed::{Revision, Tags};
+use lockstep_core::{observed::Revision, tags::Tags};
 use lockstep_manifests::ecs::types as ecs;
 use serde_json::Value;
 

@@ -110,3 +110,39 @@ pub enum Event {
         reason: String,
     },
 }
+
+impl Event {
+    /// Writes it into the log.
+    pub fn log(&self) {
+        match self {
+            Event::Wrote { environment, service, trigger, actions, changes } => {
+                let changed: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+                let changed = changed.join(", ");
+                tracing::info!(environment, service, ?trigger, ?actions, changed, "wrote");
+            }
+            Event::Failed { environment, service, reason } => {
+                tracing::warn!(environment, service, reason, "a write failed");
+            }
+            Event::Verdict { environment, service, verdict, text } => {
+                if *verdict == Verdict::Rejected {
+                    tracing::warn!(environment, service, ?verdict, text, "verdict");
+                } else {
+                    tracing::info!(environment, service, ?verdict, text, "verdict");
+                }
+            }
+            Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
+            Event::Rewritten { source, from, to } => {
+                tracing::warn!(source, from, to, "the branch was rewritten; it is followed");
+            }
+            Event::Bumped { source, commit, summary, bumps } => {
+                let bumps = bumps.join(", ");
+                tracing::info!(source, commit, summary, bumps, "new images were committed");
+            }
+            Event::Held { source, pin, text } => tracing::info!(source, pin, text, "a pin is held"),
+            Event::NotWritten { source, reason } => tracing::warn!(source, reason, "new images are not written back"),
+            Event::Unreadable { source, reason } => {
+                tracing::warn!(source, reason, "the repository cannot be read")
+            }
+        }
+    }
+}

@@ -11,9 +11,10 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    identity::{self, Owner, owner, tag_text},
-    observed::{LiveService, Reading, Tags},
+    identity::{self, Owner, owner},
+    observed::{LiveService, Reading},
     pause::{PAUSE, Pause},
+    tags::{Tags, tag_text},
 };
 use lockstep_manifests::{Environment, sync::parse_span};
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::{
     output::{self, Format, diagnostics, trace::Traces},
 };
 use clap::Args;
-use lockstep_core::{identity, observed::Tags};
+use lockstep_core::{identity, tags::Tags};
 use lockstep_manifests::{
     Desired, Environment, Rendered, Service,
     canonical::Root,

@@ -17,7 +17,7 @@ use crate::{
     board::{Event, ImageState, Standing},
     config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
     git::{GitError, PushError, Remote, SigningKey, Tip},
-    reconcile::{Context, Snapshot, SourceRunner, tell},
+    reconcile::{Context, Snapshot, SourceRunner},
 };
 use lockstep_core::images::{Change, trailer_of};
 use lockstep_manifests::updates::WriteMode;
@@ -353,7 +353,7 @@ impl Updater {
                         for (source, moves) in sources {
                             let bumps = moves.iter().map(|it| trailer_of(&it.bump)).collect();
                             let (commit, summary) = (tip.commit.clone(), tip.summary.clone());
-                            tell(context, Event::Bumped { source, commit, summary, bumps });
+                            context.tell(Event::Bumped { source, commit, summary, bumps });
                         }
                         Written::Done(tip)
                     }
@@ -387,7 +387,7 @@ impl Updater {
             let was = before.iter().find(|other| other.name() == state.name()).and_then(|other| other.hold.as_ref());
             if was != state.hold.as_ref() {
                 let (source, pin, text) = (self.config.source.clone(), state.name(), state.text.clone());
-                tell(context, Event::Held { source, pin, text });
+                context.tell(Event::Held { source, pin, text });
             }
         }
     }
@@ -397,7 +397,7 @@ impl Updater {
         if problem != self.problem
             && let Some(reason) = &problem
         {
-            tell(context, Event::NotWritten { source: self.config.source.clone(), reason: reason.clone() });
+            context.tell(Event::NotWritten { source: self.config.source.clone(), reason: reason.clone() });
         }
         self.problem = problem;
     }

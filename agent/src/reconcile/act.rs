@@ -1,9 +1,6 @@
 //! Acting on a plan: what is held back at the last moment, the writes, and what their failure means.
 
-use super::{
-    environment::tell,
-    service::{Round, Started, Track, drift_of},
-};
+use super::service::{Round, Started, Track, drift_of};
 use crate::board::{Event, Trigger};
 use crate::{
     aws::Remedy,
@@ -137,7 +134,7 @@ impl Round<'_> {
                 let actions = done.actions.clone();
                 // Recording a verdict in tags is bookkeeping, told with the verdict itself.
                 if plan.verdict != Some(Verdict::Rejected) {
-                    tell(self.context, Event::Wrote { environment, service, trigger, actions, changes });
+                    self.context.tell(Event::Wrote { environment, service, trigger, actions, changes });
                 }
                 plan.actions.clear();
                 words.join(", ")
@@ -176,7 +173,7 @@ impl Round<'_> {
             Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() }
         };
         plan.withheld.push(held);
-        tell(self.context, Event::Failed { environment, service, reason: reason.clone() });
+        self.context.tell(Event::Failed { environment, service, reason: reason.clone() });
         reason
     }
 
@@ -189,7 +186,7 @@ impl Round<'_> {
                 Some(commit) => format!("commit {commit} takes its place"),
                 None => "a newer state takes its place".to_owned(),
             };
-            tell(self.context, Event::Verdict { environment, service, verdict: Verdict::Superseded, text });
+            self.context.tell(Event::Verdict { environment, service, verdict: Verdict::Superseded, text });
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     prune::{History, Orphans},
     service::{Prepared, Round, Track},
 };
-use crate::board::{EnvironmentState, Event, ServiceState};
+use crate::board::{EnvironmentState, ServiceState};
 use crate::{
     aws::{AwsError, Clients, Remedy},
     config::Allow,
@@ -384,39 +384,4 @@ impl Worker {
             source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
     }
-}
-
-/// Tells the watchers; nobody watching is fine.
-pub(crate) fn tell(context: &Context, event: Event) {
-    match &event {
-        Event::Wrote { environment, service, trigger, actions, changes } => {
-            let changed: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-            let changed = changed.join(", ");
-            tracing::info!(environment, service, ?trigger, ?actions, changed, "wrote");
-        }
-        Event::Failed { environment, service, reason } => {
-            tracing::warn!(environment, service, reason, "a write failed");
-        }
-        Event::Verdict { environment, service, verdict, text } => {
-            if *verdict == Verdict::Rejected {
-                tracing::warn!(environment, service, ?verdict, text, "verdict");
-            } else {
-                tracing::info!(environment, service, ?verdict, text, "verdict");
-            }
-        }
-        Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
-        Event::Rewritten { source, from, to } => {
-            tracing::warn!(source, from, to, "the branch was rewritten; it is followed");
-        }
-        Event::Bumped { source, commit, summary, bumps } => {
-            let bumps = bumps.join(", ");
-            tracing::info!(source, commit, summary, bumps, "new images were committed");
-        }
-        Event::Held { source, pin, text } => tracing::info!(source, pin, text, "a pin is held"),
-        Event::NotWritten { source, reason } => tracing::warn!(source, reason, "new images are not written back"),
-        Event::Unreadable { source, reason } => {
-            tracing::warn!(source, reason, "the repository cannot be read")
-        }
-    }
-    let _ = context.events.send(event);
 }

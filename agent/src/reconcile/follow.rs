@@ -1,9 +1,6 @@
 //! Following what was started: until reads show it, until it is done, and the verdict.
 
-use super::{
-    environment::tell,
-    service::{Round, Track},
-};
+use super::service::{Round, Track};
 use crate::board::Event;
 use crate::cache::Progress;
 use lockstep_core::{
@@ -175,6 +172,6 @@ impl Round<'_> {
             (_, None) => String::new(),
         };
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        tell(self.context, Event::Verdict { environment, service, verdict, text });
+        self.context.tell(Event::Verdict { environment, service, verdict, text });
     }
 }

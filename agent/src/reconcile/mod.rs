@@ -12,7 +12,6 @@ mod service;
 mod source;
 mod waiting;
 
-pub(crate) use environment::tell;
 pub use load::{Loader, Snapshot};
 pub use service::short;
 pub use source::{Content, SourceRunner};
@@ -74,6 +73,12 @@ impl Context {
             timing,
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Tells what happened: to the log, and to those who watch. Nobody watching is fine.
+    pub fn tell(&self, event: Event) {
+        event.log();
+        let _ = self.events.send(event);
     }
 }
 

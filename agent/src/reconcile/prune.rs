@@ -2,7 +2,6 @@
 //! from the rounds: at the start, when a commit removes something, and hourly.
 
 use super::{
-    environment::tell,
     load::{Loader, Snapshot},
     service::{Round, short},
 };
@@ -153,7 +152,7 @@ impl Orphans {
                 plan.verdict = Some(Verdict::Progressing);
                 let actions = vec![ActionKind::PruneService];
                 let trigger = Trigger::Removed;
-                tell(round.context, Event::Wrote { environment, service, trigger, actions, changes });
+                round.context.tell(Event::Wrote { environment, service, trigger, actions, changes });
                 "removing the service".to_owned()
             }
             Err(failed) => {
@@ -161,7 +160,7 @@ impl Orphans {
                 self.not_before = Some(round.clients.now() + AGAIN);
                 plan.actions.clear();
                 plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
-                tell(round.context, Event::Failed { environment, service, reason: reason.clone() });
+                round.context.tell(Event::Failed { environment, service, reason: reason.clone() });
                 reason
             }
         }

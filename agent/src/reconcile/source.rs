@@ -2,7 +2,7 @@
 
 use super::{
     Context, Orders,
-    environment::{Worker, tell},
+    environment::Worker,
     load::{Loader, Snapshot},
 };
 use crate::board::{Event, problem};
@@ -76,7 +76,7 @@ impl SourceRunner {
             news
         });
         if let (Some(reason), true) = (error, news) {
-            tell(context, Event::Unreadable { source: self.id.clone(), reason });
+            context.tell(Event::Unreadable { source: self.id.clone(), reason });
         }
         result
     }
@@ -115,13 +115,14 @@ impl SourceRunner {
                 snapshot.committed_at = tip.committed_at;
                 if let Some(from) = &rewritten {
                     let (source, from, to) = (self.id.clone(), from.clone(), tip.commit.clone());
-                    tell(context, Event::Rewritten { source, from, to });
+                    context.tell(Event::Rewritten { source, from, to });
                 }
                 self.rewritten = rewritten;
-                tell(
-                    context,
-                    Event::Commit { source: self.id.clone(), commit: tip.commit.clone(), summary: tip.summary.clone() },
-                );
+                context.tell(Event::Commit {
+                    source: self.id.clone(),
+                    commit: tip.commit.clone(),
+                    summary: tip.summary.clone(),
+                });
                 snapshot
             }
         };

@@ -5,9 +5,10 @@ use crate::{
     diff::Change,
     drift::Hold,
     identity::{Owner, owner},
-    observed::{LiveService, Observation, Tags},
+    observed::{LiveService, Observation},
     pause,
     report::{Reason, ServicePlan, Withheld},
+    tags::Tags,
 };
 
 /// A paused service is looked at and left alone, whatever there is to do.

@@ -6,9 +6,10 @@ use crate::{
     diff::{Change, diff},
     identity::{self, Rejected},
     normalise::Context,
-    observed::{History, LiveService, Need, PastDeployment, Reading, Tags},
+    observed::{History, LiveService, Need, PastDeployment, Reading},
     report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::{Effect, REVISION_MEMBERS},
+    tags::{Tags, tag_text},
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, path::Path, render::Desired};
 use serde_json::{Map, Value};
@@ -126,7 +127,7 @@ impl Planner<'_> {
             && is_final
             && let (Some(short), Some(failed)) = (short, failed)
         {
-            let tags = Tags::from([(identity::OUTCOME.to_owned(), identity::tag_text(&short))]);
+            let tags = Tags::from([(identity::OUTCOME.to_owned(), tag_text(&short))]);
             let changes = vec![Change {
                 path: format!("taskDefinition.tags[{}]", identity::OUTCOME),
                 old: None,

@@ -5,8 +5,9 @@ use crate::{
     diff::{Change, diff},
     identity::{self, content_hash},
     normalise::Context,
-    observed::{Need, Reading, Revision, Tags},
+    observed::{Need, Reading, Revision},
     report::{Action, ActionKind, Order, RevisionRef},
+    tags::Tags,
 };
 use lockstep_manifests::canonical::Root;
 use serde_json::Value;

@@ -9,12 +9,11 @@ use lockstep_core::{
     drift::Hold,
     identity::{self, desired_hash},
     lint::lint,
-    observed::{
-        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout, Tags,
-    },
+    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout},
     plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     rules::Effect,
+    tags::Tags,
 };
 use lockstep_manifests::{layer::Ownership, render::Desired};
 use serde_json::{Map, Value, json};
