@@ -8,6 +8,9 @@ use crate::{
     substitute::has_substitution,
 };
 
+/// Keys of the format that this version does not implement.
+const NOT_YET: [&str; 5] = ["jobs", "follows", "checks", "freezes", "previews"];
+
 /// The members of a map that are still to be read.
 pub struct Fields<'a> {
     what: &'static str,
@@ -99,14 +102,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Members of the format that this version does not implement.
-    pub fn not_yet(&mut self, names: &[&'static str]) {
-        for name in names {
-            if let Some(entry) = self.map.shift_remove(*name) {
+    pub fn not_yet(&mut self) {
+        for name in NOT_YET {
+            if let Some(entry) = self.map.shift_remove(name) {
                 let message = format!("`{name}` is not implemented yet");
                 self.problems.push(Diagnostic::error(codes::NOT_YET, &entry.key, message).hint("remove it for now"));
             }
         }
-        self.known.extend(names);
+        self.known.extend(NOT_YET);
     }
 
     /// Everything that was not taken is unknown.

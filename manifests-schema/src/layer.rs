@@ -6,6 +6,7 @@ use crate::{
     codes,
     diagnostic::Diagnostic,
     fields::Fields,
+    kind::{LayerKind, MustMatch},
     node::{Map, Node, Value},
     parse,
     path::{Path, Step},
@@ -14,19 +15,6 @@ use crate::{
     tree::Tree,
     updates,
 };
-
-/// What a layer is, which decides the keys that it may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerKind {
-    /// `defaults` of the repository or of an environment.
-    Defaults,
-    /// A file under `components/`.
-    Component,
-    /// `service.yaml`.
-    Service,
-    /// `<environment>.yaml`, or an entry under `environments:`.
-    Overlay,
-}
 
 /// What a service's ECS objects we own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -47,17 +35,6 @@ pub struct Ignored {
     pub span: Span,
     /// Where it must match something.
     pub must_match: MustMatch,
-}
-
-/// Where an entry of `ignore` must match something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MustMatch {
-    /// Nowhere: many services share it.
-    Nowhere,
-    /// In one of the service's environments, for the service's own settings.
-    Somewhere,
-    /// In the environment that it is written for.
-    Here,
 }
 
 /// A layer that was read.
@@ -152,12 +129,7 @@ impl Layer {
             match text.parse::<Path>() {
                 Ok(path) => match check_path(&path) {
                     Ok(()) => {
-                        let must_match = match kind {
-                            LayerKind::Service => MustMatch::Somewhere,
-                            LayerKind::Overlay => MustMatch::Here,
-                            LayerKind::Defaults | LayerKind::Component => MustMatch::Nowhere,
-                        };
-                        layer.ignore.push(Ignored { path, span, must_match });
+                        layer.ignore.push(Ignored { path, span, must_match: kind.must_match() });
                     }
                     Err(problem) => {
                         fields.problems.push(Diagnostic { span: Some(span), ..*problem });
@@ -181,7 +153,7 @@ impl Layer {
         layer.after = names.map(|node| after(node, fields));
         layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
         layer.replace = fields.boolean("replace").map(|(value, _)| value);
-        fields.not_yet(crate::repository::NOT_YET);
+        fields.not_yet();
         layer
     }
 }

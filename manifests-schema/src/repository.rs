@@ -4,7 +4,9 @@ use crate::{
     codes,
     diagnostic::Diagnostic,
     fields::Fields,
-    layer::{Files, Layer, LayerKind, variables},
+    kind::LayerKind,
+    layer::{Files, Layer, variables},
+    name::is_name,
     node::{Map, Value},
     source::Span,
     sync::{self, SyncPolicy},
@@ -18,8 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_FILES: usize = 50_000;
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
-/// Keys of the format that this version does not implement.
-pub(crate) const NOT_YET: &[&str] = &["jobs", "follows", "checks", "freezes", "previews"];
 const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
 
 /// A named target.
@@ -169,7 +169,7 @@ impl Repository {
                 fields.problems.push(Diagnostic::error(codes::MISSING, &span, "lockstep.yaml needs `environments`"));
             }
         }
-        fields.not_yet(NOT_YET);
+        fields.not_yet();
         self.resolve(written, fields.problems);
         fields.finish();
     }
@@ -222,13 +222,6 @@ fn check_environment_name(name: &str, span: &Span, problems: &mut Vec<Diagnostic
     }
 }
 
-/// Whether this is a name that AWS accepts for services and families.
-pub fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 255
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
 fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) -> Written {
     let mut written = Written { span: Some(key), ..Written::default() };
     written.inherits = fields.text("inherits");
@@ -254,7 +247,7 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
         inner.finish();
     }
     written.write = updates::read_write(&mut fields);
-    fields.not_yet(NOT_YET);
+    fields.not_yet();
     fields.finish();
     written
 }

@@ -217,7 +217,7 @@ fn end_of(plan: &Plan, is_named: bool) -> Exit {
 
 /// Ownership tags carry the source's id, so writing needs one.
 pub(super) fn require_source(opened: &Opened, command: &str) -> Result<(), Failure> {
-    if opened.source.as_deref().is_some_and(lockstep_manifests::repository::is_name) {
+    if opened.source.as_deref().is_some_and(lockstep_manifests::name::is_name) {
         return Ok(());
     }
     Err(Failure::new(Exit::Usage, format!("`{command}` needs the id of the source, which the tags of ownership carry"))

@@ -132,7 +132,7 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
             fields.problems.push(Diagnostic::error(codes::DUPLICATE_KEY, span, message));
         }
         ids.push(id.clone());
-        if !lockstep_manifests::repository::is_name(id) {
+        if !lockstep_manifests::name::is_name(id) {
             let message = format!("`{id}` is not an id: use letters, digits, `-` and `_`");
             fields.problems.push(Diagnostic::error(codes::BAD_NAME, span, message));
         }

@@ -6,9 +6,9 @@ use crate::{
     codes,
     diagnostic::Diagnostic,
     fields::Fields,
-    layer::{LayerKind, MustMatch},
+    kind::{LayerKind, MustMatch},
+    name::is_name,
     node::{Node, Value},
-    repository::is_name,
     source::Span,
     sync::parse_span,
 };
@@ -35,11 +35,7 @@ const STRATEGIES: [&str; 6] = ["semver", "newest", "numeric", "alphabetical", "d
 /// Reads `updates` of a layer.
 pub(crate) fn read(fields: &mut Fields<'_>, kind: LayerKind) -> Parts {
     let Some(entry) = fields.take("updates") else { return Parts::new() };
-    let must_match = match kind {
-        LayerKind::Service => MustMatch::Somewhere,
-        LayerKind::Overlay => MustMatch::Here,
-        LayerKind::Defaults | LayerKind::Component => MustMatch::Nowhere,
-    };
+    let must_match = kind.must_match();
     let span = entry.node.span.clone();
     let Value::Map(map) = entry.node.value else {
         let message = "`updates` is a map from container to image policy";
