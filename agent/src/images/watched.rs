@@ -1,11 +1,11 @@
 //! The pins that policies move, from what a commit states: in which file each stands, which environments read it, and
 //! which policy holds for it.
 
-use crate::reconcile::Snapshot;
+use crate::reconcile::{LoadedService, Snapshot};
 use indexmap::{IndexMap, IndexSet};
 use lockstep_core::images::{ImageReference, platform_of};
 use lockstep_manifests::{
-    Environment, Rendered,
+    Desired, Environment, Rendered,
     render::bind_offline,
     updates::{Platform, Policy, Strategy, WriteMode},
 };
@@ -84,7 +84,10 @@ pub(super) fn image_of(
     environment: &Environment,
     container: &str,
 ) -> Option<(ImageReference, Option<Platform>)> {
-    let desired = bind_offline(rendered, environment);
+    container_of(&bind_offline(rendered, environment), container)
+}
+
+fn container_of(desired: &Desired, container: &str) -> Option<(ImageReference, Option<Platform>)> {
     let containers = desired.task_definition.get("containerDefinitions")?.as_array()?;
     let found = containers.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(container))?;
     let image = found.get("image").and_then(Value::as_str)?;
@@ -109,8 +112,9 @@ struct Group<'a> {
 pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched> {
     let mut found: IndexMap<[String; 3], Group<'_>> = IndexMap::new();
     for environment in snapshot.repository.environments.values().filter(|environment| mine(&environment.name)) {
-        for loaded in &snapshot.services {
+        for loaded in snapshot.services.iter().filter(|loaded| has_policy(loaded)) {
             let Some(Ok(rendered)) = loaded.environments.get(&environment.name) else { continue };
+            let desired = bind_offline(rendered, environment);
             let pinned = rendered.pins.iter().map(|(_, pin)| &pin.container);
             let containers: IndexSet<&String> = rendered.updates.keys().chain(pinned).collect();
             for container in containers {
@@ -123,7 +127,7 @@ pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched>
                     }
                     (None, None) => continue,
                 };
-                let Some((image, platform)) = image_of(rendered, environment, container) else { continue };
+                let Some((image, platform)) = container_of(&desired, container) else { continue };
                 let file = match (pinned, rendered.pin_files.get(&link)) {
                     (Some((_, pin)), _) => pin.span.file.path.clone(),
                     (None, Some(path)) => path.clone(),
@@ -139,6 +143,11 @@ pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched>
         }
     }
     found.into_iter().filter_map(|(key, group)| join(snapshot, &mine, key, group)).collect()
+}
+
+/// Whether a policy is for any pin of a service.
+fn has_policy(loaded: &LoadedService) -> bool {
+    loaded.environments.values().flatten().any(|rendered| !rendered.updates.is_empty())
 }
 
 /// One pin from all that was seen of it; none where no policy is for it.

@@ -12,7 +12,7 @@ mod service;
 mod source;
 mod waiting;
 
-pub use load::{Loader, Snapshot};
+pub use load::{LoadedService, Loader, Snapshot};
 pub use service::short;
 pub use source::{Content, SourceRunner};
 
