@@ -52,12 +52,31 @@ struct Search<'a> {
     earlier: Option<BTreeSet<String>>,
     known: Option<&'a Known>,
     done: bool,
+    /// The commit in which the file became readable, and what the pin was from then on: what it was before the file was
+    /// broken is still to be seen.
+    mended: Option<(Step, Option<String>)>,
 }
 
 impl Search<'_> {
     /// Whether an earlier history is still wanted.
     fn is_open(&self) -> bool {
         !self.done && (self.found.is_none() || self.earlier.is_some())
+    }
+
+    /// Takes a step in which the pin went from one text to another.
+    fn see(&mut self, step: Step, old: Option<String>, new: Option<String>) {
+        if old == new {
+            return;
+        }
+        match (&mut self.earlier, &old) {
+            (Some(earlier), Some(old)) => earlier.extend(digest_of(old)),
+            // It is the same choice still. For a moving tag the digest is the choice.
+            (None, _) if is_more_exact(old.as_deref(), new.as_deref()) => return,
+            _ => {}
+        }
+        if self.found.is_none() {
+            self.found = Some(Found { step, old, new, is_release: false });
+        }
     }
 }
 
@@ -82,7 +101,7 @@ impl Histories {
                     .get(&name)
                     .filter(|known| known.file == watched.file && (known.earlier.is_some() || !follows(watched)));
                 let earlier = follows(watched).then(BTreeSet::new);
-                Search { watched, name, found: None, earlier, known, done: false }
+                Search { watched, name, found: None, earlier, known, done: false, mended: None }
             })
             .collect();
         let mut files: Vec<String> = watched.iter().map(|watched| watched.file.clone()).collect();
@@ -125,39 +144,52 @@ fn walk(
         }
         for file in step.changed.iter().filter_map(|at| files.get(*at)) {
             let mut pins = |commit: Option<&str>| match commit.map(|commit| remote.file_of(commit, file)) {
-                None | Some(Ok(None)) => BTreeMap::new(),
+                None | Some(Ok(None)) => Some(BTreeMap::new()),
                 Some(Ok(Some(bytes))) => texts(file, bytes),
                 Some(Err(error)) => {
                     failure = Some(error);
-                    BTreeMap::new()
+                    None
                 }
             };
             let (old, new) = (pins(step.parent.as_deref()), pins(Some(&step.commit)));
             for search in searches.iter_mut().filter(|search| search.is_open() && search.watched.file == *file) {
                 let container = &search.watched.container;
-                let (old, new) = (old.get(container), new.get(container));
-                if old == new {
-                    continue;
-                }
-                if let (Some(earlier), Some(old)) = (&mut search.earlier, old) {
-                    earlier.extend(digest_of(old));
-                }
-                if search.found.is_none() {
-                    let (old, new) = (old.cloned(), new.cloned());
-                    search.found = Some(Found { step: step.clone(), old, new, is_release: false });
+                let of = |pins: &Option<BTreeMap<String, String>>| pins.as_ref().map(|it| it.get(container).cloned());
+                match (of(&old), of(&new)) {
+                    (Some(old), Some(new)) => search.see(step.clone(), old, new),
+                    (None, Some(new)) => search.mended = Some((step.clone(), new)),
+                    (Some(old), None) => {
+                        if let Some((mended, new)) = search.mended.take() {
+                            search.see(mended, old, new);
+                        }
+                    }
+                    (None, None) => {}
                 }
             }
         }
         failure.is_some() || count >= LONGEST_WALK || !searches.iter().any(Search::is_open)
     })?;
+    // It was never readable before.
+    for search in searches.iter_mut().filter(|search| search.is_open()) {
+        if let Some((mended, new)) = search.mended.take() {
+            search.see(mended, None, new);
+        }
+    }
     failure.map_or(Ok(()), Err)
 }
 
-/// The pins of a file; none where it cannot be read.
-fn texts(file: &str, bytes: Vec<u8>) -> BTreeMap<String, String> {
-    let Ok(source) = decode(file, bytes) else { return BTreeMap::new() };
-    let Ok(node) = parse(&source) else { return BTreeMap::new() };
-    pins::read(&node, &mut Vec::new()).into_iter().map(|pin| (pin.container, pin.text)).collect()
+/// The pins of a file; none where it cannot be read as what it is.
+fn texts(file: &str, bytes: Vec<u8>) -> Option<BTreeMap<String, String>> {
+    let mut problems = Vec::new();
+    let pins = pins::read(&parse(&decode(file, bytes).ok()?).ok()?, &mut problems);
+    let pins = pins.into_iter().map(|pin| (pin.container, pin.text)).collect();
+    (!lockstep_manifests::diagnostic::has_errors(&problems)).then_some(pins)
+}
+
+/// Whether a pin only became more exact: the digest of its tag was added.
+fn is_more_exact(old: Option<&str>, new: Option<&str>) -> bool {
+    let added = old.zip(new).and_then(|(old, new)| new.strip_prefix(old));
+    added.is_some_and(|added| added.starts_with('@'))
 }
 
 fn digest_of(pin: &str) -> Option<String> {
@@ -234,9 +266,9 @@ fn settle(remote: &Remote, search: Search<'_>, past: &mut Past, depth: usize) ->
             {
                 let before = Watched { file: pin.span.file.path.clone(), ..watched.clone() };
                 let earlier = earlier.clone().map(|_| BTreeSet::new());
-                let search =
-                    Search { watched: &before, name: name.clone(), found: None, earlier, known: None, done: false };
-                let mut searches = [search];
+                let (name_before, found, known, mended) = (name.clone(), None, None, None);
+                let mut searches =
+                    [Search { watched: &before, name: name_before, found, earlier, known, done: false, mended }];
                 walk(remote, parent, None, std::slice::from_ref(&before.file), &mut searches)?;
                 let [search] = searches;
                 let (_, known) = settle(remote, search, past, depth + 1)?;

@@ -1,9 +1,6 @@
 //! A person who pins or reverts by hand is obeyed: by `hold` in a policy, and by history.
 
-use lockstep::{
-    board::Event,
-    board::{ImageState, Standing},
-};
+use lockstep::board::{Event, ImageState, Standing};
 use lockstep_core::report::Reason;
 use lockstep_tests::{
     git_http::git,
@@ -63,6 +60,46 @@ async fn a_revert_by_hand_is_left_alone_and_said() {
     it.person("on again", &[(PINS, "app: 1.2.0\n")]);
     assert!(it.look().await);
     assert!(it.pins().starts_with("app: 1.3.0@sha256:"), "{}", it.pins());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_outlives_broken_files_and_digests_that_are_added() {
+    let (mut it, [old, _]) = bumped("{ semver: \"*\" }").await;
+    let back = || (Standing::Held, "Ada".into(), "went from 1.2.0 back to 1.0.0".into());
+    it.revert();
+    assert!(!it.look().await);
+    assert_eq!(hold(&it.image()), back());
+    // Somebody breaks the file, in three ways, looks at it or does not, and mends it.
+    let broken = ["app: [\n", "app: 1.0.0\napp: 1.2.0\n", "app: 1.0.0\nother: [1]\n"];
+    for (number, broken) in broken.iter().enumerate() {
+        it.person("break it", &[(PINS, broken)]);
+        if number == 0 {
+            assert!(!it.look().await);
+        }
+        it.person("still broken", &[(PINS, &format!("{broken}# help\n"))]);
+        it.person("mend it", &[(PINS, "app: 1.0.0\n")]);
+        for restarted in [false, true] {
+            if restarted {
+                it.restart();
+            }
+            assert!(!it.look().await, "{broken}");
+            assert_eq!(hold(&it.image()), back(), "{broken}");
+        }
+    }
+    // The digest of the tag that stands there is no other choice.
+    it.person("exactly", &[(PINS, &format!("app: 1.0.0@{old}\n"))]);
+    assert!(!it.look().await);
+    assert_eq!(hold(&it.image()), back());
+    // What a mended file says for the first time counts.
+    it.person("break it", &[(PINS, "app: [\n")]);
+    it.person("up", &[(PINS, "app: 1.2.0\n")]);
+    it.restart();
+    assert!(it.look().await, "{:?}", it.image());
+    assert!(it.pins().starts_with("app: 1.2.0@sha256:"));
+    it.person("break it", &[(PINS, "app: [\n")]);
+    it.person("down", &[(PINS, "app: 1.0.0\n")]);
+    assert!(!it.look().await);
+    assert_eq!(hold(&it.image()), back());
 }
 
 #[tokio::test(flavor = "multi_thread")]
