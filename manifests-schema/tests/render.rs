@@ -287,6 +287,18 @@ fn every_mistake_is_refused_at_its_place() {
             "LS0104 services/web/service.yaml:11:38 a policy has one strategy: `semver` or `digest`",
         ),
         (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: 1, hold: false } }\n"))],
+            "LS0303 services/web/service.yaml:11:36 `hold` says why the pin is left alone",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: 1, platform: linux/aarch64 } }\n"))],
+            "LS0303 services/web/service.yaml:11:40 `platform`: `linux/aarch64` is not a platform: images call it linux/arm64",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: 1, platform: foo/bar } }\n"))],
+            "LS0303 services/web/service.yaml:11:40 `platform`: `foo/bar` is not a platform: ECS runs linux and windows",
+        ),
+        (
             vec![("services/web/service.yaml", with("updates: { web: { follow: other } }\n"))],
             "LS0303 services/web/service.yaml:11:27 `follow`: `other` is not SERVICE/CONTAINER",
         ),

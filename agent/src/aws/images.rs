@@ -58,6 +58,15 @@ pub struct Image {
     pub parts: Vec<String>,
     /// What it is, where it is not an image.
     pub artifact: Option<String>,
+    /// Whether the platforms are missing because a read failed, and not because nothing names them.
+    pub failed: bool,
+}
+
+impl Image {
+    /// An image whose configuration could not be read.
+    pub(crate) fn unread(reason: String, labels: BTreeMap<String, String>) -> Self {
+        Self { platforms: Err(reason), labels, parts: Vec::new(), artifact: None, failed: true }
+    }
 }
 
 /// What a manifest says by itself.
@@ -71,14 +80,15 @@ pub(crate) enum Contents {
 /// Reads a manifest or an index. Attestations are no platforms.
 pub(crate) fn contents(manifest: &Value) -> Contents {
     let labels = texts(manifest.get("annotations"));
-    let whole =
-        |platforms, artifact| Contents::Whole(Image { platforms, labels: labels.clone(), parts: Vec::new(), artifact });
+    let whole = |platforms, artifact| {
+        Contents::Whole(Image { platforms, labels: labels.clone(), parts: Vec::new(), artifact, failed: false })
+    };
     if let Some(entries) = manifest.get("manifests").and_then(Value::as_array) {
         let images = entries.iter().filter_map(|entry| Some((platform(entry.get("platform")?)?, entry.get("digest"))));
         let (platforms, digests): (Vec<Platform>, Vec<Option<&Value>>) = images.unzip();
         let digests = digests.into_iter().flatten().filter_map(Value::as_str);
         let parts = digests.filter(|text| is_digest(text)).map(str::to_owned).collect();
-        return Contents::Whole(Image { platforms: Ok(platforms), labels, parts, artifact: None });
+        return Contents::Whole(Image { platforms: Ok(platforms), labels, parts, artifact: None, failed: false });
     }
     let media_type = manifest.pointer("/config/mediaType").and_then(Value::as_str);
     if let Some(other) = media_type.filter(|media_type| !CONFIGURATIONS.contains(media_type)) {
@@ -94,12 +104,18 @@ pub(crate) fn contents(manifest: &Value) -> Contents {
 pub(crate) fn configured(configuration: &[u8], annotations: BTreeMap<String, String>) -> Image {
     let Ok(configuration) = serde_json::from_slice::<Value>(configuration) else {
         let reason = Err("its configuration is not JSON".to_owned());
-        return Image { platforms: reason, labels: annotations, parts: Vec::new(), artifact: None };
+        return Image { platforms: reason, labels: annotations, parts: Vec::new(), artifact: None, failed: false };
     };
     let platforms = platform(&configuration).ok_or_else(|| "its configuration names no platform".to_owned());
     let mut labels = texts(configuration.pointer("/config/Labels"));
     labels.extend(annotations);
-    Image { platforms: platforms.map(|platform| vec![platform]), labels, parts: Vec::new(), artifact: None }
+    Image {
+        platforms: platforms.map(|platform| vec![platform]),
+        labels,
+        parts: Vec::new(),
+        artifact: None,
+        failed: false,
+    }
 }
 
 fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
@@ -211,7 +227,7 @@ impl Clients {
             Contents::Whole(image) => image,
             Contents::Configured(digest, labels) => match self.configuration(id, &digest).await {
                 Ok(bytes) => configured(&bytes, labels),
-                Err(reason) => Image { platforms: Err(reason), labels, parts: Vec::new(), artifact: None },
+                Err(reason) => Image::unread(reason, labels),
             },
         }))
     }

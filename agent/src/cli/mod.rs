@@ -119,6 +119,7 @@ impl Selection {
                 let near = lockstep_manifests::diagnostic::nearest(name, known.iter().map(String::as_str));
                 return Err(match near {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    None if known.is_empty() => failure.hint(format!("no {what} is known")),
                     None => failure.hint(format!("there are {}", known.iter().cloned().collect::<Vec<_>>().join(", "))),
                 });
             }

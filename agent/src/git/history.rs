@@ -48,6 +48,10 @@ pub struct Step {
     pub changed: Vec<usize>,
 }
 
+/// What is said of a clone whose history was cut off.
+const SHALLOW: &str =
+    "the clone is shallow, and who holds a pin stands in the history: `git fetch --unshallow` brings it";
+
 /// Goes back along first parents, the commit itself first, until `enough` says so.
 ///
 /// # Errors
@@ -69,7 +73,10 @@ pub(super) fn first_parents(
         let before = match parent {
             None => None,
             Some(parent) => {
-                let parent = repository.find_commit(parent).map_err(|error| fail(chain(&error)))?;
+                let parent = repository.find_commit(parent).map_err(|error| match repository.is_shallow() {
+                    Ok(true) => fail(SHALLOW.to_owned()),
+                    _ => fail(chain(&error)),
+                })?;
                 Some(parent.tree_id().map_err(|error| fail(chain(&error)))?.detach())
             }
         };

@@ -178,7 +178,11 @@ impl Wire {
 
     pub(super) fn classify(&self, error: &(dyn std::error::Error + 'static)) -> GitError {
         // The URL may hold any word.
-        let reason = plain(&super::chain(error).replace(&self.url, "URL"));
+        let mut reason = plain(&super::chain(error).replace(&self.url, "URL"));
+        // What the library says of a 401 is about helpers that nobody has.
+        if reason.contains("No credentials were returned") {
+            reason = "HTTP status 401 Unauthorized".to_owned();
+        }
         let repository = self.url.clone();
         let refused = [
             "status 401",

@@ -18,8 +18,9 @@ use std::{
 
 /// Registries that are read at one time.
 const AT_ONCE: usize = 8;
-/// Images that are looked at for one pin before it is given up for this time.
+/// Images that are looked at for one pin in one look of the agent, and in one by hand.
 const MOST_IMAGES: usize = 10;
+const MOST_BY_HAND: usize = 100;
 
 /// What a look needs.
 pub struct Eyes<'a> {
@@ -252,6 +253,23 @@ impl Eyes<'_> {
         lasts
     }
 
+    /// Why nothing is picked, with what a person would ask next.
+    fn nothing(&self, watched: &Watched, seen: &Seen, followed: Option<&str>, reason: String) -> String {
+        if let (Strategy::Follow { service, container }, Some(tag)) = (&watched.policy.strategy, followed)
+            && seen.candidates.is_empty()
+        {
+            return format!("the registry has no tag {tag}, which {service}/{container} has");
+        }
+        let young = seen.judged.iter().filter_map(|judged| match judged.rule {
+            Rule::TooYoung(seconds) => Some((seconds, judged)),
+            _ => None,
+        });
+        match young.min_by_key(|(seconds, _)| *seconds) {
+            Some((_, first)) => format!("{reason}; {}: {}", seen.candidates[first.index].tag, first.rule),
+            None => reason,
+        }
+    }
+
     /// Judges the tags, looks at the one that is picked, and judges again where that shows that it does not do. Answers
     /// whether what was found of the images is certain.
     async fn choose(
@@ -275,12 +293,21 @@ impl Eyes<'_> {
                 break Some(candidate);
             }
             tries += usize::from(!self.registries.knows(place, &candidate));
-            if tries > MOST_IMAGES {
-                seen.outcome =
-                    Outcome::Nothing(format!("{MOST_IMAGES} images in a row cannot be taken; see their rules"));
+            let most = if self.keep_rules { MOST_BY_HAND } else { MOST_IMAGES };
+            if tries > most {
+                if let Some(next) = seen.judged.iter_mut().find(|judged| judged.rule == Rule::Picked) {
+                    next.rule = Rule::NotLookedAt;
+                }
+                let reason =
+                    format!("{most} images in a row cannot be taken; {} is the next to look at", candidate.tag);
+                seen.outcome = Outcome::Nothing(reason);
                 return false;
             }
             match self.registries.facts(self.accounts, place, &candidate, self.allow).await {
+                Ok(Some(facts)) if facts.failure.is_some() && !wanted.is_empty() => {
+                    seen.outcome = Outcome::Unknown(facts.failure.clone().unwrap_or_default());
+                    return false;
+                }
                 Ok(Some(facts)) => {
                     is_certain &= !matches!(facts.verified, Verified::Image(Err(_)));
                     verified.insert(candidate.tag.clone(), facts.verified.clone());
@@ -303,7 +330,7 @@ impl Eyes<'_> {
         let pair = picked.as_ref().zip(digest.as_deref());
         seen.outcome = match decide(&watched.policy, current, &seen.candidates, pair) {
             Decision::UpToDate { note } => Outcome::UpToDate { note },
-            Decision::Nothing(reason) => Outcome::Nothing(reason),
+            Decision::Nothing(reason) => Outcome::Nothing(self.nothing(watched, seen, followed, reason)),
             Decision::Move { tag } => match (looked.remove(&tag), picked, digest) {
                 (Some(facts), Some(candidate), Some(digest)) => {
                     // No update waits for its labels.
@@ -352,7 +379,10 @@ fn mark_absent(candidates: &mut [Candidate], place: &Place, there: &Listing) {
             None => tags.contains(&candidate.tag),
         };
         if !is_there {
-            candidate.absent_in = Some(place.to_string());
+            candidate.absent_in = Some(match tags.contains(&candidate.tag) {
+                true => format!("another image has the tag in {place}"),
+                false => format!("not in {place} yet"),
+            });
         }
     }
 }

@@ -50,7 +50,10 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ecr { account, region, repository } => write!(formatter, "{account}.dkr.ecr.{region}/{repository}"),
+            Self::Ecr { account, region, repository } => {
+                let end = if region.starts_with("cn-") { ".cn" } else { "" };
+                write!(formatter, "{account}.dkr.ecr.{region}.amazonaws.com{end}/{repository}")
+            }
             Self::Other { host, repository } => write!(formatter, "{host}/{repository}"),
         }
     }
@@ -113,6 +116,8 @@ pub struct Facts {
     pub labels: Labels,
     /// The digests of its images, where it is an index.
     pub parts: Vec<String>,
+    /// Why its platforms could not be read now.
+    pub failure: Option<String>,
 }
 
 type Key = (Place, Want);
@@ -285,10 +290,7 @@ impl Registries {
                             Contents::Whole(image) => image,
                             Contents::Configured(digest, labels) => match registry.blob(repository, &digest).await {
                                 Ok(bytes) => configured(&bytes, labels),
-                                Err(error) => {
-                                    let platforms = Err(error.to_string());
-                                    crate::aws::Image { platforms, labels, parts: Vec::new(), artifact: None }
-                                }
+                                Err(error) => crate::aws::Image::unread(error.to_string(), labels),
                             },
                         };
                         Some((manifest.digest, image))
@@ -303,7 +305,11 @@ impl Registries {
             None => Verified::Image(image.platforms),
         };
         let labels = Labels::read(&image.labels);
-        let facts = Arc::new(Facts { digest: digest.clone(), verified, labels, parts: image.parts });
+        let failure = match &verified {
+            Verified::Image(Err(reason)) if image.failed => Some(format!("{place}: {reason}")),
+            _ => None,
+        };
+        let facts = Arc::new(Facts { digest: digest.clone(), verified, labels, parts: image.parts, failure });
         if is_complete {
             let mut known = lock(&self.facts);
             if known.len() >= MOST_FACTS {

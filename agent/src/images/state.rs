@@ -14,6 +14,12 @@ pub fn state_of(seen: &Seen) -> ImageState {
     let current = watched.current();
     let hold = seen.hold.as_ref().map(hold_state);
     let waiting = match seen.pending() {
+        Some(moved) if current.tag.as_ref() == Some(&moved.tag) => {
+            format!(
+                "{} is waiting",
+                ImageReference { tag: None, digest: Some(moved.digest.clone()), ..current.clone() }.short()
+            )
+        }
         Some(moved) => format!("{} is waiting", moved.tag),
         None => "nothing is waiting".to_owned(),
     };

@@ -32,6 +32,8 @@ use tokio::time::Instant;
 const ATTEMPTS: usize = 8;
 /// The first pause after a push that failed; it doubles.
 const PAUSE: Duration = Duration::from_secs(5);
+/// A push that takes longer is told of.
+const SLOW: Duration = Duration::from_secs(5);
 /// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -73,7 +75,7 @@ pub struct Updater {
     uneditable: Option<String>,
     credentials_refused: bool,
     /// Pins that could not be edited, each with what the edit was for.
-    refused: BTreeMap<String, String>,
+    refused: BTreeMap<String, Refused>,
 }
 
 /// What a commit states about pins, found once.
@@ -81,6 +83,13 @@ struct Stated {
     snapshot: Arc<Snapshot>,
     watched: Arc<Vec<Watched>>,
     changes: Arc<BTreeMap<String, Change>>,
+}
+
+/// An edit that was refused.
+struct Refused {
+    /// What it was for.
+    of: String,
+    reason: String,
 }
 
 /// How an attempt to write ended.
@@ -294,7 +303,12 @@ impl Updater {
 
     /// Whether the pin cannot be edited as it is.
     fn is_refused(&self, seen: &Seen) -> bool {
-        self.refused.get(&seen.watched.name()) == Some(&refusal_key(seen))
+        self.refusal(seen).is_some()
+    }
+
+    fn refusal(&self, seen: &Seen) -> Option<&str> {
+        let refused = self.refused.get(&seen.watched.name())?;
+        (refused.of == refusal_key(seen)).then_some(refused.reason.as_str())
     }
 
     /// Whether the server refused the credentials at the last push.
@@ -320,12 +334,20 @@ impl Updater {
         let sources = papers.together(&self.config.source);
         let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.commit.clone());
         let now = jiff::Timestamp::now().as_second();
-        let written = tokio::task::spawn_blocking(move || {
+        let mut writing = tokio::task::spawn_blocking(move || {
             let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
             let (refused, result) = commit(&mut remote, &base, &sources, &config, key.as_ref(), now);
             (sources, refused, result)
         });
-        match written.await {
+        let written = match tokio::time::timeout(SLOW, &mut writing).await {
+            Ok(written) => written,
+            Err(_) => {
+                let reason = format!("the push has not been answered for {} s; waiting for it", SLOW.as_secs());
+                self.say(context, Some(reason));
+                writing.await
+            }
+        };
+        match written {
             Err(error) => Written::Failed(error.to_string()),
             Ok((sources, refused, result)) => {
                 let now = Instant::now();
@@ -337,7 +359,7 @@ impl Updater {
                         owner.into_iter().for_each(|(owner, _)| papers.lay(owner, None, now));
                         continue;
                     };
-                    self.refused.insert(name.clone(), refusal_key(seen));
+                    self.refused.insert(name.clone(), Refused { of: refusal_key(seen), reason: reason.clone() });
                     tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
                     self.uneditable = Some(format!("{name}: {reason}"));
                 }
@@ -370,9 +392,9 @@ impl Updater {
             .iter()
             .map(|it| {
                 let mut state = state_of(it);
-                if self.is_refused(it) {
+                if let Some(reason) = self.refusal(it) {
                     state.standing = Standing::Unknown;
-                    state.text = format!("{}, but the pin cannot be edited: see the log", state.text);
+                    state.text = format!("{}, but the pin cannot be edited: {reason}", state.text);
                 }
                 state
             })

@@ -37,8 +37,13 @@ mod tests {
         assert_eq!(platform_of(&fargate), Some(amd.clone()));
         assert_eq!(platform_of(&json!({"runtimePlatform": {"cpuArchitecture": "ARM64"}})), Some(arm.clone()));
         assert_eq!(platform_of(&json!({})), None);
-        let image =
-            Image { platforms: Ok(vec![amd.clone()]), labels: Default::default(), parts: Vec::new(), artifact: None };
+        let image = Image {
+            platforms: Ok(vec![amd.clone()]),
+            labels: Default::default(),
+            parts: Vec::new(),
+            artifact: None,
+            failed: false,
+        };
         assert_eq!(judge(&image, Some(&amd)).0, Outcome::Ok);
         assert_eq!(
             judge(&image, Some(&arm)),
@@ -46,7 +51,13 @@ mod tests {
         );
         assert_eq!(
             judge(
-                &Image { platforms: Err("x".into()), labels: Default::default(), parts: Vec::new(), artifact: None },
+                &Image {
+                    platforms: Err("x".into()),
+                    labels: Default::default(),
+                    parts: Vec::new(),
+                    artifact: None,
+                    failed: false
+                },
                 Some(&arm)
             )
             .0,

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// What ECS runs tasks on, as image indexes name it.
+const SYSTEMS: [&str; 2] = ["linux", "windows"];
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
 /// Operating system and architecture, `linux/arm64`. Variants are not compared: `arm64/v8` is `arm64`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Platform {
@@ -21,16 +25,21 @@ impl std::str::FromStr for Platform {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_name = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
-        };
         let parts: Vec<&str> = text.split('/').collect();
-        match parts.as_slice() {
-            [os, architecture] | [os, architecture, _] if parts.iter().all(|part| is_name(part)) => {
-                Ok(Self { os: (*os).to_owned(), architecture: (*architecture).to_owned() })
-            }
-            _ => Err(format!("`{text}` is not a platform like linux/arm64")),
+        let ([os, architecture] | [os, architecture, _]) = parts.as_slice() else {
+            return Err(format!("`{text}` is not a platform like linux/arm64"));
+        };
+        if !SYSTEMS.contains(os) {
+            return Err(format!("`{text}` is not a platform: ECS runs {}", SYSTEMS.join(" and ")));
         }
+        if !ARCHITECTURES.contains(architecture) {
+            let meant = match *architecture {
+                "aarch64" | "arm" => format!("{os}/arm64"),
+                "x86_64" | "x64" | "x86-64" => format!("{os}/amd64"),
+                _ => return Err(format!("`{text}` is not a platform: ECS runs {}", ARCHITECTURES.join(" and "))),
+            };
+            return Err(format!("`{text}` is not a platform: images call it {meant}"));
+        }
+        Ok(Self { os: (*os).to_owned(), architecture: (*architecture).to_owned() })
     }
 }

@@ -112,9 +112,9 @@ fn read_part(node: Node, problems: &mut Vec<Diagnostic>) -> Part {
     }
     part.downgrade = fields.boolean("downgrade").map(|(value, _)| value);
     if let Some((text, span)) = fields.text("hold") {
-        if text.trim().is_empty() {
-            let message = "`hold` says why the pin is left alone";
-            fields.problems.push(Diagnostic::error(codes::POLICY, &span, message));
+        if matches!(text.trim().to_ascii_lowercase().as_str(), "" | "true" | "false") {
+            let problem = Diagnostic::error(codes::POLICY, &span, "`hold` says why the pin is left alone");
+            fields.problems.push(problem.hint("write the reason; remove `hold` to let the pin move"));
         } else {
             part.hold = Some((text, span));
         }

@@ -1,5 +1,6 @@
 //! `lockstep images` by the program, as a person runs it.
 
+use lockstep_sandbox::NewImage;
 use lockstep_tests::{
     git_http::git,
     images::{ImageWorld, one_service},
@@ -80,8 +81,49 @@ async fn a_first_pin_is_written_into_the_checkout() {
     let (code, told, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "1.0.0"]);
     assert_eq!((code, told.as_str(), said), (0, "", format!("{PINS} says that already\n")));
     let (code, _, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "9.9.9"]);
-    assert_eq!((code, said.as_str()), (1, "error: 111111111111.dkr.ecr.eu-central-1/app has no tag 9.9.9\n"));
+    assert_eq!(
+        (code, said.as_str()),
+        (1, "error: 111111111111.dkr.ecr.eu-central-1.amazonaws.com/app has no tag 9.9.9\n")
+    );
+    // What the task definition cannot run is not pinned.
+    it.push_as("1.2.0", &NewImage { architectures: vec!["arm64".into()], ..NewImage::default() });
+    let (code, _, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "1.2.0"]);
+    let refused = "error: 1.2.0 has no linux/amd64, which prod runs, but linux/arm64\n";
+    assert_eq!((code, said.as_str()), (1, refused));
+    let (code, _, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", &format!("1.0.0@{old}")]);
+    assert_eq!((code, said.as_str()), (2, "error: name the tag alone: its digest is read and added\n"));
     assert_eq!(read(), format!("app: 1.0.0@{old}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shallow_clone_and_services_with_errors_are_said_as_such() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.push("1.1.0");
+    assert!(it.look().await);
+    let shallow = it.root().join("shallow");
+    let url = format!("file://{}", path(it.repository.bare()));
+    git(it.root(), &["clone", "--quiet", "--depth", "1", &url, &path(&shallow)]);
+    let (code, out, said) = images(&it, &["check", "-C", &path(&shallow)]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        said.ends_with(
+            "the clone is shallow, and who holds a pin stands in the history: `git fetch --unshallow` brings it\n"
+        ),
+        "{said}"
+    );
+    git(&shallow, &["fetch", "--quiet", "--unshallow"]);
+    let (code, out, _) = images(&it, &["check", "-C", &path(&shallow)]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("prod/web/app  1.1.0@") && out.ends_with("  up to date\n"), "{out}");
+    std::fs::write(shallow.join(PINS), "app: [\n").unwrap();
+    let (code, out, said) = images(&it, &["list", "-C", &path(&shallow)]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(!said.contains("no image policy"), "{said}");
+    let (code, _, said) = images(&it, &["explain", "-C", &path(&shallow), "web"]);
+    assert_eq!(code, 2);
+    let left_out =
+        "error: no image policy is for `web`\nhint: services with errors are left out: see what is said of them\n";
+    assert!(said.ends_with(left_out), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +189,10 @@ async fn a_pin_must_be_the_same_image_wherever_it_is_read() {
     let pin = |name: &str| images(&it, &["pin", "-C", &checkout, name, "1.1.0"]);
     it.world.control.create_repository(ACCOUNT, "us-east-1", "app");
     let (code, _, said) = pin("prod/web");
-    assert_eq!((code, said.as_str()), (1, "error: 111111111111.dkr.ecr.us-east-1/app has no tag 1.1.0\n"));
+    assert_eq!(
+        (code, said.as_str()),
+        (1, "error: 111111111111.dkr.ecr.us-east-1.amazonaws.com/app has no tag 1.1.0\n")
+    );
     it.world.control.push_image(ACCOUNT, "us-east-1", "app", "1.1.0", lockstep_sandbox::Behaviour::Ok);
     let (code, _, said) = pin("prod/web");
     assert_eq!(code, 1);

@@ -1,7 +1,7 @@
 //! What each policy picks, and what is written for it.
 
 use lockstep::board::{Event, Standing};
-use lockstep_sandbox::NewImage;
+use lockstep_sandbox::{Effect, Fault, NewImage};
 use lockstep_tests::{
     images::{ImageWorld, one_service},
     world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, service},
@@ -200,7 +200,10 @@ async fn a_follower_moves_in_the_same_commit() {
     assert!(it.look().await);
     assert_eq!(it.file("services/jobs/prod.pins.yaml"), "app: 1.0.0\n", "there is no such image in its repository yet");
     let image = it.images().into_iter().find(|image| image.service == "jobs").unwrap();
-    assert_eq!((image.standing, image.text.as_str()), (Standing::Nothing, "the registry has no tags"));
+    assert_eq!(
+        (image.standing, image.text.as_str()),
+        (Standing::Nothing, "the registry has no tag 1.1.0, which web/app has")
+    );
     let jobs = it.world.control.push_image(ACCOUNT, REGION, "migrations", "1.1.0", lockstep_sandbox::Behaviour::Ok);
     assert!(it.look().await);
     assert_eq!(it.file("services/jobs/prod.pins.yaml"), format!("app: 1.1.0@{jobs}\n"));
@@ -231,4 +234,44 @@ async fn an_image_must_be_wherever_the_pin_is_read() {
     assert!(it.look().await, "{}", it.image().text);
     assert_eq!(it.pins(), format!("app: 1.1.0@{digest}\n"));
     assert_eq!(it.commits(), 2, "one commit, one file: both environments read it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_cannot_be_read_decides_nothing() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "1.0.0")).await;
+    it.push("1.0.0");
+    assert!(it.look().await);
+    it.world.control.add_fault(Fault::new("ecr:GetDownloadUrlForLayer", Effect::Deny));
+    it.push("1.1.0");
+    assert!(!it.look().await);
+    let image = it.image();
+    assert_eq!(image.standing, Standing::Unknown);
+    assert!(image.text.starts_with("111111111111.dkr.ecr.eu-central-1.amazonaws.com/app: "), "{}", image.text);
+    assert!(image.text.contains("is not allowed to ecr:GetDownloadUrlForLayer"), "{}", image.text);
+    it.world.control.clear_faults();
+    assert!(it.look().await);
+    assert!(it.pins().contains("app: 1.1.0@sha256:"), "{}", it.pins());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_images_that_cannot_be_taken_are_looked_at_in_turns() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "")).await;
+    let good = it.push("1.0.0");
+    for minor in 1..=11 {
+        it.push_as(&format!("1.{minor}.0"), &arm());
+    }
+    assert!(!it.look().await);
+    let text = "10 images in a row cannot be taken; 1.1.0 is the next to look at";
+    assert_eq!((it.image().standing, it.image().text.as_str()), (Standing::Nothing, text));
+    assert!(it.look().await, "what was found of an image is not asked again: the next look goes on");
+    assert_eq!(it.pins(), format!("app: 1.0.0@{good}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_an_image_will_be_old_enough_is_said() {
+    let mut it = ImageWorld::new(&one_service("{ semver: \">=2\", minAge: 3h }", "1.0.0")).await;
+    it.push("2.0.0");
+    assert!(!it.look().await);
+    let text = "the registry has one tag, which the policy does not take; 2.0.0: pushed too short a time ago (minAge): 3 h to go";
+    assert_eq!((it.image().standing, it.image().text.as_str()), (Standing::Nothing, text));
 }

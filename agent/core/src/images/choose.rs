@@ -19,7 +19,7 @@ pub struct Candidate {
     pub pushed_at: Option<i64>,
     /// What it is, where it is known not to be an image: a chart, a signature.
     pub artifact: Option<String>,
-    /// A repository of another environment that reads the pin, where the image is not.
+    /// What is wrong with it in the repository of another environment that reads the pin, in words.
     pub absent_in: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub enum Rule {
     NoPushTime,
     /// It is no image.
     NotAnImage(String),
-    /// A repository of another environment that reads the pin does not have it.
+    /// A repository of another environment that reads the pin does not have it, in these words.
     NotEverywhere(String),
     /// It lacks a platform that the task definition asks for.
     NoPlatform {
@@ -74,6 +74,8 @@ pub enum Rule {
     },
     /// Its platforms cannot be read.
     Unverified(String),
+    /// It would do by its tag; the image itself was not looked at yet.
+    NotLookedAt,
     /// It was listed, and is not there.
     Gone,
 }
@@ -103,13 +105,14 @@ impl fmt::Display for Rule {
             }
             Self::NoPushTime => formatter.write_str("its push time is not known"),
             Self::NotAnImage(what) => write!(formatter, "not an image: {what}"),
-            Self::NotEverywhere(repository) => write!(formatter, "not in {repository} yet"),
+            Self::NotEverywhere(text) => formatter.write_str(text),
             Self::NoPlatform { wanted, has } if has.is_empty() => write!(formatter, "it has no {wanted}"),
             Self::NoPlatform { wanted, has } => {
                 let has: Vec<String> = has.iter().map(ToString::to_string).collect();
                 write!(formatter, "it has no {wanted}, but {}", has.join(", "))
             }
             Self::Unverified(reason) => write!(formatter, "its platform cannot be read: {reason}"),
+            Self::NotLookedAt => formatter.write_str("would be next; what it is was not looked at yet"),
             Self::Gone => formatter.write_str("listed, but not there any more"),
         }
     }
@@ -273,8 +276,8 @@ fn unusable(
     if let Some(what) = &candidate.artifact {
         return Some(Rule::NotAnImage(what.clone()));
     }
-    if let Some(repository) = &candidate.absent_in {
-        return Some(Rule::NotEverywhere(repository.clone()));
+    if let Some(text) = &candidate.absent_in {
+        return Some(Rule::NotEverywhere(text.clone()));
     }
     if policy.min_age > Duration::ZERO {
         let age = i64::try_from(policy.min_age.as_secs()).unwrap_or(i64::MAX);

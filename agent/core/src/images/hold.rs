@@ -63,7 +63,10 @@ fn contradiction(
     candidates: &[Candidate],
 ) -> Option<String> {
     let after = &change.after;
-    let not_admitted = || Some(format!("pinned {}, which the policy does not admit", after.short()));
+    let not_admitted = || match (&after.tag, &after.digest) {
+        (None, None) => Some(format!("took the pin {} away", before.short())),
+        _ => Some(format!("pinned {}, which the policy does not admit", after.short())),
+    };
     if let Strategy::Follow { service, container } = &policy.strategy {
         let same = change.followed.as_ref().is_some_and(|followed| followed.tag == after.tag);
         return (!same).then(|| format!("pinned {}, which is not what {service}/{container} has", after.short()));

@@ -278,17 +278,29 @@ pub fn releases(message: &str, pin: &str) -> bool {
     trailers(message, RELEASE_TRAILER).any(|text| text == pin)
 }
 
-/// The message of a release: what is moved with it, and the trailer that lifts the hold.
-pub fn release_message(pin: &str, moved: Option<&Bump>, source: &str) -> String {
-    let what = match moved {
+/// The message of a release: what is moved with it, and the trailer that lifts the hold. Its subject is the template's.
+pub fn release_message(pin: &str, moved: Option<&Bump>, source: &str, template: &Template) -> String {
+    let summary = match moved {
         Some(bump) => format!("release {pin}: {}", bump.old.change_to(&bump.new)),
         None => format!("release {pin}"),
     };
-    let mut text = format!("{what}\n\nThe pin follows its policy again.\n\n");
+    let mut parts = pin.split('/');
+    let (environment, service) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (subject, ..) = fill(&template.subject, |name| match name {
+        "summary" => summary.clone(),
+        "count" => usize::from(moved.is_some()).to_string(),
+        "environments" => environment.to_owned(),
+        "services" => service.to_owned(),
+        _ => moved.map(|bump| bump.new.repository.clone()).unwrap_or_default(),
+    });
+    let mut text = format!("{}\n\nThe pin follows its policy again.\n\n", line(&subject));
     if let Some(bump) = moved {
         text.push_str(&format!("{IMAGE_TRAILER}: {}\n", trailer_of(bump)));
     }
-    text.push_str(&format!("{RELEASE_TRAILER}: {pin}\nLockstep-Source: {source}\n"));
+    text.push_str(&format!("{RELEASE_TRAILER}: {pin}\n"));
+    if !source.is_empty() {
+        text.push_str(&format!("Lockstep-Source: {source}\n"));
+    }
     text
 }
 
@@ -365,7 +377,12 @@ mod tests {
 
     #[test]
     fn a_release_names_its_pin() {
-        let text = release_message("prod/a/api", None, "s");
+        let text = release_message("prod/a/api", None, "s", &Template::default());
         assert!(releases(&text, "prod/a/api") && !releases(&text, "prod/a"));
+        assert!(text.starts_with("release prod/a/api\n\n") && text.ends_with("\nLockstep-Source: s\n"), "{text}");
+        let template = Template::new(Some("chore({environments}/{services}): {summary}"), None).unwrap();
+        let text = release_message("prod/a/api", None, "", &template);
+        assert!(text.starts_with("chore(prod/a): release prod/a/api\n\n"), "{text}");
+        assert!(text.ends_with("\nLockstep-Release: prod/a/api\n"), "{text}");
     }
 }

@@ -149,6 +149,7 @@ fn said(rule: &Rule) -> String {
         Rule::NotEverywhere(repository) => format!("not in {repository}"),
         Rule::NoPlatform { wanted, has } => format!("no {wanted} among {}", has.len()),
         Rule::Unverified(reason) => format!("unverified: {reason}"),
+        Rule::NotLookedAt => "not looked at".to_owned(),
         Rule::Gone => "gone".into(),
     }
 }
@@ -292,7 +293,7 @@ fn a_person_who_contradicts_the_policy_is_obeyed() {
         ("{ semver: ^1 }", "1.5.0@3", "2.0.0@4", Some("pinned 2.0.0, which the policy does not admit")),
         ("{ semver: ^1 }", "1.5.0@3", "hotfix@9", Some("pinned hotfix, which the policy does not admit")),
         ("{ semver: ^1 }", "1.5.0@3", "@9", Some("pinned sha256:000000000009, which the policy does not admit")),
-        ("{ semver: ^1 }", "1.5.0@3", "", Some("pinned latest, which the policy does not admit")),
+        ("{ semver: ^1 }", "1.5.0@3", "", Some("took the pin 1.5.0 away")),
         (
             "{ semver: ^1, ignore: ['^1.5'] }",
             "1.4.0@2",

@@ -51,7 +51,7 @@ pub(super) async fn list(args: ListArgs, format: Format) -> Result<Exit, Failure
             unasked(watched, held)
         })
         .collect();
-    show(&states, format);
+    show(&states, exit, format);
     Ok(exit)
 }
 
@@ -64,17 +64,19 @@ pub(super) async fn check(args: CheckArgs, format: Format) -> Result<Exit, Failu
     let meant = |seen: &&Seen| pins.watched.iter().any(|watched| watched.name() == seen.watched.name());
     let seen: Vec<&Seen> = seen.iter().filter(meant).collect();
     let states: Vec<ImageState> = seen.iter().map(|it| state_of(it)).collect();
-    show(&states, format);
+    show(&states, exit, format);
     let unread = seen.iter().any(|it| matches!(it.outcome, Outcome::Unknown(_)));
     let differs = states.iter().any(|state| matches!(state.standing, Standing::Pending | Standing::Available));
     let exit = if unread { exit.or(Exit::Failed) } else { exit };
     Ok(if args.exit_code && differs { exit.or(Exit::Differences) } else { exit })
 }
 
-fn show(states: &[ImageState], format: Format) {
+fn show(states: &[ImageState], exit: Exit, format: Format) {
     match format {
         Format::Json => output::data(&output::json(&json!({"format": FORMAT, "images": states}))),
-        Format::Text if states.is_empty() => output::say("no image policy (`updates:`) is in effect"),
-        Format::Text => output::data(&render::list(states)),
+        Format::Text if !states.is_empty() => output::data(&render::list(states)),
+        Format::Text if exit == Exit::Done => output::say("no image policy (`updates:`) is in effect"),
+        // What is wrong was said.
+        Format::Text => {}
     }
 }

@@ -123,6 +123,9 @@ impl Pins {
             [] => {
                 let failure = Failure::new(Exit::Usage, format!("no image policy is for `{name}`"));
                 let all: Vec<&Watched> = self.watched.iter().collect();
+                if lockstep_manifests::diagnostic::has_errors(&self.opened.snapshot.problems) {
+                    return Err(failure.hint("services with errors are left out: see what is said of them"));
+                }
                 Err(match all.is_empty() {
                     true => failure.hint("add `updates:` to a service; see `lockstep explain LS0303`"),
                     false => failure.hint(format!("there are {}", names(&all))),

@@ -8,7 +8,7 @@ use crate::{
     output::{self, Format},
 };
 use clap::Args;
-use lockstep_core::images::Rule;
+use lockstep_core::images::{Rule, Verified};
 use lockstep_manifests::edit::set_pin;
 use serde_json::json;
 use std::time::Duration;
@@ -106,6 +106,9 @@ async fn by_tag(pins: &Pins, pin: &PinPlace, service: &str, container: &str, tag
 
 /// What a tag points at in the repository that an environment reads.
 async fn digest_of(pins: &Pins, reader: &Reader, tag: &str) -> Result<String, Failure> {
+    if tag.contains('@') {
+        return Err(Failure::new(Exit::Usage, "name the tag alone: its digest is read and added"));
+    }
     let opened = &pins.opened;
     let place = Place::of(&reader.image.repository, &opened.allow, &reader.account).map_err(failed)?;
     let (accounts, registries) = (&opened.context.accounts, &opened.registries);
@@ -114,7 +117,21 @@ async fn digest_of(pins: &Pins, reader: &Reader, tag: &str) -> Result<String, Fa
     let missing = || failed(format!("{place} has no tag {tag}"));
     let candidate = listing.candidates.iter().find(|it| it.tag == tag).ok_or_else(missing)?;
     let facts = registries.facts(accounts, &place, candidate, &opened.allow).await.map_err(failed)?;
-    Ok(facts.ok_or_else(missing)?.digest.clone())
+    let facts = facts.ok_or_else(missing)?;
+    match &facts.verified {
+        Verified::Gone => return Err(missing()),
+        Verified::NotAnImage(what) => return Err(failed(format!("{tag} is not an image: {what}"))),
+        Verified::Image(Err(_)) => {}
+        Verified::Image(Ok(has)) => {
+            if let Some(wanted) = reader.platform.iter().find(|platform| !has.contains(platform)) {
+                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+                let name = &reader.environment;
+                let reason = format!("{tag} has no {wanted}, which {name} runs, but {}", has.join(", "));
+                return Err(failed(reason));
+            }
+        }
+    }
+    Ok(facts.digest.clone())
 }
 
 /// What the policy picks, with the file that it goes into.

@@ -9,7 +9,7 @@ use crate::{
     output::{self, Format, plan::short},
 };
 use clap::Args;
-use lockstep_core::images::release_message;
+use lockstep_core::images::{Template, release_message};
 use lockstep_manifests::edit::set_pin;
 use serde_json::json;
 use std::sync::PoisonError;
@@ -66,7 +66,7 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
         };
         let source = pins.opened.source.clone().unwrap_or_default();
         let base = pins.opened.snapshot.commit.clone();
-        let change = Release::of(seen, &source);
+        let change = Release::of(seen, &source, &config.template);
         let told = change.told();
         if !args.yes {
             output::say(&told);
@@ -115,14 +115,14 @@ struct Release {
 }
 
 impl Release {
-    fn of(seen: &Seen, source: &str) -> Self {
+    fn of(seen: &Seen, source: &str, template: &Template) -> Self {
         let bump = bump_of(seen);
         let watched = &seen.watched;
         Self {
             file: watched.file.clone(),
             container: watched.container.clone(),
             pin: seen.pending().map(|moved| moved.pin.clone()),
-            message: release_message(&watched.name(), bump.as_ref(), source),
+            message: release_message(&watched.name(), bump.as_ref(), source, template),
         }
     }
 
