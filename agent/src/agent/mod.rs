@@ -176,8 +176,7 @@ fn spawn_sources(
     let queues = config.images.queues.iter().filter_map(|url| QueueUrl::parse(url)).map(|queue| {
         let (context, shared, stopped) = (context.clone(), shared.clone(), stopped.clone());
         tokio::spawn(async move {
-            let region = context.accounts.region();
-            listen(queue, &context.accounts, &region, &shared.registries, &shared.doorbell, stopped).await;
+            listen(queue, &context, &shared, stopped).await;
         })
     });
     let queues: Vec<JoinHandle<()>> = queues.collect();

@@ -29,6 +29,9 @@ pub struct State {
     pub version: String,
     /// The sources, in the order of the agent's file.
     pub sources: Vec<SourceState>,
+    /// Queues of push events that cannot be read now, each with the reason. Registries are polled all the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<String, String>,
 }
 
 /// One source.
@@ -193,6 +196,7 @@ impl Axes {
 #[derive(Default)]
 pub struct Board {
     sources: RwLock<BTreeMap<usize, SourceState>>,
+    queues: RwLock<BTreeMap<String, String>>,
 }
 
 impl Board {
@@ -202,9 +206,19 @@ impl Board {
         change(sources.entry(index).or_default())
     }
 
+    /// A queue cannot be read, for this reason; or can be read again.
+    pub fn queue(&self, url: &str, problem: Option<String>) {
+        let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => queues.insert(url.to_owned(), problem),
+            None => queues.remove(url),
+        };
+    }
+
     /// Forgets everything, when the sources themselves changed.
     pub fn clear(&self) {
         self.sources.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Everything.
@@ -214,6 +228,7 @@ impl Board {
             format: STATE_FORMAT.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             sources: sources.values().cloned().collect(),
+            queues: self.queues.read().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

@@ -2,20 +2,17 @@
 //! deleted when every source that reads the repository has looked since and has nothing left to write; what is lost
 //! before comes again.
 
-use super::registries::{Place, Registries};
-use crate::aws::{Accounts, Message, QueueUrl};
+use super::registries::Place;
+use crate::aws::{Message, QueueUrl};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 use tokio::sync::watch;
 
 /// Most messages that wait for their effect.
 const MOST_PENDING: usize = 1000;
-/// Longest pause after a queue could not be read.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A message that waits for its effect.
 struct Pending {
@@ -56,7 +53,7 @@ impl Doorbell {
         self.rings.send_modify(|count| *count += 1);
     }
 
-    fn add(&self, queue: &Arc<QueueUrl>, message: Message, place: Place, push: u64) {
+    pub(super) fn add(&self, queue: &Arc<QueueUrl>, message: Message, place: Place, push: u64) {
         let mut pending = self.pending();
         // The same message again has another receipt; the old one no longer deletes it.
         pending.retain(|known| known.message.body != message.body || known.queue != *queue);
@@ -101,7 +98,7 @@ impl Doorbell {
 }
 
 /// The repository that an event tells a push of; none for any other event.
-fn pushed_to(body: &str) -> Option<Place> {
+pub(super) fn pushed_to(body: &str) -> Option<Place> {
     let mut event: Value = serde_json::from_str(body).ok()?;
     // What came by way of SNS is wrapped once more.
     if let Some(inner) = event.get("Message").and_then(Value::as_str) {
@@ -119,62 +116,6 @@ fn pushed_to(body: &str) -> Option<Place> {
         region: text("/region")?.to_owned(),
         repository: text("/detail/repository-name")?.to_owned(),
     })
-}
-
-/// Reads a queue until the end.
-pub async fn listen(
-    queue: QueueUrl,
-    accounts: &Accounts,
-    region: &str,
-    registries: &Registries,
-    doorbell: &Doorbell,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let queue = Arc::new(queue);
-    let mut failures: BTreeMap<String, u32> = BTreeMap::new();
-    loop {
-        let clients = accounts.clients(&queue.account, queue.region.as_deref().unwrap_or(region)).await;
-        let received = tokio::select! {
-            received = clients.receive(&queue) => received,
-            _ = stopped.wait_for(|stop| *stop) => return,
-        };
-        let messages = match received {
-            Ok(messages) => messages,
-            Err(error) => {
-                let count = failures.entry(error.to_string()).or_default();
-                *count += 1;
-                if *count == 1 {
-                    tracing::warn!(queue = queue.url, %error, "the queue cannot be read; registries are polled all the same");
-                }
-                let pause = Duration::from_secs(1 << (*count).min(6)).min(LONGEST_PAUSE);
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => continue,
-                    _ = stopped.wait_for(|stop| *stop) => return,
-                }
-            }
-        };
-        failures.clear();
-        let mut rings = false;
-        for message in messages {
-            match pushed_to(&message.body) {
-                Some(place) => {
-                    let push = registries.pushed(&place);
-                    tracing::debug!(%place, "a push was announced");
-                    doorbell.add(&queue, message, place, push);
-                    rings = true;
-                }
-                // Nothing follows from it.
-                None => {
-                    if let Err(error) = clients.delete(&queue, &message).await {
-                        tracing::debug!(%error, "a message could not be deleted");
-                    }
-                }
-            }
-        }
-        if rings {
-            doorbell.ring();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The state of an agent for people: one line a service.
 
 use super::{paint, plan::short};
-use crate::{
-    board::{EnvironmentState, ServiceState, State},
-    board::{ImageState, Standing},
-};
+use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State};
 use lockstep_core::report::{Health, SyncStatus, Verdict};
 
 /// The whole state.
 pub fn render(state: &State) -> String {
     let mut text = String::new();
+    for (queue, reason) in &state.queues {
+        let note = format!("the queue {queue} cannot be read; registries are polled all the same: {reason}");
+        text.push_str(&format!("{}\n", paint::notable(&super::clean(&note))));
+    }
     for source in &state.sources {
         let commit = if source.commit.is_empty() && !source.environments.is_empty() {
             "uncommitted files".to_owned()

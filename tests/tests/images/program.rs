@@ -48,7 +48,8 @@ async fn a_push_that_a_queue_announces_is_committed_and_its_message_deleted() {
     let queue = control.create_queue(ACCOUNT, REGION, "images");
     control.send_message(ACCOUNT, REGION, "images", "not an event");
     // Without the queue the registry would be read once in an hour.
-    let images = format!("images: {{ interval: 1h, quiet: 50ms, queues: [\"{queue}\"] }}\n");
+    let missing = queue.replace("/images", "/missing");
+    let images = format!("images: {{ interval: 1h, quiet: 50ms, queues: [\"{queue}\", \"{missing}\"] }}\n");
     let source = format!("    repository: {}\n", repository.bare().display());
     let file = agent_file(directory.path(), &images, &source);
     let mut agent = Running::agent(&sandbox.endpoint_url(), &file, &[]);
@@ -57,6 +58,14 @@ async fn a_push_that_a_queue_announces_is_committed_and_its_message_deleted() {
     agent.wait_until(|| tip(&repository).contains(&format!("1.1.0@{digest}")));
     agent.wait_until(|| control.queue_depth(ACCOUNT, REGION, "images") == 0);
     assert_eq!(git(repository.bare(), &["rev-list", "--count", "main"]), "3");
+    // A queue that is not there is no reason to stop, and is said.
+    let base = agent.address();
+    let state = || {
+        let (_, body) = lockstep_tests::program::get(&format!("{base}/api/v1/state")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["queues"].clone()
+    };
+    agent.wait_until(|| state()[&missing].as_str().is_some_and(|reason| reason.contains("sqs:ReceiveMessage")));
+    assert_eq!(state().as_object().unwrap().len(), 1);
     // Killed between push and commit, the message comes again, and the registry is read at the start anyway.
     drop(agent);
     let digest = control.push_image(ACCOUNT, REGION, "app", "1.2.0", Behaviour::Ok);
