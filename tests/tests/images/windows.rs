@@ -57,6 +57,17 @@ async fn a_window_waits_until_it_is_quiet() {
     assert_eq!((it.commits(), it.image().standing, it.image().text.as_str()), (1, Standing::Pending, "1.0.0 → 1.1.0"));
 }
 
+/// A world whose own source brings `prod` alone, beside a pin of `staging`; and the desk of its branch.
+async fn two_environments(staging_pins: &str) -> (ImageWorld, Desk) {
+    let staging = "  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging }\n";
+    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
+    files[0].1.push_str(staging);
+    files.push(("services/web/staging.pins.yaml".into(), staging_pins.into()));
+    let mut it = ImageWorld::new(&files).await;
+    it.config.environments = Some(vec!["prod".into()]);
+    (it, Desk::default())
+}
+
 /// Another source of the same branch.
 struct Beta {
     runner: SourceRunner,
@@ -82,13 +93,7 @@ impl Beta {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sources_of_a_branch_write_one_commit() {
-    let staging = "  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging }\n";
-    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
-    files[0].1.push_str(staging);
-    files.push(("services/web/staging.pins.yaml".into(), "app: 1.0.0\n".into()));
-    let mut it = ImageWorld::new(&files).await;
-    let desk = Desk::default();
-    it.config.environments = Some(vec!["prod".into()]);
+    let (mut it, desk) = two_environments("app: 1.0.0\n").await;
     it.config.images.quiet = Duration::from_secs(1);
     it.config.images.at_most = Duration::from_secs(3600);
     it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
@@ -128,14 +133,8 @@ async fn two_sources_of_a_branch_write_one_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_whose_commits_look_different_write_their_own() {
-    let staging = "  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging }\n";
-    let mut files = one_service("{ semver: \"*\" }", "1.0.0");
-    files[0].1.push_str(staging);
     // One of the two has a pin that cannot be edited: the other's is written all the same.
-    files.push(("services/web/staging.pins.yaml".into(), "app: >-\n  1.0.0\n".into()));
-    let mut it = ImageWorld::new(&files).await;
-    let desk = Desk::default();
-    it.config.environments = Some(vec!["prod".into()]);
+    let (mut it, desk) = two_environments("app: >-\n  1.0.0\n").await;
     it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
     let mut beta = Beta::new(&it, desk.clone());
     it.push("1.1.0");
