@@ -1,9 +1,11 @@
 //! A Git server over HTTP or TLS: the `git http-backend` program behind a small HTTP server that counts. What the Git
 //! protocol says is decided by Git alone; here are only connections, requests, and who may ask.
 
+mod mischief;
 mod repository;
 mod wire;
 
+pub use mischief::{Mischief, line};
 pub use repository::{Repository, git};
 
 use crate::certificates::{Certificates, accept};
@@ -66,8 +68,12 @@ struct Shared {
     stopping: AtomicBool,
     hold: Mutex<Option<Hold>>,
     held: AtomicBool,
+    mischief: Mutex<Option<Plan>>,
     seen: Mutex<Seen>,
 }
+
+/// What is done instead of answering a request, by its method and its path with its query.
+type Plan = Box<dyn Fn(&str, &str) -> Option<Mischief> + Send>;
 
 /// Where an answer stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +119,7 @@ impl GitServer {
             stopping: AtomicBool::new(false),
             hold: Mutex::default(),
             held: AtomicBool::new(false),
+            mischief: Mutex::default(),
             seen: Mutex::default(),
         });
         let accepting = std::thread::spawn({
@@ -181,6 +188,16 @@ impl GitServer {
         self.shared.held.store(false, Ordering::SeqCst);
     }
 
+    /// Does wrong from now on, where the plan says so.
+    pub fn misbehave(&self, plan: impl Fn(&str, &str) -> Option<Mischief> + Send + 'static) {
+        *self.shared.mischief.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(plan));
+    }
+
+    /// Does right again.
+    pub fn behave(&self) {
+        self.shared.mischief.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Starts the list of requests anew.
     pub fn forget(&self) {
         self.shared.seen().requests.clear();
@@ -218,7 +235,11 @@ impl Shared {
         let mut stream = BufReader::new(stream);
         while let Some(head) = Head::read(&mut stream)? {
             let body = head.read_body(&mut stream)?;
-            let answer = self.answer(&head, &body);
+            let mischief = self.mischief(&head);
+            let answer = match &mischief {
+                Some(mischief) => mischief.answer().unwrap_or_else(|| self.answer(&head, &body)),
+                None => self.answer(&head, &body),
+            };
             // Noted before it is sent: who has the answer finds the request in the list.
             self.seen().requests.push(Request {
                 method: head.method.clone(),
@@ -229,6 +250,16 @@ impl Shared {
                 received: body.len(),
                 sent: answer.body.len(),
             });
+            if let Some(mischief) = mischief {
+                let goes_on = mischief.write(&answer, stream.get_mut(), || self.stopping.load(Ordering::SeqCst))?;
+                if goes_on {
+                    continue;
+                }
+                if let Some(stream) = self.seen().open.get(connection - 1) {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+                return Ok(());
+            }
             match self.held_now() {
                 None => answer.write(stream.get_mut())?,
                 Some(hold) => {
@@ -252,6 +283,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    fn mischief(&self, head: &Head) -> Option<Mischief> {
+        let plan = self.mischief.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.as_ref().and_then(|plan| plan(&head.method, &head.target))
     }
 
     /// The hold, where this request is the one that it is for.

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "the seed and what was done with it")]
 
 use lockstep::{
-    git::{Access, Location, Remote, SshAccess},
+    git::{Access, Location, Remote, SshAccess, SshKey},
     images::{Desk, Updater, UpdaterConfig},
     reconcile::{Content, Context, SourceRunner},
 };
@@ -109,7 +109,8 @@ async fn race(environments: [Option<Vec<String>>; 2], by_ssh: bool, turns: usize
     let http = GitServer::start(it.root());
     it.git(&["config", "core.logAllRefUpdates", "always"]);
     let ssh = SshServer::start(it.root());
-    let access = SshAccess { key: Some(ssh.key().into()), known_hosts: Some(ssh.known_hosts().into()), keeper: None };
+    let key = SshKey::parse(&std::fs::read_to_string(ssh.key()).unwrap()).unwrap();
+    let access = SshAccess { key: Some(key), known_hosts: Some(ssh.known_hosts().into()) };
     let [first, second] = environments;
     let mut one = Racer::new(&it, 0, &http.url("deploy"), Access::default(), first);
     let url = if by_ssh { ssh.url(it.repository.bare()) } else { it.repository.bare().display().to_string() };

@@ -3,7 +3,7 @@
 
 use lockstep::{
     board::{Event, Trigger},
-    reconcile::{Content, Orders},
+    reconcile::Orders,
 };
 use lockstep_core::report::{ActionKind, Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
@@ -385,12 +385,6 @@ async fn an_unreadable_repository_keeps_the_last_good_state() {
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
     let error = world.context.board.update(0, |source| source.error.clone()).unwrap();
     assert!(error.starts_with("failed to read the repository"), "{error}");
-    // Opening the repository anew, as for a rotated token, forgets nothing either.
-    world.runner.reopen(Content::Checkout("/nowhere".into()));
-    world.control.reset_calls();
-    assert!(world.runner.refresh(&world.context).await.is_err());
-    world.runner.round(&world.context, &Orders::agent()).await;
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 1)]));
     std::fs::rename(&hidden, world.repository.path().join(".git")).unwrap();
     world.restart(true).await;
     world.settle().await;

@@ -1,21 +1,22 @@
 //! The agent: one task a source, the API, the agent's file watched, and an orderly end.
 
+mod access;
 mod lock;
 
+pub use access::open;
 pub use lock::StateLock;
 
 use crate::{
     aws::{Accounts, QueueUrl},
     cache::Cache,
-    config::{AgentConfig, Flags, SecretRef, SourceConfig, resolve_secret},
-    git::{Access, Credentials, GitError, Location, Remote, SshAccess},
+    config::{AgentConfig, Flags, SourceConfig},
+    git::Access,
     images::{Shared, Updater, UpdaterConfig, listen},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
 use notify::{RecursiveMode, Watcher};
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
@@ -209,12 +210,14 @@ async fn follow(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut runner: Option<SourceRunner> = None;
+    let mut presented = Access::default();
     let mut looked_at: Option<tokio::time::Instant> = None;
     let mut rung = updater.listener();
     while !*stopped.borrow() && !context.stopping.load(Ordering::Relaxed) {
         if runner.is_none() {
-            match open(&source, &state, &context).await {
-                Ok(remote) => {
+            match access::open_with(&source, &state, &context).await {
+                Ok((remote, access)) => {
+                    presented = access;
                     let content = Content::Remote(Arc::new(Mutex::new(remote)));
                     let allow = source.allow.clone();
                     runner = Some(SourceRunner::new(index, &source.id, allow, source.environments.clone(), content));
@@ -247,14 +250,13 @@ async fn follow(
                 continue;
             }
             pause = next.map_or(pause, |next| next.min(pause));
-            if matches!(result, Err(GitError::Refused { .. })) || updater.was_refused() {
-                // The token may have been rotated: it is read again. What was read of the repository stays.
+            // What was presented may have been replaced, and servers say so in many ways: with a 404, a web page, a
+            // project that cannot be found. It is read again, and where it is new the next look comes soon.
+            if (result.is_err() || updater.has_failed())
+                && access::renew(&source, &context, running, &mut presented).await
+            {
                 looked_at = None;
-                if (source.token.is_some() || source.ssh_key.is_some())
-                    && let Ok(remote) = open(&source, &state, &context).await
-                {
-                    running.reopen(Content::Remote(Arc::new(Mutex::new(remote))));
-                }
+                pause = pause.min(context.timing.follow);
             }
         }
         tokio::select! {
@@ -263,55 +265,6 @@ async fn follow(
             _ = stopped.changed() => {}
         }
     }
-}
-
-/// Opens a source's repository with its token.
-///
-/// # Errors
-/// A sentence without the token.
-pub async fn open(source: &SourceConfig, state: &Path, context: &Context) -> Result<Remote, String> {
-    let credentials = match &source.token {
-        None => None,
-        Some(_) if matches!(source.location, Location::Ssh(_)) => {
-            return Err("a token is for https://; ssh:// takes `sshKey`".to_owned());
-        }
-        Some(token) => {
-            if matches!(&source.location, Location::Http(url) if url.starts_with("http://")) {
-                return Err("a token is never sent over http://; use https://".to_owned());
-            }
-            let token = resolve_secret(token, &context.accounts).await?;
-            Some(Credentials { username: source.username.clone(), token })
-        }
-    };
-    let (location, branch, state) = (source.location.clone(), source.branch.value.clone(), state.to_owned());
-    let ssh = match &source.location {
-        Location::Ssh(_) => Some(ssh_access(source, context).await?),
-        _ => None,
-    };
-    let access = Access { credentials, authority: source.authority.clone(), ssh };
-    tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, access))
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
-}
-
-/// The key as the `ssh` program reads it: from a file. One that comes from elsewhere is in a file of this process alone.
-async fn ssh_access(source: &SourceConfig, context: &Context) -> Result<SshAccess, String> {
-    let mut access = SshAccess { key: None, known_hosts: source.known_hosts.clone(), keeper: None };
-    match &source.ssh_key {
-        None => {}
-        Some(SecretRef::File(path)) => access.key = Some(path.clone()),
-        Some(secret) => {
-            let key = resolve_secret(secret, &context.accounts).await?;
-            let fail = |error: std::io::Error| format!("failed to write the key for ssh: {error}");
-            // Such files are readable by their owner only.
-            let mut file = tempfile::Builder::new().prefix("lockstep-").tempfile().map_err(fail)?;
-            file.write_all(key.trim_end().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(fail)?;
-            access.key = Some(file.path().to_owned());
-            access.keeper = Some(Arc::new(file));
-        }
-    }
-    Ok(access)
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {

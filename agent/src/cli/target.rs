@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     config::{AgentConfig, Allow, Flags, SourceConfig},
     exit::{Exit, Failure},
-    git::{Access, Location, Remote},
+    git::{Access, Location, Remote, branch_problem},
     images::Registries,
     output::{self, diagnostics},
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
@@ -122,6 +122,9 @@ impl Target {
         context: &Context,
         state: &Path,
     ) -> Result<(Content, Option<PathBuf>), Failure> {
+        if let Some(reason) = self.branch.as_deref().and_then(branch_problem) {
+            return Err(Failure::new(Exit::Usage, reason));
+        }
         if let (None, Some(mut source)) = (&self.repository, source) {
             if let Some(branch) = &self.branch {
                 source.branch.value.clone_from(branch);

@@ -1,7 +1,10 @@
 //! Reading the agent's file, with the same exact places as manifests.
 
 use super::{AgentConfig, Allow, ConfigError, Origin, Setting, SourceConfig, images, is_error};
-use crate::{aws::AccountRole, git::Location};
+use crate::{
+    aws::AccountRole,
+    git::{Location, branch_problem},
+};
 use lockstep_manifests::{
     Diagnostic, codes, diagnostic,
     fields::Fields,
@@ -144,6 +147,11 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
             None
         }
     });
+    if let Some((name, span)) = &branch
+        && let Some(reason) = branch_problem(name)
+    {
+        fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, span, reason));
+    }
     let (id, _) = id?;
     Some(SourceConfig {
         id,

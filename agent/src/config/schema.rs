@@ -63,7 +63,7 @@ pub fn schema() -> Value {
             "repository": {"type": "string", "description": "https://…, or a path on disk"},
             "branch": {"type": "string", "description": "main where absent"},
             "username": {"type": "string"},
-            "token": {"type": "string", "pattern": "^(env|file|ssm|secretsmanager):", "description": "env:NAME, file:PATH, ssm:/PATH or secretsmanager:NAME"},
+            "token": {"type": "string", "pattern": "^(env|file|ssm|secretsmanager):", "description": "env:NAME, file:PATH, ssm:/PATH, secretsmanager:NAME or secretsmanager:NAME#KEY"},
             "certificateAuthority": {"type": "string", "description": "a PEM file"},
             "environments": texts("the environments that this source is for; all where absent"),
             "allow": allow,

@@ -69,7 +69,7 @@ impl Checkout {
 }
 
 /// Whether a file can take part in rendering.
-fn matters(path: &str) -> bool {
+pub(super) fn matters(path: &str) -> bool {
     matches!(path, lockstep_manifests::repository::CONFIG | "services" | "components")
         || path.starts_with("components/")
         || path.starts_with("services/")

@@ -2,8 +2,12 @@
 //! blocks, so callers run it on a blocking thread.
 
 mod checkout;
+mod failure;
+mod gauge;
 mod history;
+mod http;
 mod local;
+mod location;
 mod mirror;
 mod objects;
 mod pack;
@@ -11,21 +15,25 @@ mod push;
 mod report;
 mod sign;
 mod ssh;
+mod ssh_key;
 mod wire;
 mod write;
 
 pub use checkout::Checkout;
+pub use gauge::Limits;
 pub use history::Step;
 pub use local::Local;
+pub use location::{Location, branch_problem};
 pub use mirror::Mirror;
 pub use objects::ObjectTree;
 pub use push::PushError;
 pub use sign::SigningKey;
 pub use ssh::SshAccess;
+pub use ssh_key::SshKey;
 pub use wire::{Access, Credentials};
 pub use write::{FileEdit, NewCommit, Person};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why the repository could not be read, by what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,66 +85,6 @@ pub struct Tip {
     pub committed_at: i64,
 }
 
-/// Where a repository is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// `https://` (or `http://`, without credentials).
-    Http(String),
-    /// `ssh://`, by the `ssh` program.
-    Ssh(String),
-    /// A path, or a `file://` URL: opened directly as an object database.
-    Path(PathBuf),
-}
-
-impl Location {
-    /// Reads a URL or a path.
-    ///
-    /// # Errors
-    /// A sentence: credentials in the URL, or a scheme that is not supported.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("file://") {
-            return Ok(Self::Path(PathBuf::from(path)));
-        }
-        if let Some((user, path)) = text.split_once(':')
-            && user.contains('@')
-            && !user.contains('/')
-            && !path.is_empty()
-        {
-            return Err(format!("write it as `ssh://{user}/{}`", path.trim_start_matches('/')));
-        }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Ok(Self::Path(PathBuf::from(text)));
-        };
-        if scheme == "ssh" {
-            let host = rest.split('/').next().unwrap_or_default();
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            // What begins with a hyphen would be an option of the ssh program.
-            let is_safe = !rest.starts_with('-') && !host.starts_with('-') && !host.is_empty() && rest.contains('/');
-            return if is_safe && !rest.contains(char::is_whitespace) {
-                Ok(Self::Ssh(text.to_owned()))
-            } else {
-                Err(format!("`{text}` is not like ssh://git@git.example.com/shop/deploy.git"))
-            };
-        }
-        if !matches!(scheme, "https" | "http") {
-            return Err(format!("`{scheme}://` is not supported; use https://, ssh:// or a path"));
-        }
-        if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
-            return Err("credentials do not belong into the URL; use `token`".to_owned());
-        }
-        Ok(Self::Http(text.trim_end_matches('/').to_owned()))
-    }
-}
-
-impl std::fmt::Display for Location {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Http(url) | Self::Ssh(url) => formatter.write_str(url),
-            Self::Path(path) => write!(formatter, "{}", path.display()),
-        }
-    }
-}
-
 /// A branch of a repository that is followed.
 pub enum Remote {
     /// Over HTTP or SSH, through a bare mirror with full history.
@@ -157,6 +105,14 @@ impl Remote {
             }
             Location::Path(path) => Self::Local(Local::open(path, branch)?),
         })
+    }
+
+    /// Presents something else to the server from now on.
+    pub fn renew(&mut self, access: Access) {
+        match self {
+            Self::Mirror(mirror) => mirror.renew(access),
+            Self::Local(_) => {}
+        }
     }
 
     /// Asks for the branch's tip, and fetches what is new. While nothing moved this is one ls-refs exchange.

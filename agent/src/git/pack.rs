@@ -51,11 +51,19 @@ fn write(
     problem.map_or(Ok(()), Err)
 }
 
-/// Writes the objects of a pack one by one, and removes it.
+/// Largest object that is unpacked: it is held in memory as a whole.
+const LARGEST_LOOSE: u64 = 16 * 1024 * 1024;
+
+/// Writes the objects of a pack one by one, and removes it. A pack with a large object stays.
 pub(super) fn unpack(repository: &gix::Repository, received: &bundle::write::Outcome) -> Result<(), String> {
     use gix::objs::Write;
     let (Some(index), Some(data)) = (&received.index_path, &received.data_path) else { return Ok(()) };
     let objects = gix_pack::index::File::at(index, gix::hash::Kind::Sha1).map_err(|error| chain(&error))?;
+    for entry in objects.iter() {
+        if repository.find_header(entry.oid).map_err(|error| chain(&error))?.size() > LARGEST_LOOSE {
+            return Ok(());
+        }
+    }
     for entry in objects.iter() {
         let object = repository.find_object(entry.oid).map_err(|error| chain(&error))?;
         repository.objects.write_buf(object.kind, &object.data).map_err(|error| chain(&error))?;

@@ -5,6 +5,7 @@
 
 use super::{
     GitError,
+    failure::{Failure, plain},
     pack::{Objects, pack},
     report::Report,
     wire::Wire,
@@ -24,6 +25,8 @@ use std::io::{Read, Write};
 
 /// Longest answer of a server that is read, in bytes.
 const LONGEST_REPORT: u64 = 1024 * 1024;
+/// Longest reason that is quoted, in characters.
+const LONGEST_REASON: usize = 400;
 
 /// Why a push did not move the branch, or is not known to have moved it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,7 @@ pub(super) fn push(
     objects: &Objects,
 ) -> Result<(), PushError> {
     let mut transport = wire.transport(Protocol::V1)?;
+    wire.gauge().expect_push();
     let handshake = gix::protocol::handshake(
         &mut transport,
         Service::ReceivePack,
@@ -91,30 +95,52 @@ pub(super) fn push(
     let pack = pack(objects).map_err(|reason| GitError::Unreadable { repository: wire.url().to_owned(), reason })?;
     let command = format!("{old} {new} {reference}\0 {}", wanted.join(" "));
     // From here on the server may have what it needs to move the branch.
-    let lost = |reason: String| PushError::Unknown { reason };
-    let answer = exchange(&mut *transport, &command, &pack, has_bands);
-    let (report, said) = match answer {
-        Ok(answer) => answer,
-        Err(failure) => {
-            return Err(match wire.classify(&failure) {
-                // A refusal of the request as a whole came before anything was done.
-                GitError::Refused { repository, reason } => GitError::Refused { repository, reason }.into(),
-                other => lost(other.to_string()),
+    let lost = |reason: String| PushError::Unknown { reason: wire.without_token(&reason) };
+    let refused = |reason: &str| PushError::Refused {
+        branch: branch.to_owned(),
+        reason: plain(&wire.without_token(reason), LONGEST_REASON),
+    };
+    let report = match exchange(&mut *transport, &command, &pack, has_bands) {
+        Ok(report) => report,
+        Err(error) => {
+            return Err(match wire.failure() {
+                Some(failure) if failure.refuses_request() => refused(&told(&failure)),
+                Some(failure) if failure.came_before() => wire.classify(&error).into(),
+                _ => match wire.classify(&error) {
+                    // Over SSH nobody was let in.
+                    GitError::Refused { repository, reason } => GitError::Refused { repository, reason }.into(),
+                    other => lost(other.to_string()),
+                },
             });
         }
     };
+    let said = said(&wire.gauge().said());
     match Report::parse(&report, &reference) {
         Report::Done => Ok(()),
         Report::Refused(reason) if is_moved(&reason) || is_moved(&said) => {
             Err(PushError::Moved { branch: branch.to_owned() })
         }
-        Report::Refused(reason) => {
-            let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-            let reason = if said.is_empty() { reason } else { format!("{reason} ({said})") };
-            Err(PushError::Refused { branch: branch.to_owned(), reason: cut(&reason) })
-        }
+        Report::Refused(reason) if said.is_empty() => Err(refused(&reason)),
+        Report::Refused(reason) => Err(refused(&format!("{reason} ({said})"))),
         Report::Unreadable(reason) => Err(lost(reason)),
     }
+}
+
+/// A refusal of the request as a whole.
+fn told(failure: &Failure) -> String {
+    match failure {
+        Failure::Status { code: 413, .. } => {
+            format!("it is larger than the server, or a proxy before it, takes in one request: {failure}")
+        }
+        _ => failure.to_string(),
+    }
+}
+
+/// What the server and its hooks said, line by line. How the words were cut into packets is chance.
+fn said(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.split(['\n', '\r']).map(|line| plain(line, LONGEST_REASON)).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// What the server says that the branch points at.
@@ -125,13 +151,13 @@ fn advertised(handshake: &Handshake, reference: &str) -> Option<ObjectId> {
     })
 }
 
-/// Sends the command and the pack. Answers the report and what the server said beside it.
+/// Sends the command and the pack. Answers the report.
 fn exchange(
     transport: &mut (dyn Transport + Send),
     command: &str,
     pack: &[u8],
     has_bands: bool,
-) -> std::io::Result<(Vec<u8>, String)> {
+) -> std::io::Result<Vec<u8>> {
     let mut request = transport.request(WriteMode::Binary, MessageKind::Flush, false).map_err(std::io::Error::other)?;
     request.write_all(command.as_bytes())?;
     request.write_message(MessageKind::Flush)?;
@@ -140,17 +166,10 @@ fn exchange(
     writer.flush()?;
     // The server answers only once the request has an end.
     drop(writer);
-    let said = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let mut report = Vec::new();
     if has_bands {
-        let heard = said.clone();
-        reader.set_progress_handler(Some(Box::new(move |_, text: &[u8]| {
-            let mut heard = heard.borrow_mut();
-            if heard.len() < 4096 {
-                heard.extend_from_slice(text);
-            }
-            std::ops::ControlFlow::Continue(())
-        })));
+        // The words beside the report are heard where they arrive; with a handler they are kept apart from it.
+        reader.set_progress_handler(Some(Box::new(|_, _: &[u8]| std::ops::ControlFlow::Continue(()))));
         reader.as_mut().take(LONGEST_REPORT).read_to_end(&mut report)?;
     } else {
         while let Some(line) = reader.readline() {
@@ -164,9 +183,7 @@ fn exchange(
         }
         report.extend_from_slice(b"0000");
     }
-    drop(reader);
-    let said = String::from_utf8_lossy(&said.borrow()).into_owned();
-    Ok((report, said))
+    Ok(report)
 }
 
 /// Whether a server's words mean that somebody else was faster, or is at it now.
@@ -184,13 +201,4 @@ fn is_moved(text: &str) -> bool {
     ];
     let lower = text.to_lowercase();
     words.iter().any(|word| lower.contains(word))
-}
-
-/// A server's words in one line of reasonable length.
-fn cut(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(400) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
 }

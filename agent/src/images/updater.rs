@@ -16,7 +16,7 @@ use super::{
 use crate::{
     board::{Event, ImageState, Standing},
     config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
-    git::{GitError, PushError, Remote, SigningKey, Tip},
+    git::{PushError, Remote, SigningKey, Tip},
     reconcile::{Context, Snapshot, SourceRunner},
 };
 use lockstep_core::images::{Change, trailer_of};
@@ -73,7 +73,8 @@ pub struct Updater {
     problem: Option<String>,
     /// The last pin that could not be edited, and why.
     uneditable: Option<String>,
-    credentials_refused: bool,
+    /// A push failed, and nobody asked yet.
+    push_failed: bool,
     /// Pins that could not be edited, each with what the edit was for.
     refused: BTreeMap<String, Refused>,
 }
@@ -123,7 +124,7 @@ impl Updater {
             failure: None,
             problem: None,
             uneditable: None,
-            credentials_refused: false,
+            push_failed: false,
             refused: BTreeMap::new(),
         }
     }
@@ -311,9 +312,9 @@ impl Updater {
         (refused.of == refusal_key(seen)).then_some(refused.reason.as_str())
     }
 
-    /// Whether the server refused the credentials at the last push.
-    pub fn was_refused(&self) -> bool {
-        self.credentials_refused
+    /// Whether a push failed since this was asked last, for another reason than that somebody was faster.
+    pub fn has_failed(&mut self) -> bool {
+        std::mem::take(&mut self.push_failed)
     }
 
     async fn write(
@@ -363,7 +364,7 @@ impl Updater {
                     tracing::warn!(source = self.config.source, pin = name, reason, "the pin cannot be edited");
                     self.uneditable = Some(format!("{name}: {reason}"));
                 }
-                self.credentials_refused = matches!(result, Err(PushError::Git(GitError::Refused { .. })));
+                self.push_failed = matches!(&result, Err(error) if !matches!(error, PushError::Moved { .. }));
                 match result {
                     Ok(None) if has_refused => Written::Again,
                     Ok(None) => {

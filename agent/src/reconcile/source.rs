@@ -52,11 +52,6 @@ impl SourceRunner {
         }
     }
 
-    /// Takes the files from somewhere else from now on; what was read and observed before stays.
-    pub fn reopen(&mut self, content: Content) {
-        self.content = content;
-    }
-
     /// What was read last.
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()

@@ -71,6 +71,22 @@ impl Answer {
         Self { status, headers: vec![header.to_owned()], body: body.as_bytes().to_vec() }
     }
 
+    /// The same with a type, and perhaps a header.
+    pub(super) fn typed(status: u16, kind: &str, header: Option<String>, body: Vec<u8>) -> Self {
+        let mut headers = vec![format!("Content-Type: {kind}")];
+        headers.extend(header);
+        Self { status, headers, body }
+    }
+
+    /// Writes the head with a length that is not the body's, and the body; or the head of a body without an end.
+    pub(super) fn write_head(&self, stream: &mut impl Write, length: Option<usize>) -> Result<()> {
+        let length =
+            length.map_or("Transfer-Encoding: chunked".to_owned(), |length| format!("Content-Length: {length}"));
+        let headers: String = self.headers.iter().map(|header| format!("{header}\r\n")).collect();
+        write!(stream, "HTTP/1.1 {} -\r\n{length}\r\n{headers}\r\n", self.status)?;
+        stream.flush()
+    }
+
     /// What a CGI program wrote.
     pub(super) fn of_cgi(mut output: &[u8]) -> Self {
         let (mut status, mut headers) = (200, Vec::new());

@@ -2,6 +2,9 @@
 //! it cannot.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod healing;
+mod hostile;
+
 use lockstep::git::{Access, Credentials, GitError, Location, Remote, Tip};
 use lockstep_manifests::tree::Tree;
 use lockstep_tests::{
@@ -48,7 +51,7 @@ impl Rig {
             &location,
             "main",
             self.state.path(),
-            Access { credentials, authority: authority.map(Path::to_owned), ssh: None },
+            Access { credentials, authority: authority.map(Path::to_owned), ..Access::default() },
         )
         .unwrap()
     }
@@ -92,7 +95,7 @@ impl Rig {
     }
 
     fn count(&self) -> String {
-        git(&self.mirror(), &["rev-list", "--count", "refs/remotes/origin/main"])
+        git(&self.mirror(), &["rev-list", "--count", "refs/lockstep/tracked"])
     }
 }
 
@@ -269,8 +272,15 @@ fn a_repository_that_is_not_there_is_said_as_such() {
     let location = Location::parse(&rig.server.url("other")).unwrap();
     let mut remote = Remote::open(&location, "main", rig.state.path(), Access::default()).unwrap();
     let error = remote.tip().unwrap_err();
-    assert!(matches!(&error, GitError::Unreachable { .. }), "{error:?}");
-    assert!(error.to_string().contains("404"), "{error}");
+    assert!(matches!(&error, GitError::Unreadable { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "failed to read the repository {}: it was not found, or it needs a token, and none is configured \
+             (HTTP status 404 Not Found)",
+            rig.server.url("other")
+        )
+    );
 }
 
 #[test]
