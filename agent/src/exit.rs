@@ -1,5 +1,7 @@
 //! How commands end. Exit codes are part of the interface.
 
+use lockstep_core::ending::Ending;
+
 /// How a command ended. When several apply, the first of `2, 3, 1, 5, 6, 4, 0` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Exit {
@@ -27,6 +29,18 @@ impl Exit {
             [Exit::Usage, Exit::Invalid, Exit::Failed, Exit::Rejected, Exit::TimedOut, Exit::Differences, Exit::Done];
         let rank = |exit: Exit| ORDER.iter().position(|one| *one == exit).unwrap_or(ORDER.len());
         if rank(self) <= rank(other) { self } else { other }
+    }
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::Done,
+            Ending::TimedOut => Self::TimedOut,
+            Ending::Rejected => Self::Rejected,
+            Ending::Failed => Self::Failed,
+            Ending::Invalid => Self::Invalid,
+        }
     }
 }
 

@@ -237,9 +237,13 @@ impl World {
     }
 
     fn runner(repository: &Repository, allow: &Allow) -> SourceRunner {
+        SourceRunner::new(0, SOURCE, allow.clone(), None, Self::content(repository))
+    }
+
+    fn content(repository: &Repository) -> Content {
         let location = Location::Path(repository.path().to_owned());
         let remote = Remote::open(&location, "main", Path::new("/nowhere"), Access::default()).expect("the repository");
-        SourceRunner::new(0, SOURCE, allow.clone(), None, Content::Remote(Arc::new(Mutex::new(remote))))
+        Content::Remote(Arc::new(Mutex::new(remote)))
     }
 
     /// What to set as `AWS_ENDPOINT_URL`.
@@ -258,6 +262,19 @@ impl World {
         }
         self.context = Self::context(&self.sandbox, &path, self.pace).await;
         self.events = self.context.events.subscribe();
+    }
+
+    /// From now on the source is only for these environments.
+    pub fn follow_only(&mut self, environments: &[&str]) {
+        self.follow_as(SOURCE, environments);
+    }
+
+    /// The same as another source.
+    pub fn follow_as(&mut self, source: &str, environments: &[&str]) {
+        let environments = environments.iter().map(|name| (*name).to_owned()).collect();
+        let content = Self::content(&self.repository);
+        self.runner = SourceRunner::new(0, source, self.allow.clone(), Some(environments), content);
+        self.context.board.update(0, |source| source.environments.clear());
     }
 
     /// One round of the agent. Answers whether something is under way.

@@ -1,6 +1,7 @@
 //! What a round may cost, counted by the sandbox: design section 9.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use lockstep::reconcile::Orders;
 use lockstep_core::report::{SyncStatus, Verdict};
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, service};
@@ -79,4 +80,117 @@ async fn a_restart_costs_reads_only_with_and_without_the_cache() {
         ("sts:GetCallerIdentity", 1),
     ];
     assert_eq!(world.calls(), calls(&expected));
+}
+
+/// Calls of a kind, in all.
+fn count(world: &World, is_meant: impl Fn(&str) -> bool) -> u64 {
+    world.calls().iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| count).sum()
+}
+
+/// Commits another image for some of the services.
+fn bump(world: &World, count: usize, level: usize) {
+    let app = service(&format!("{IMAGE}:2")).replace("LEVEL: info", &format!("LEVEL: v{level}"));
+    let paths: Vec<String> = (0..count).map(|number| format!("services/s{number:04}/service.yaml")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), app.as_str())).collect();
+    world.repository.commit(&format!("bump {level}"), &files);
+}
+
+/// A person's sync, without anything that was read before.
+async fn sync_by_hand(world: &mut World) {
+    world.restart(false).await;
+    world.control.reset_calls();
+    let looking = Orders { by_hand: true, everything: true, ..Orders::default() };
+    world.round_with(&looking).await;
+    world.round_with(&Orders { write: true, begins: true, ..looking.clone() }).await;
+}
+
+// J1: however long the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bump_after_thirty_others_reads_no_old_revisions() {
+    let mut world = deployed(1).await;
+    for level in 0..30 {
+        bump(&world, 1, level);
+        world.settle().await;
+    }
+    // The agent, with its cache: the family's newest revision.
+    world.control.reset_calls();
+    bump(&world, 1, 30);
+    world.round().await;
+    let expected = [
+        ("ecs:DescribeServices", 1),
+        ("ecs:DescribeTaskDefinition", 1),
+        ("ecs:RegisterTaskDefinition", 1),
+        ("ecs:UpdateService", 1),
+    ];
+    assert_eq!(world.calls(), calls(&expected));
+    world.settle().await;
+    // A person, who has none: the revision in use too.
+    bump(&world, 1, 31);
+    sync_by_hand(&mut world).await;
+    let expected = [
+        ("ecs:DescribeServices", 2),
+        ("ecs:DescribeTaskDefinition", 2),
+        ("ecs:RegisterTaskDefinition", 1),
+        ("ecs:UpdateService", 1),
+        ("sts:GetCallerIdentity", 1),
+    ];
+    assert_eq!(world.calls(), calls(&expected));
+    // Going back to content that was deployed well: the history, and nothing of its revisions.
+    world.settle().await;
+    bump(&world, 1, 5);
+    world.settle().await;
+    world.control.reset_calls();
+    bump(&world, 1, 31);
+    world.round().await;
+    let expected = [("ecs:DescribeServices", 1), ("ecs:ListServiceDeployments", 1), ("ecs:UpdateService", 1)];
+    assert_eq!(world.calls(), calls(&expected));
+}
+
+// J1: fifty at once, to their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_bumps_cost_160_calls_of_the_agent_and_260_by_hand() {
+    let mut world = deployed(50).await;
+    bump(&world, 50, 1);
+    world.round().await;
+    let agent = count(&world, |_| true);
+    assert_eq!(agent, 155, "{:?}", world.calls());
+    world.settle().await;
+    bump(&world, 50, 2);
+    sync_by_hand(&mut world).await;
+    let by_hand = count(&world, |_| true);
+    assert_eq!(by_hand, 211, "{:?}", world.calls());
+    let reads = count(&world, |name| name == "ecs:DescribeTaskDefinition");
+    assert_eq!(reads, 100);
+}
+
+// H17: nothing is asked of which the answer changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_does_not_exist_in_an_observed_environment_costs_nothing_of_its_own() {
+    let config = ONE_ENVIRONMENT.replace("mode: converge", "mode: observe");
+    let app = service(&format!("{IMAGE}:1"));
+    let mut world = World::new(&[("lockstep.yaml", &config), ("services/web/service.yaml", &app)]).await;
+    world.round().await;
+    world.control.reset_calls();
+    for _ in 0..3 {
+        world.round().await;
+    }
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 3)]));
+    assert_eq!(world.reported("web").plan.actions.len(), 2, "it is shown what would be done");
+    // One that exists and differs is asked for once.
+    let converging = ONE_ENVIRONMENT.to_owned();
+    world.control.push_image(ACCOUNT, REGION, "app", "1", Behaviour::Ok);
+    world.repository.commit("converge", &[("lockstep.yaml", &converging)]);
+    world.settle().await;
+    world.repository.commit("observe", &[("lockstep.yaml", &config)]);
+    bump_of_web(&world);
+    world.round().await;
+    world.control.reset_calls();
+    for _ in 0..3 {
+        world.round().await;
+    }
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 3)]));
+}
+
+fn bump_of_web(world: &World) {
+    world.repository.commit("two", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
 }

@@ -19,7 +19,7 @@ async fn a_retry_reads_the_branch_again() {
     };
     commit(&world, "warn");
     world.round().await;
-    assert_eq!(reasons(&world.reported("web")), [Reason::Failed]);
+    assert_eq!(reasons(&world.reported("web")), [Reason::WaitingForAws]);
     commit(&world, "debug");
     world.control.clear_faults();
     world.settle().await;

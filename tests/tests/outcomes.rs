@@ -8,7 +8,7 @@ use lockstep::{
 };
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Failure, Fault, HookAnswer, When};
-use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls};
+use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, reasons};
 use serde_json::json;
 use std::time::Duration;
 
@@ -115,7 +115,8 @@ fn expected(failure: Failure) -> (Verdict, &'static str) {
         F8 => (Verdict::Rejected, "container app exited with code 137 (OutOfMemoryError"),
         F9 | F17 => (Verdict::Rejected, "Task failed ELB health checks in (target-group"),
         F10 => (Verdict::Rejected, "Task failed container health checks"),
-        F11 => (Verdict::Rejected, "Capacity is unavailable at this time."),
+        // The subject of a test of its own.
+        F11 => (Verdict::Pending, ""),
         F12 => (Verdict::Rejected, "no container instance met all of its requirements"),
         F13 => (Verdict::Rejected, "You've reached the limit on the number of vCPUs"),
         F14 => (Verdict::Rejected, "container app exited with code 255"),
@@ -219,23 +220,60 @@ fn all_but(left_out: &'static [Failure]) -> impl Iterator<Item = Failure> {
 /// The deadlock of the percentages is the subject of a test of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_of_a_rolling_deployment() {
-    table("ROLLING", all_but(&[Failure::F15])).await;
+    table("ROLLING", all_but(&[Failure::F11, Failure::F15])).await;
 }
 
 /// Percentages do not matter where all tasks start beside the old ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_of_a_blue_green_deployment() {
-    table("BLUE_GREEN", all_but(&[Failure::F15])).await;
+    table("BLUE_GREEN", all_but(&[Failure::F11, Failure::F15])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_of_a_linear_deployment() {
-    table("LINEAR", all_but(&[Failure::F15])).await;
+    table("LINEAR", all_but(&[Failure::F11, Failure::F15])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_of_a_canary_deployment() {
-    table("CANARY", all_but(&[Failure::F15])).await;
+    table("CANARY", all_but(&[Failure::F11, Failure::F15])).await;
+}
+
+// K4: AWS's own faults are no rejection.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_capacity_is_waited_for_and_never_held_against_the_state() {
+    for strategy in ["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] {
+        let configuration = configuration(strategy);
+        let mut world = deployed(&configuration).await;
+        world.control.inject(ACCOUNT, REGION, "prod", "web", Failure::F11);
+        world.control.reset_calls();
+        commit(&world, "2", &configuration);
+        let waits = |world: &World| world.reported("web").plan.is_withheld_for(Reason::WaitingForAws);
+        for _ in 0..720 {
+            world.round().await;
+            if waits(&world) {
+                break;
+            }
+            world.control.advance(Duration::from_secs(10));
+        }
+        let state = world.reported("web");
+        assert_eq!(reasons(&state), [Reason::WaitingForAws], "{strategy}: {:#?}", state.plan);
+        assert_eq!(state.plan.verdict, Some(Verdict::Pending), "{strategy}");
+        let text = &state.plan.withheld[0].text;
+        assert!(text.contains("Capacity is unavailable at this time."), "{strategy}: {text}");
+        let once = calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]);
+        assert_eq!(world.writes(), once, "{strategy}: it is not recorded as a rejection");
+        // A restart without the cache knows it from ECS.
+        world.restart(false).await;
+        world.round().await;
+        assert_eq!(reasons(&world.reported("web")), [Reason::WaitingForAws], "{strategy}");
+        // It goes on by itself when there is capacity again.
+        world.control.heal(ACCOUNT, REGION, "prod", "web");
+        let state = outcome(&mut world).await;
+        assert_eq!(state.plan.verdict, Some(Verdict::Deployed), "{strategy}: {:#?}", state.plan.withheld);
+        let again = calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]);
+        assert_eq!(world.writes(), again, "{strategy}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,24 +412,77 @@ async fn values_that_nobody_knows_yet_are_no_outcome() {
     assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
 }
 
+fn refusal(code: &str, message: &str) -> Effect {
+    Effect::Error { code: code.to_owned(), message: message.to_owned(), status: 400 }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ecs_refuses_at_once_is_rejected_in_its_words() {
     let configuration = configuration("ROLLING");
     let mut world = deployed(&configuration).await;
-    let message = "The target group does not have an associated load balancer.".to_owned();
-    let effect = Effect::Error { code: "InvalidParameterException".to_owned(), message, status: 400 };
-    world.control.add_fault(Fault::new("ecs:UpdateService", effect));
+    let message = "The number of load balancers is above the maximum.";
+    world.control.add_fault(Fault::new("ecs:UpdateService", refusal("InvalidParameterException", message)));
     commit(&world, "2", &configuration);
     world.round().await;
     let state = world.reported("web");
     assert_eq!(state.plan.verdict, Some(Verdict::Rejected));
     assert_eq!(
         state.plan.withheld[0].text,
-        "rejected: failed to call ecs:UpdateService: InvalidParameterException: The target group does not have an associated load balancer."
+        format!("rejected: failed to call ecs:UpdateService: InvalidParameterException: {message}")
     );
     world.control.clear_faults();
-    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
+}
+
+// C4: a conflict that passes is no verdict.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_passes_is_tried_again_and_no_verdict() {
+    let configuration = configuration("ROLLING");
+    let mut world = deployed(&configuration).await;
+    let message = "Too many concurrent attempts to create a new revision of the specified family.";
+    let fault = Fault::new("ecs:RegisterTaskDefinition", refusal("ClientException", message));
+    world.control.add_fault(fault.when(When::First(2)));
+    world.control.reset_calls();
+    commit(&world, "2", &configuration);
+    world.round().await;
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), state.plan.verdict), (vec![Reason::WaitingForAws], Some(Verdict::Pending)));
+    let text = &state.plan.withheld[0].text;
+    assert!(text.starts_with("waiting for AWS: failed to call ecs:RegisterTaskDefinition: "), "{text}");
+    assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 3), ("ecs:UpdateService", 1)]));
+    let told =
+        |event: &Event| matches!(event, Event::Failed { .. } | Event::Verdict { verdict: Verdict::Rejected, .. });
+    assert_eq!(world.happened().iter().filter(|event| told(event)).count(), 1, "said once");
+}
+
+// K4: what must exist first is waited for, by its name. D6: a write that fails is said once, and tried ever more rarely.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_exist_first_is_waited_for_and_a_denied_write_is_said_once() {
+    let cases = [
+        (refusal("ClientException", "Role is not valid"), Reason::Prerequisite, "waiting for the role execution: "),
+        (Effect::Deny, Reason::Failed, "failed to call ecs:RegisterTaskDefinition: "),
+    ];
+    for (effect, reason, start) in cases {
+        let configuration = configuration("ROLLING");
+        let mut world = deployed(&configuration).await;
+        world.control.add_fault(Fault::new("ecs:RegisterTaskDefinition", effect));
+        world.control.reset_calls();
+        commit(&world, "2", &configuration);
+        for _ in 0..60 {
+            world.round().await;
+            let state = world.reported("web");
+            assert_eq!(reasons(&state), [reason]);
+            assert!(state.plan.withheld[0].text.starts_with(start), "{}", state.plan.withheld[0].text);
+            world.control.advance(Duration::from_secs(10));
+        }
+        let told = |event: &Event| matches!(event, Event::Failed { .. } | Event::Verdict { .. });
+        assert_eq!(world.happened().iter().filter(|event| told(event)).count(), 1, "{reason:?}");
+        // It goes on when it is there.
+        world.control.clear_faults();
+        assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! People win: pauses, drift that must last, fields that somebody else keeps changing, tags that were taken away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "people/ordered.rs"]
+mod ordered;
+
 use lockstep::reconcile::Orders;
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::Behaviour;
@@ -76,7 +79,7 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
     assert_eq!((code, stdout.as_str()), (1, "0 synced, 1 out of sync, 0 unknown\n"), "what was named is not done");
     // It holds over a restart, and a person's sync does not break it either.
     world.restart(false).await;
-    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);
     // The hour is over.
     world.control.advance(Duration::from_secs(3600));
@@ -98,11 +101,22 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     scale(&world, "web", 3).await;
     world.round().await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);
-    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE]);
+    // A6: what the end of the pause starts is shown, and asked for.
+    let (code, stdout, stderr) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE]);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    assert!(stderr.contains("service.desiredCount"), "{stderr}");
+    assert!(stderr.contains("this is what the pause holds back"), "{stderr}");
+    assert!(stderr.contains("there is no terminal to ask on"), "{stderr}");
+    world.round().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Paused], "nothing was resumed");
+    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE, "--yes"]);
     assert_eq!((code, stdout.as_str()), (0, "prod/web  resumed\n"));
     world.settle().await;
     assert_eq!(world.reported("web").desired_count, 1);
     assert_eq!(reasons(&world.reported("api")), [Reason::Paused]);
+    // Where nothing waits, nothing is asked.
+    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "api", "--source", SOURCE]);
+    assert_eq!((code, stdout.as_str()), (0, "prod/api  resumed\n"));
     // Wrong use is said.
     assert_eq!(run(&world, &["pause", "web"]).0, 2);
     assert_eq!(run(&world, &["pause", "-e", "prod", "--for", "soon"]).0, 2);
@@ -165,7 +179,7 @@ async fn a_field_that_somebody_keeps_changing_is_contested_and_the_rest_is_heale
     world.restart(true).await;
     world.round().await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Contested]);
-    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     world.settle().await;
     assert_eq!(world.described("web").await["desiredCount"], 1);
 }

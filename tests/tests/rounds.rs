@@ -314,7 +314,7 @@ async fn failed_reads_are_unknown_and_failed_writes_are_said() {
     );
     world.control.clear_faults();
     world.control.reset_calls();
-    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]), "the registration before is found again");
 }
@@ -348,7 +348,7 @@ async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
         world.control.add_fault(fault);
         world.round().await;
         world.control.clear_faults();
-        world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+        world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
         world.settle().await;
         let live = world.described("web").await;
         assert_eq!(live["deployments"].as_array().unwrap().len(), 1, "{operation}");

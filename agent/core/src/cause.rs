@@ -1,6 +1,6 @@
 //! Why a deployment failed: the root cause that people look for first, in one place.
 
-use crate::{mask, tags::tag_text};
+use crate::{mask, refusal::is_aws_own, tags::tag_text};
 use serde::{Deserialize, Serialize};
 
 /// Longest line of a log that is kept, in characters.
@@ -107,6 +107,21 @@ impl Cause {
         tag_text(&self.short()) == tag
     }
 
+    /// Whether it is a fault of AWS's own: the same state may well come up later.
+    pub fn is_aws_own(&self) -> bool {
+        if is_aws_own(&self.stop_code) {
+            return true;
+        }
+        // A container that ran and ended is the state's own matter.
+        if self.exit_code.is_some_and(|code| code != 0) {
+            return false;
+        }
+        if !self.stopped_reason.is_empty() || !self.reason.is_empty() {
+            return is_aws_own(&self.stopped_reason) || is_aws_own(&self.reason);
+        }
+        is_aws_own(&self.recorded) || self.events.iter().any(|event| is_aws_own(event))
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.short().is_empty() && self.log.is_empty()
@@ -133,6 +148,22 @@ mod tests {
         );
         assert_eq!(Cause::recorded("exit 1").short(), "exit 1");
         assert!(Cause::default().is_empty());
+    }
+
+    // K4: AWS's own faults are no rejection.
+    #[test]
+    fn a_container_that_ended_is_never_awss_fault() {
+        let capacity = "(service web) was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later";
+        let mut cause = Cause { events: vec![capacity.into()], ..Cause::default() };
+        assert!(cause.is_aws_own());
+        cause.stopped_reason = "Essential container in task exited".into();
+        cause.exit_code = Some(1);
+        assert!(!cause.is_aws_own(), "an event beside it is not the cause");
+        cause.stop_code = "InfrastructureHealth".into();
+        assert!(cause.is_aws_own());
+        let throttled = "CannotPullContainerError: toomanyrequests: Rate exceeded";
+        assert!(Cause { stopped_reason: throttled.into(), ..Cause::default() }.is_aws_own());
+        assert!(!Cause::default().is_aws_own());
     }
 
     #[test]

@@ -76,6 +76,14 @@ pub fn owner(tags: &Tags, source: &str, environment: &str, service: &str) -> Own
     }
 }
 
+/// Whether the ARN of a service is of the short form, without the cluster's name: ECS sets no tags on such a service.
+pub fn is_short_arn(arn: &str) -> bool {
+    arn.splitn(6, ':')
+        .nth(5)
+        .and_then(|resource| resource.strip_prefix("service/"))
+        .is_some_and(|rest| !rest.contains('/'))
+}
+
 /// The three tags of ownership.
 pub fn ownership_tags(source: &str, environment: &str, service: &str) -> Tags {
     [(SOURCE, source), (ENVIRONMENT, environment), (SERVICE, service)]
@@ -127,6 +135,14 @@ mod tests {
              "portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}], "environment": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}]});
         assert_eq!(content_hash(&a), content_hash(&b));
         assert_ne!(content_hash(&a), content_hash(&json!({"family": "a"})));
+    }
+
+    // C1: told before the write is refused.
+    #[test]
+    fn a_short_arn_is_without_the_cluster() {
+        assert!(is_short_arn("arn:aws:ecs:eu-central-1:111111111111:service/web"));
+        assert!(!is_short_arn("arn:aws:ecs:eu-central-1:111111111111:service/prod/web"));
+        assert!(!is_short_arn(""));
     }
 
     #[test]

@@ -184,9 +184,29 @@ pub struct LiveDeployment {
     pub pending: i64,
     /// Tasks that failed in a row.
     pub failed: i64,
+    /// When ECS failed it, epoch seconds; 0 where it did not.
+    #[serde(default)]
+    pub updated_at: i64,
 }
 
 impl LiveService {
+    /// Whether nothing is under way and nothing tells of trouble, as far as the service itself says.
+    pub fn is_settled(&self) -> bool {
+        let is_open = self.rollout.as_ref().is_some_and(Rollout::is_open);
+        let is_done = |deployment: &LiveDeployment| deployment.status == "PRIMARY" && deployment.rollout == "COMPLETED";
+        !is_open
+            && matches!(self.deployments.as_slice(), [only] if is_done(only))
+            && !self.events.iter().any(ServiceEvent::tells_of_trouble)
+    }
+
+    /// A deployment that ECS has failed while it goes back to another one. Where there is a deployment history, that
+    /// says it better.
+    pub fn rolled_back_from(&self) -> Option<&LiveDeployment> {
+        let goes_back = self.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS");
+        let failed = |deployment: &&LiveDeployment| deployment.status != "PRIMARY" && deployment.rollout == "FAILED";
+        self.deployments.iter().find(failed).filter(|_| goes_back)
+    }
+
     /// The PRIMARY deployment.
     pub fn primary(&self) -> Option<&LiveDeployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")

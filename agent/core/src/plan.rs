@@ -24,6 +24,7 @@ use crate::{
     verify,
 };
 use difference::Differences;
+pub use difference::needs_revisions;
 use lockstep_manifests::{
     canonical::Root,
     layer::Ownership,
@@ -48,16 +49,39 @@ pub struct Surroundings<'a> {
     pub may_adopt: bool,
     /// Whether a person ordered to adopt this service now.
     pub adopt_now: bool,
-    /// What has to be done first, in words, where something has.
-    pub waiting_for: Option<String>,
+    /// What has to be done first, where something has.
+    pub waiting_for: Option<Wait>,
     /// Whether a state that ECS rejected is to be tried once more.
     pub retry: bool,
+    /// Whether the plan is only shown: then nothing is asked that would not change what runs.
+    pub only_shown: bool,
+    /// Whether to plan as if nothing were paused: to show what a pause holds back.
+    pub unpaused: bool,
     /// AWS's time, epoch seconds.
     pub now: i64,
     /// Differences that are not to be healed now, by path.
     pub holds: BTreeMap<String, Hold>,
     /// The versions of the parameters that were bound when the service was last as declared.
     pub parameters_before: BTreeMap<String, u64>,
+}
+
+/// Why a service does not have its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// Another service, or another environment, is not done.
+    For(String),
+    /// What it is to wait for is out of reach: it would wait for ever, so that somebody has to do something.
+    Never(String),
+}
+
+impl Wait {
+    /// The reason, and the words.
+    fn told(&self) -> (Reason, String) {
+        match self {
+            Wait::For(text) => (Reason::Waiting, text.clone()),
+            Wait::Never(text) => (Reason::NotAllowed, text.clone()),
+        }
+    }
 }
 
 /// The planner's answer.
@@ -179,7 +203,8 @@ impl Planner<'_> {
         }
         let creation = self.creation_changes();
         if let Some(waiting) = &self.around.waiting_for {
-            return self.holding(Health::Missing, Reason::Waiting, waiting.clone(), creation);
+            let (reason, text) = waiting.told();
+            return self.holding(Health::Missing, reason, text, creation);
         }
         let Some((mut actions, revision)) = self.revision_to_use() else {
             return self.bare(SyncStatus::OutOfSync, Health::Missing);
@@ -244,6 +269,13 @@ impl Planner<'_> {
         let service = &self.desired.service_name;
         match owner(&live.tags, self.around.source, &self.desired.environment, service) {
             Owner::Us => Ok(false),
+            Owner::Nobody if identity::is_short_arn(&live.arn) => Err((
+                Reason::NotAdopted,
+                format!(
+                    "the ECS service {service} cannot be adopted: ECS sets no tags on a service with a short ARN ({}). Migrate it to the long ARN first, which changes nothing that runs: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-arn-migration.html",
+                    live.arn
+                ),
+            )),
             Owner::Nobody if self.around.adopt_now || (self.desired.adopt && self.around.may_adopt) => Ok(true),
             Owner::Nobody => Err((Reason::NotAdopted, self.without_tags(live))),
             Owner::Other(other) => {
@@ -261,23 +293,23 @@ impl Planner<'_> {
             "IN_PROGRESS" => plan.verdict = Some(Verdict::Progressing),
             // The classic list may say less than the deployment itself.
             "COMPLETED" if followed.is_some() => plan.verdict = Some(Verdict::Progressing),
-            // Once more, by a person's order: nothing differs, so that only force starts it.
-            "FAILED" if self.around.retry => {
-                let path = Path::root("service").member("forceNewDeployment");
-                let change = Change::new(&path, None, Some(Value::Bool(true)), Effect::NeedsForce);
-                let order = Order::Update { members: Value::Object(Default::default()), revision: None, force: true };
-                plan.sync = SyncStatus::OutOfSync;
-                plan.verdict = Some(Verdict::Pending);
-                plan.actions.push(Action {
-                    kind: ActionKind::UpdateService,
-                    changes: vec![change],
-                    order: Some(order),
-                });
-            }
+            // Once more, by a person's order.
+            "FAILED" if self.around.retry => force_again(&mut plan),
             "FAILED" => {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
                 let cause = self.cause_of(live);
+                if let Some(cause) = cause.as_ref().filter(|cause| cause.is_aws_own()) {
+                    let failed_at = primary.map_or(0, |primary| primary.updated_at);
+                    match self.wait_for_aws(cause, failed_at, 1) {
+                        Some(withheld) => {
+                            plan.verdict = Some(Verdict::Pending);
+                            plan.withheld.push(withheld);
+                        }
+                        None => force_again(&mut plan),
+                    }
+                    return plan;
+                }
                 let text = match cause.as_ref().map(Cause::short).filter(|short| !short.is_empty()) {
                     Some(cause) => format!("rejected: {reason} {cause}"),
                     None => format!("rejected: {reason}"),
@@ -331,8 +363,12 @@ impl Planner<'_> {
         let replace = self.withhold_impossible(live, &mut differences, plan);
         if let Some(waiting) = &self.around.waiting_for {
             let changes = differences.all().into_iter().chain(replace).collect();
+            let (reason, text) = waiting.told();
+            if reason == Reason::NotAllowed {
+                plan.actions.clear();
+            }
             plan.verdict = Some(Verdict::Pending);
-            plan.withheld.push(Withheld { reason: Reason::Waiting, text: waiting.clone(), changes });
+            plan.withheld.push(Withheld { reason, text, changes });
             return;
         }
         if !replace.is_empty() {
@@ -450,6 +486,16 @@ impl Planner<'_> {
         let changes = self.differences(live).map(|differences| differences.all()).unwrap_or_default();
         ServicePlan { withheld: vec![Withheld { reason, text, changes }], ..self.bare(SyncStatus::OutOfSync, health) }
     }
+}
+
+/// Starts the same deployment again: nothing differs, so that only force does it.
+fn force_again(plan: &mut ServicePlan) {
+    let path = Path::root("service").member("forceNewDeployment");
+    let change = Change::new(&path, None, Some(Value::Bool(true)), Effect::NeedsForce);
+    let order = Order::Update { members: Value::Object(Default::default()), revision: None, force: true };
+    plan.sync = SyncStatus::OutOfSync;
+    plan.verdict = Some(Verdict::Pending);
+    plan.actions.push(Action { kind: ActionKind::UpdateService, changes: vec![change], order: Some(order) });
 }
 
 /// Declared tags that are absent or different. Tags that are not declared are left alone.

@@ -45,6 +45,10 @@ pub enum Reason {
     ForeignOwner,
     /// A service that goes first is not done.
     Waiting,
+    /// AWS itself cannot do it now (no capacity, a conflict that passes, an outage); it is tried again.
+    WaitingForAws,
+    /// Something outside of the repository must exist first: a role, a target group. It is tried again.
+    Prerequisite,
     /// The agent's share of the API rates is used up for now; the next round goes on.
     Queued,
     /// ECS is rolling back, or the old service is still draining.

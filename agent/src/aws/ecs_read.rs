@@ -274,6 +274,13 @@ fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
         running: deployment.running_count().into(),
         pending: deployment.pending_count().into(),
         failed: deployment.failed_tasks().into(),
+        // Of others it changes while nothing else does.
+        updated_at: match deployment.rollout_state() {
+            Some(sdk::DeploymentRolloutState::Failed) => {
+                deployment.updated_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs)
+            }
+            _ => 0,
+        },
     }
 }
 

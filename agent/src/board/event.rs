@@ -66,6 +66,17 @@ pub enum Event {
         /// In words.
         text: String,
     },
+    /// ECS said something of a service, for those who watch a person's order. It is not logged.
+    Said {
+        /// The environment.
+        environment: String,
+        /// The service.
+        service: String,
+        /// When, epoch seconds.
+        at: i64,
+        /// ECS's words.
+        text: String,
+    },
     /// The branch was rewritten: what was followed is not in its history any more.
     Rewritten {
         /// The source.
@@ -130,6 +141,7 @@ impl Event {
                     tracing::info!(environment, service, ?verdict, text, "verdict");
                 }
             }
+            Event::Said { .. } => {}
             Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
             Event::Rewritten { source, from, to } => {
                 tracing::warn!(source, from, to, "the branch was rewritten; it is followed");

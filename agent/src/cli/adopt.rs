@@ -2,8 +2,9 @@
 
 use super::{
     Selection,
+    progress::Progress,
     sync::{confirm, refuse_dirty, require_source},
-    target::Target,
+    target::{Opened, Target},
 };
 use crate::{
     exit::{Exit, Failure},
@@ -11,7 +12,15 @@ use crate::{
     reconcile::Orders,
 };
 use clap::Args;
-use lockstep_core::report::Reason;
+use lockstep_core::{
+    identity::{Owner, owner},
+    observed::Reading,
+    report::{ActionKind, Reason, ServicePlan},
+};
+use std::collections::BTreeMap;
+
+/// How often the tags are looked for after the write.
+const READS: u32 = 5;
 
 #[derive(Args)]
 pub(super) struct AdoptArgs {
@@ -40,30 +49,106 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
     refuse_dirty(&opened, args.allow_dirty)?;
     let invalid = opened.show_problems();
     let looking = Orders { by_hand: true, adopt: true, ..args.selection.looking() };
-    opened.runner.round(&opened.context, &looking).await;
+    let mut progress = Progress::new(format == Format::Json);
+    let mut events = opened.context.events.subscribe();
+    progress.round(&mut opened, &mut events, &looking).await;
+    progress.clear();
     let plan = opened.context.board.update(0, |source| source.plan());
-    let services = || plan.environments.iter().flat_map(|environment| &environment.services);
     if format == Format::Text {
         output::say(&output::plan::render(&plan, false));
     }
-    let count = services().filter(|service| !service.actions.is_empty()).count();
-    let foreign = services().any(|service| service.is_withheld_for(Reason::ForeignOwner));
-    if count > 0 {
+    let adopting =
+        |service: &&ServicePlan| service.actions.iter().any(|action| action.kind == ActionKind::AdoptService);
+    let wanted: Vec<(String, String)> = plan
+        .environments
+        .iter()
+        .flat_map(|environment| {
+            environment.services.iter().filter(adopting).map(|it| (environment.name.clone(), it.name.clone()))
+        })
+        .collect();
+    let services = || plan.environments.iter().flat_map(|environment| &environment.services);
+    // Not there to adopt, or somebody else's, or not to be found out.
+    let refused = [Reason::ForeignOwner, Reason::NotAdopted, Reason::Unread, Reason::NotAllowed, Reason::WrongAccount];
+    let refused = services().any(|service| refused.iter().any(|reason| service.is_withheld_for(*reason)));
+    let mut left: Vec<(String, String, String)> = Vec::new();
+    if !wanted.is_empty() {
+        if format == Format::Text {
+            output::say(
+                "`adopt` sets the tags of ownership and nothing else; the other changes are what the next sync makes, by the agent or by hand",
+            );
+        }
         if !args.yes && !confirm()? {
             return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
         }
-        opened.runner.round(&opened.context, &Orders { write: true, ..looking }).await;
+        let writing = Orders { write: true, begins: true, ..looking };
+        progress.round(&mut opened, &mut events, &writing).await;
+        left = not_ours(&opened, &wanted).await;
     }
     let after = opened.context.board.update(0, |source| source.plan());
-    let failed = after
-        .environments
-        .iter()
-        .flat_map(|environment| &environment.services)
-        .any(|service| service.is_withheld_for(Reason::Failed) || service.is_withheld_for(Reason::Unread));
+    let adopted = wanted.len() - left.len();
     match format {
         Format::Json => output::data(&output::json(&after)),
-        Format::Text if failed => output::data("not everything was adopted"),
-        Format::Text => output::data(&format!("{count} adopted")),
+        Format::Text => {
+            for (environment, service, why) in &left {
+                output::say(&format!("{environment}/{service}: not adopted: {}", output::clean(why)));
+            }
+            let rest = if left.is_empty() { String::new() } else { format!(", {} not adopted", left.len()) };
+            output::data(&format!("{adopted} adopted{rest}"));
+        }
     }
-    Ok(if failed || foreign { invalid.or(Exit::Failed) } else { invalid })
+    Ok(if left.is_empty() && !refused { invalid } else { invalid.or(Exit::Failed) })
+}
+
+/// Those of the services that do not carry our tags now, each with why. Success is that the tags are there.
+async fn not_ours(opened: &Opened, wanted: &[(String, String)]) -> Vec<(String, String, String)> {
+    let source = opened.source.as_deref().unwrap_or_default();
+    let mut left = Vec::new();
+    for (name, environment) in &opened.snapshot.repository.environments {
+        let names: BTreeMap<String, String> = opened
+            .snapshot
+            .services_in(name)
+            .into_iter()
+            .filter(|(service, _)| wanted.iter().any(|(in_environment, it)| in_environment == name && it == service))
+            .map(|(service, ecs)| (ecs, service))
+            .collect();
+        if names.is_empty() {
+            continue;
+        }
+        let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
+        let mut rest: Vec<String> = names.keys().cloned().collect();
+        let mut unread: BTreeMap<String, String> = BTreeMap::new();
+        // A read may lag a little behind the write.
+        for attempt in 0..READS {
+            if attempt > 0 {
+                tokio::time::sleep(opened.context.timing.follow).await;
+            }
+            let live = clients.services(&environment.cluster, &rest).await;
+            rest.retain(|ecs| match live.get(ecs) {
+                Some(Reading::Found(live)) => owner(&live.tags, source, name, ecs) != Owner::Us,
+                Some(Reading::Failed(text)) => {
+                    unread.insert(ecs.clone(), text.clone());
+                    true
+                }
+                _ => true,
+            });
+            let is_explained = |ecs: &String| why_not(opened, name, &names[ecs]).is_some();
+            if rest.iter().all(is_explained) {
+                break;
+            }
+        }
+        left.extend(rest.into_iter().map(|ecs| {
+            let service = names[&ecs].clone();
+            let why = why_not(opened, name, &service).or_else(|| unread.remove(&ecs));
+            (name.clone(), service, why.unwrap_or_else(|| "ECS does not show the tags that were set".to_owned()))
+        }));
+    }
+    left
+}
+
+/// Why the write failed, where it did.
+fn why_not(opened: &Opened, environment: &str, service: &str) -> Option<String> {
+    let state = opened.context.board.service(0, environment, service)?;
+    let failed = [Reason::Failed, Reason::WaitingForAws, Reason::Prerequisite, Reason::Unread, Reason::Rejected];
+    let held = state.plan.withheld.into_iter().find(|held| failed.contains(&held.reason));
+    held.map(|held| held.text)
 }

@@ -8,6 +8,7 @@ mod file;
 mod images;
 mod pause;
 mod plan;
+mod progress;
 mod render;
 mod sandbox;
 mod schema;

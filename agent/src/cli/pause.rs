@@ -2,18 +2,21 @@
 
 use super::{
     Selection,
+    sync::confirm,
     target::{Opened, Target},
 };
 use crate::{
     aws::Clients,
     exit::{Exit, Failure},
     output::{self, Format},
+    reconcile::Orders,
 };
 use clap::Args;
 use lockstep_core::{
     identity::{self, Owner, owner},
     observed::{LiveService, Reading},
     pause::{PAUSE, Pause},
+    report::Reason,
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{Environment, sync::parse_span};
@@ -42,6 +45,9 @@ pub(super) struct ResumeArgs {
     target: Target,
     #[command(flatten)]
     selection: Selection,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// What became of one service.
@@ -83,6 +89,9 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
 }
 
 pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Failure> {
+    if !args.selection.environments.is_empty() {
+        show_what_waits(&args, format).await?;
+    }
     each(args.target, &args.selection, "resume", format, async |clients, live| {
         if !live.tags.contains_key(PAUSE) {
             return Ok("was not paused".to_owned());
@@ -91,6 +100,39 @@ pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Fai
         Ok("resumed".to_owned())
     })
     .await
+}
+
+/// Shows what the end of the pause lets happen, and asks. Where nothing waits, nothing is asked.
+async fn show_what_waits(args: &ResumeArgs, format: Format) -> Result<(), Failure> {
+    let mut opened = args.target.open().await?;
+    opened.check_names(&args.selection)?;
+    let round = async |opened: &mut Opened, orders: &Orders| {
+        opened.runner.round(&opened.context, orders).await;
+        opened.context.board.update(0, |source| source.plan())
+    };
+    let held = round(&mut opened, &args.selection.looking()).await;
+    let mut plan = round(&mut opened, &Orders { unpaused: true, ..args.selection.looking() }).await;
+    let is_paused = |environment: &str, service: &str| {
+        let environments = held.environments.iter().filter(|it| it.name == environment);
+        let mut services = environments.flat_map(|it| &it.services).filter(|it| it.name == service);
+        services.any(|it| it.is_withheld_for(Reason::Paused))
+    };
+    for environment in &mut plan.environments {
+        let name = environment.name.clone();
+        environment.services.retain(|service| is_paused(&name, &service.name) && service.has_differences());
+    }
+    plan.environments.retain(|environment| !environment.services.is_empty());
+    if plan.environments.is_empty() {
+        return Ok(());
+    }
+    if format == Format::Text || !args.yes {
+        output::say(&output::plan::render(&plan, false));
+        output::say("this is what the pause holds back; an agent makes these changes as soon as it ends");
+    }
+    if !args.yes && !confirm()? {
+        return Err(Failure::new(Exit::Failed, "not confirmed; nothing was resumed"));
+    }
+    Ok(())
 }
 
 /// Does something with each service of the selection that is ours, and says what became of it.

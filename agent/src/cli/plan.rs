@@ -2,6 +2,7 @@
 
 use super::{
     Selection,
+    progress::Progress,
     status::AgentUrl,
     target::{Opened, Target},
 };
@@ -28,6 +29,9 @@ pub(super) struct PlanArgs {
     /// End with 4 where anything differs.
     #[arg(long)]
     exit_code: bool,
+    /// Do not show how far the look is.
+    #[arg(long, short)]
+    quiet: bool,
     /// Show services without differences too.
     #[arg(long, short)]
     verbose: bool,
@@ -62,7 +66,10 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
 }
 
 async fn look(args: &PlanArgs, opened: &mut Opened) -> Plan {
-    opened.runner.round(&opened.context, &args.selection.looking()).await;
+    let mut progress = Progress::new(args.quiet);
+    let mut events = opened.context.events.subscribe();
+    progress.round(opened, &mut events, &args.selection.looking()).await;
+    progress.clear();
     opened.context.board.update(0, |source| source.plan())
 }
 

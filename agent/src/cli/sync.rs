@@ -2,6 +2,7 @@
 
 use super::{
     Selection,
+    progress::Progress,
     target::{Opened, Target},
 };
 use crate::{
@@ -9,15 +10,20 @@ use crate::{
     config::parse_duration,
     exit::{Exit, Failure},
     git::Checkout,
-    output::{self, Format, paint},
+    output::{self, Format},
     reconcile::Orders,
 };
 use clap::Args;
-use lockstep_core::report::{Plan, Reason, ServicePlan, SyncStatus, Verdict};
+use lockstep_core::{
+    ending::{Asked, Standing, ending, is_over, not_done, standing},
+    report::{ActionKind, Plan, ServicePlan, SyncStatus, Verdict},
+};
 use std::{
+    collections::BTreeSet,
     io::{BufRead, IsTerminal, Write},
     time::{Duration, Instant},
 };
+use tokio::sync::broadcast::Receiver;
 
 #[derive(Args)]
 pub(super) struct SyncArgs {
@@ -43,6 +49,9 @@ pub(super) struct SyncArgs {
     /// Remove services that are not declared any more, however many there are.
     #[arg(long)]
     prune: bool,
+    /// Show no progress: neither what is written nor what ECS says.
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure> {
@@ -52,122 +61,91 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     require_source(&opened, "sync")?;
     refuse_dirty(&opened, args.allow_dirty)?;
     let invalid = opened.show_problems();
+    let asked = Asked { named: !args.selection.services.is_empty(), follow: !args.no_wait, prune: args.prune };
+    let mut progress = Progress::new(args.quiet || format == Format::Json);
+    let mut events = opened.context.events.subscribe();
     let looking = Orders { by_hand: true, retry: args.retry, prune: args.prune, ..args.selection.looking() };
-    opened.runner.round(&opened.context, &looking).await;
+    progress.round(&mut opened, &mut events, &looking).await;
+    progress.clear();
     let plan = opened.context.board.update(0, |source| source.plan());
     if format == Format::Text {
         output::say(&output::plan::render(&plan, false));
     }
-    let to_do = plan.environments.iter().flat_map(|environment| &environment.services).any(|service| {
-        !service.actions.is_empty()
-            || service.verdict == Some(Verdict::Progressing)
-            || service.is_withheld_for(Reason::Waiting)
-    });
-    let is_named = !args.selection.services.is_empty();
+    // With a broken lockstep.yaml nothing would be written.
+    let to_do = opened.snapshot.valid
+        && services(&plan).any(|service| !matches!(standing(service, asked), Standing::Ended(_) | Standing::Behind));
     if !to_do {
-        finish(&plan, format);
-        return Ok(invalid.or(end_of(&plan, is_named)));
+        finish(&plan, asked, format);
+        return Ok(invalid.or(ending(services(&plan), asked).into()));
     }
     if !args.yes && !confirm()? {
         return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
     }
-    let writing = Orders { write: true, begins: true, ..looking };
-    let exit = follow(&mut opened, writing, args.no_wait, limit, format).await;
+    let shown = removals(&plan);
+    let writing = Orders { write: true, begins: true, removals: Some(shown), ..looking };
+    follow(&mut opened, &mut events, &mut progress, writing, asked, limit).await;
     let plan = opened.context.board.update(0, |source| source.plan());
-    finish(&plan, format);
-    Ok(invalid.or(exit).or(end_of(&plan, is_named)))
+    finish(&plan, asked, format);
+    Ok(invalid.or(ending(services(&plan), asked).into()))
 }
 
-/// Writes, and looks again until nothing is under way.
-async fn follow(opened: &mut Opened, orders: Orders, no_wait: bool, limit: Duration, format: Format) -> Exit {
-    let mut events = opened.context.events.subscribe();
-    let started = Instant::now();
-    let mut orders = orders;
-    loop {
-        opened.runner.round(&opened.context, &orders).await;
-        // A rejected state is tried once more, not again and again; and failures from now on count.
-        orders.retry = false;
-        orders.begins = false;
-        while let Ok(event) = events.try_recv() {
-            if format == Format::Text {
-                tell(&event);
+fn services(plan: &Plan) -> impl Iterator<Item = &ServicePlan> + Clone {
+    plan.environments.iter().flat_map(|environment| &environment.services)
+}
+
+/// The removals that were shown, as `environment/service`: no others are made.
+fn removals(plan: &Plan) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for environment in &plan.environments {
+        for service in &environment.services {
+            if service.actions.iter().any(|action| action.kind == ActionKind::PruneService) {
+                names.insert(format!("{}/{}", environment.name, service.name));
             }
         }
-        let standing: Vec<Standing> = opened.context.board.update(0, |source| {
-            source
-                .environments
-                .iter()
-                .flat_map(|environment| &environment.services)
-                .map(|state| standing(&state.plan))
-                .collect()
-        });
-        let has = |wanted: Standing| standing.contains(&wanted);
-        if no_wait && !has(Standing::Queued) {
-            return Exit::Done;
-        }
-        if !has(Standing::Queued) && !has(Standing::Moving) {
-            // What is blocked waits for something that failed or was rejected.
-            return if has(Standing::Blocked) { Exit::Failed } else { Exit::Done };
+    }
+    names
+}
+
+/// Writes, and looks again until nothing comes any more of what was asked for.
+async fn follow(
+    opened: &mut Opened,
+    events: &mut Receiver<Event>,
+    progress: &mut Progress,
+    mut orders: Orders,
+    asked: Asked,
+    limit: Duration,
+) {
+    let started = Instant::now();
+    loop {
+        progress.round(opened, events, &orders).await;
+        // From now on failures count, and only what is under way is looked at.
+        orders.begins = false;
+        orders.everything = false;
+        let plan = opened.context.board.update(0, |source| source.plan());
+        if is_over(services(&plan), asked) {
+            progress.clear();
+            return;
         }
         if started.elapsed() > limit {
+            progress.clear();
             output::say("timed out; what was started goes on without us");
-            return Exit::TimedOut;
+            return;
         }
+        let all = services(&plan).count();
+        let ended = services(&plan).filter(|service| matches!(standing(service, asked), Standing::Ended(_))).count();
+        let seconds = started.elapsed().as_secs();
+        progress.state(format!("{ended} of {all} done, {}:{:02}", seconds / 60, seconds % 60));
         tokio::time::sleep(opened.context.timing.follow).await;
     }
 }
 
-/// How a service stands on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Done,
-    Queued,
-    Moving,
-    Blocked,
-}
-
-fn standing(plan: &ServicePlan) -> Standing {
-    if plan.is_withheld_for(Reason::Queued) {
-        Standing::Queued
-    } else if plan.verdict == Some(Verdict::Progressing) || plan.is_withheld_for(Reason::RollingBack) {
-        Standing::Moving
-    } else if plan.is_withheld_for(Reason::Failed) || plan.is_withheld_for(Reason::Waiting) {
-        Standing::Blocked
-    } else if plan.actions.is_empty() {
-        Standing::Done
-    } else {
-        Standing::Moving
-    }
-}
-
-/// An event in one line.
-fn tell(event: &Event) {
-    match event {
-        Event::Wrote { environment, service, actions, .. } => {
-            output::say(&format!("{environment}/{service}: {} written", actions.len()));
-        }
-        Event::Failed { environment, service, reason } => {
-            output::say(&format!("{environment}/{service}: {}", paint::bad(reason)));
-        }
-        Event::Verdict { environment, service, verdict, text } => {
-            let word = format!("{verdict:?}");
-            let word = match verdict {
-                Verdict::Deployed => paint::good(&word),
-                Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
-                _ => word,
-            };
-            output::say(format!("{environment}/{service}: {word} {text}").trim_end());
-        }
-        // A sync by hand does not look at registries.
-        Event::Bumped { .. } | Event::Held { .. } | Event::NotWritten { .. } => {}
-        Event::Commit { .. } | Event::Unreadable { .. } | Event::Rewritten { .. } => {}
-    }
-}
-
-fn finish(plan: &Plan, format: Format) {
+fn finish(plan: &Plan, asked: Asked, format: Format) {
     match format {
         Format::Json => output::data(&output::json(plan)),
         Format::Text => {
+            for (service, why) in not_done(services(plan), asked) {
+                output::say(&format!("{}: not done: {}", service.name, output::clean(&why)));
+            }
             let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
             for service in &services {
                 for line in service.cause.iter().flat_map(|cause| &cause.log) {
@@ -189,30 +167,6 @@ fn finish(plan: &Plan, format: Format) {
             ));
         }
     }
-}
-
-/// How a sync ends. What was named and is left alone is not done, whatever the reason.
-fn end_of(plan: &Plan, is_named: bool) -> Exit {
-    let mut exit = Exit::Done;
-    for service in plan.environments.iter().flat_map(|environment| &environment.services) {
-        let failed = [Reason::Failed, Reason::Unread, Reason::WrongAccount, Reason::NotAllowed];
-        if failed.iter().any(|reason| service.is_withheld_for(*reason)) {
-            exit = exit.or(Exit::Failed);
-        }
-        let braked = service.is_withheld_for(Reason::Stopped) || service.is_withheld_for(Reason::Unexplained);
-        if service.sync == SyncStatus::OutOfSync && (braked || (is_named && service.is_held())) {
-            exit = exit.or(Exit::Failed);
-        }
-        if service.is_withheld_for(Reason::Invalid) || service.is_withheld_for(Reason::Verify) {
-            exit = exit.or(Exit::Invalid);
-        }
-        match service.verdict {
-            Some(Verdict::Rejected) => exit = exit.or(Exit::Rejected),
-            Some(Verdict::Stalled) => exit = exit.or(Exit::TimedOut),
-            _ => {}
-        }
-    }
-    exit
 }
 
 /// Ownership tags carry the source's id, so writing needs one.

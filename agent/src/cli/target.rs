@@ -34,6 +34,9 @@ pub(crate) struct Target {
     /// The id of the source: the owner that tags name.
     #[arg(long, value_name = "ID")]
     source: Option<String>,
+    /// The share of AWS's documented rates to use, 0 to 1 [default: 1] [env: LOCKSTEP_API_SHARE]
+    #[arg(long, value_name = "SHARE")]
+    api_share: Option<String>,
 }
 
 /// A target that was opened and read.
@@ -65,16 +68,15 @@ impl Target {
 
     /// Opens and reads the target.
     pub(crate) async fn open(&self) -> Result<Opened, Failure> {
-        let config = match &self.config {
-            Some(path) => AgentConfig::load(Some(path), &Flags::default())?,
-            None => AgentConfig::built_in(),
-        };
+        let flags = Flags { api_share: self.api_share.clone(), ..Flags::default() };
+        let config = AgentConfig::load(self.config.as_deref(), &flags)?;
         let source = self.choose_source(&config)?;
         let id = self.source.clone().or_else(|| source.as_ref().map(|source| source.id.clone()));
         let allow = source.as_ref().map_or_else(Allow::everything, |source| source.allow.clone());
         let environments = source.as_ref().and_then(|source| source.environments.clone());
-        let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
-        let context = Context::new(accounts, Cache::in_memory(), Timing::new(Duration::from_secs(1)));
+        let accounts = Accounts::load(config.accounts.clone(), config.share_by_hand()).await;
+        let timing = Timing { interval: Duration::from_secs(30), follow: Duration::from_secs(1) };
+        let context = Context::new(accounts, Cache::in_memory(), timing);
         let registries = Registries::default();
         registries.configure(config.registries.clone());
         let state = TempDir::new()

@@ -172,6 +172,15 @@ impl AgentConfig {
         Ok(config)
     }
 
+    /// The share of a command by hand: the file's is the agent's. A person does not wait all day, and where AWS
+    /// throttles, both become slower.
+    pub fn share_by_hand(&self) -> f64 {
+        match self.api_share.origin {
+            Origin::Flag(_) | Origin::Environment(_) => self.api_share.value,
+            _ => 1.0,
+        }
+    }
+
     fn overlay(
         &mut self,
         flags: &Flags,
@@ -356,6 +365,20 @@ mod tests {
                 .collect(),
             ConfigError::Value(text) => vec![text],
         })
+    }
+
+    // J3: the file's share is the agent's.
+    #[test]
+    fn by_hand_the_share_is_all_of_it_unless_it_is_said_there() {
+        let mut config = AgentConfig::built_in();
+        assert_eq!(config.share_by_hand().to_bits(), 1.0f64.to_bits());
+        config.api_share = Setting { value: 0.25, origin: Origin::File("agent.yaml".into(), 3) };
+        assert_eq!(config.share_by_hand().to_bits(), 1.0f64.to_bits());
+        let flags = Flags { api_share: Some("0.2".into()), ..Flags::default() };
+        config.overlay(&flags, &|_| None).unwrap();
+        assert_eq!(config.share_by_hand().to_bits(), 0.2f64.to_bits());
+        config.overlay(&Flags::default(), &|name| (name == "LOCKSTEP_API_SHARE").then(|| "0.3".to_owned())).unwrap();
+        assert_eq!(config.share_by_hand().to_bits(), 0.3f64.to_bits());
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Teller {
             Event::Failed { environment, service, reason } => {
                 Some(format!("  {environment}/{service}  {}", paint::bad(reason)))
             }
+            Event::Said { .. } => None,
             Event::Commit { commit, summary, .. } => {
                 Some(format!("  {}", paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))))
             }

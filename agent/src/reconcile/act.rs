@@ -3,13 +3,14 @@
 use super::service::{Round, Started, Track, drift_of};
 use crate::board::{Event, Trigger};
 use crate::{
-    aws::Remedy,
+    aws::{AwsError, Remedy},
     execute::{Failed, Place, execute},
 };
 use lockstep_core::{
     brake::Held,
     identity::content_hash,
     observed::{LiveService, Reading},
+    refusal::{Refusal, missing, refusal},
     report::{Action, ActionKind, Order, Reason, ServicePlan, Verdict, Withheld},
     rules::Effect,
 };
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 /// Longest pause between two attempts of a write that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The pause that grows where only AWS has to be waited for.
+const SHORT: Duration = Duration::from_secs(1);
 
 impl Round<'_> {
     /// Takes back what the fleet brake does not admit now.
@@ -65,13 +68,11 @@ impl Round<'_> {
 
     /// A write failed a while ago and is not tried again yet.
     pub(super) fn wait_for_next_attempt(&self, plan: &mut ServicePlan, track: &Track) {
-        if let Some(refused) = &track.refused {
-            plan.verdict = Some(Verdict::Rejected);
-            plan.withhold_all(Reason::Rejected, format!("rejected: {refused}"));
-            return;
-        }
-        let note = track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default();
-        plan.withhold_all(Reason::Failed, format!("{note}; tried again later"));
+        let Some(setback) = &track.setback else { return };
+        plan.verdict = setback.verdict(plan.verdict);
+        let at = track.not_before.and_then(|at| jiff::Timestamp::from_second(at).ok());
+        let again = at.map_or_else(String::new, |at| format!("; tried again at {at}"));
+        plan.withhold_all(setback.reason, format!("{}{again}", setback.text));
     }
 
     pub(super) async fn act(
@@ -112,12 +113,14 @@ impl Round<'_> {
                 self.remember_tags(plan, live.found(), hash);
                 track.failures = 0;
                 track.not_before = None;
-                track.refused = None;
+                track.setback = None;
+                track.newest = None;
                 if trigger == Trigger::Drift {
                     track.healed_at = Some(self.clients.now());
                     track.memory().drift.healed(&healed);
                 }
                 if starts {
+                    track.retried = self.orders.retry;
                     self.supersede(desired, hash, track);
                     let before = existing.and_then(|live| live.current_deployment.clone());
                     track.started = Some(Started { before, at: Instant::now() });
@@ -151,29 +154,44 @@ impl Round<'_> {
     /// What a failed write means: by its remedy.
     fn failed(&self, desired: &Desired, failed: &Failed, plan: &mut ServicePlan, track: &mut Track) -> String {
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        let refused = failed.error.remedy == Remedy::Refused;
-        if refused {
+        let error = &failed.error;
+        let reason = failed.to_string();
+        let bookkeeping =
+            matches!(failed.action, ActionKind::AdoptService | ActionKind::TagService | ActionKind::TagTaskDefinition);
+        let setback = match meaning(error) {
+            // Tags are no deployment: what they are for is not rejected.
+            Reason::Rejected if bookkeeping => Setback { reason: Reason::Failed, text: reason.clone() },
+            Reason::Rejected => Setback { reason: Reason::Rejected, text: format!("rejected: {reason}") },
+            Reason::WaitingForAws => {
+                Setback { reason: Reason::WaitingForAws, text: format!("waiting for AWS: {reason}") }
+            }
+            Reason::Prerequisite => {
+                let missing = missing(desired, &error.code, &error.text);
+                Setback { reason: Reason::Prerequisite, text: format!("waiting for {missing}: {reason}") }
+            }
+            other => Setback { reason: other, text: reason.clone() },
+        };
+        if setback.reason == Reason::Rejected {
             self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
         }
+        track.newest = None;
         track.failures += 1;
-        // The same words again would not help; what they are about may be mended outside of Git, so it is tried rarely.
-        let pause = if refused {
-            LONGEST_PAUSE
-        } else {
-            let grown = self.context.timing.interval.saturating_mul(1 << track.failures.min(8)).min(LONGEST_PAUSE);
-            self.clients.jittered(grown)
+        let interval = self.context.timing.interval;
+        let pause = match setback.reason {
+            // The same words again would not help; what they are about may be mended outside of Git.
+            Reason::Rejected => LONGEST_PAUSE,
+            Reason::WaitingForAws => self.clients.jittered(grown(interval.min(SHORT), track.failures)),
+            _ => self.clients.jittered(grown(interval, track.failures)),
         };
-        track.not_before = Some(self.clients.now().saturating_add(i64::try_from(pause.as_secs()).unwrap_or(i64::MAX)));
-        let reason = failed.to_string();
-        let held = if refused {
-            track.refused = Some(reason.clone());
-            plan.verdict = Some(Verdict::Rejected);
-            Withheld { reason: Reason::Rejected, text: format!("rejected: {reason}"), changes: Vec::new() }
-        } else {
-            Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() }
-        };
-        plan.withheld.push(held);
-        self.context.tell(Event::Failed { environment, service, reason: reason.clone() });
+        let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX).max(1);
+        track.not_before = Some(self.clients.now().saturating_add(seconds));
+        plan.verdict = setback.verdict(plan.verdict);
+        plan.withheld.push(Withheld { reason: setback.reason, text: setback.text.clone(), changes: Vec::new() });
+        // Said once, and again when it is another failure.
+        if track.setback.as_ref() != Some(&setback) {
+            self.context.tell(Event::Failed { environment, service, reason: setback.text.clone() });
+        }
+        track.setback = Some(setback);
         reason
     }
 
@@ -204,6 +222,39 @@ impl Round<'_> {
             }
         }
     }
+}
+
+/// Why nothing is written after a write failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setback {
+    reason: Reason,
+    text: String,
+}
+
+impl Setback {
+    fn verdict(&self, before: Option<Verdict>) -> Option<Verdict> {
+        match self.reason {
+            Reason::Rejected => Some(Verdict::Rejected),
+            Reason::WaitingForAws | Reason::Prerequisite => Some(Verdict::Pending),
+            _ => before,
+        }
+    }
+}
+
+/// What a failed write says of the state that it was to bring.
+fn meaning(error: &AwsError) -> Reason {
+    match (&error.remedy, refusal(&error.code, &error.text)) {
+        (Remedy::Throttled | Remedy::Unreachable, _) => Reason::WaitingForAws,
+        (Remedy::Refused | Remedy::NotFound, Refusal::Passing) => Reason::WaitingForAws,
+        (Remedy::Refused | Remedy::NotFound, Refusal::Prerequisite) => Reason::Prerequisite,
+        (Remedy::Refused, Refusal::Stands) => Reason::Rejected,
+        _ => Reason::Failed,
+    }
+}
+
+/// Twice as long with each failure.
+fn grown(pause: Duration, failures: u32) -> Duration {
+    pause.saturating_mul(1 << failures.min(9)).min(LONGEST_PAUSE)
 }
 
 fn starts_deployment(action: &Action) -> bool {

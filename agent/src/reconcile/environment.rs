@@ -2,10 +2,11 @@
 //! never occupies the environment.
 
 use super::{
-    Context, Orders,
+    Context, Orders, Timing,
     load::Snapshot,
     prune::{History, Orphans},
-    service::{Prepared, Round, Track},
+    service::{Others, Prepared, Round, Track},
+    waiting::with_dependencies,
 };
 use crate::board::{EnvironmentState, ServiceState};
 use crate::{
@@ -67,6 +68,8 @@ struct Looked {
 pub(super) struct Report {
     /// Whether something is under way, so that the next round should come soon.
     pub in_flight: bool,
+    /// What was seen, where the round only looked.
+    pub states: Vec<ServiceState>,
 }
 
 impl Worker {
@@ -91,11 +94,13 @@ impl Worker {
         environment: &Environment,
         orders: &Orders,
         history: &History,
+        others: &Others,
     ) -> Report {
+        let covered = with_dependencies(snapshot, &environment.name, orders);
         let entries: Vec<Entry> = snapshot
             .services
             .iter()
-            .filter(|service| orders.covers(&service.directory.name))
+            .filter(|service| covered.contains(&service.directory.name))
             .filter_map(|service| {
                 Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
             })
@@ -114,8 +119,7 @@ impl Worker {
             Ok(clients) => clients,
             Err((reason, text)) => {
                 let plans = entries.iter().map(|(name, _)| self.unknown(name, reason, &text)).collect();
-                self.publish(context, snapshot, environment, plans, withheld);
-                return Report { in_flight: false };
+                return self.report(context, snapshot, environment, orders, plans, withheld, false);
             }
         };
         let parameters = match self.read_parameters(&clients, &entries).await {
@@ -123,8 +127,7 @@ impl Worker {
             Err(error) => {
                 let text = error.to_string();
                 let plans = entries.iter().map(|(name, _)| self.unknown(name, Reason::Unread, &text)).collect();
-                self.publish(context, snapshot, environment, plans, withheld);
-                return Report { in_flight: false };
+                return self.report(context, snapshot, environment, orders, plans, withheld, false);
             }
         };
         let mut plans: Vec<ServiceState> = Vec::new();
@@ -137,11 +140,12 @@ impl Worker {
                 Err(problems) => plans.push(self.invalid(name, &problems)),
             }
         }
-        let due: BTreeSet<String> = self.due(&wanted, context.timing.interval, context.timing.follow, orders);
+        let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
+        let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write);
+        context.looked.add(due.len());
         let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
         let mut live = clients.services(&environment.cluster, &names).await;
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
-        let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let mut round = Round {
             context,
@@ -151,6 +155,7 @@ impl Worker {
             commit: &snapshot.commit,
             allow: &allow,
             orders,
+            others,
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
@@ -181,8 +186,7 @@ impl Worker {
                     && (may_write || state.plan.verdict == Some(Verdict::Progressing))
                     && !state.plan.is_held()
             });
-        self.publish(context, snapshot, environment, plans, withheld);
-        Report { in_flight }
+        self.report(context, snapshot, environment, orders, plans, withheld, in_flight)
     }
 
     /// What must hold before anything is read: the allow-list, and the account.
@@ -257,9 +261,9 @@ impl Worker {
     fn due(
         &self,
         wanted: &BTreeMap<String, (Arc<Desired>, String)>,
-        interval: Duration,
-        follow: Duration,
+        timing: Timing,
         orders: &Orders,
+        may_write: bool,
     ) -> BTreeSet<String> {
         let is_due = |name: &String, hash: &String| {
             let Some(track) = self.tracks.get(name) else {
@@ -268,7 +272,9 @@ impl Worker {
             let Some(at) = track.observed_at else {
                 return true;
             };
-            let limit = if track.is_open() { follow } else { interval };
+            // What nobody may start does not move by itself.
+            let is_open = track.follows() || (may_write && track.is_open());
+            let limit = if is_open { timing.follow } else { timing.interval };
             orders.everything || track.hash != *hash || at.elapsed() + Duration::from_millis(20) >= limit
         };
         wanted.iter().filter(|(name, (_, hash))| is_due(name, hash)).map(|(name, _)| name.clone()).collect()
@@ -320,6 +326,7 @@ impl Worker {
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
                     let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;
+                    round.context.looked.one();
                     (name.clone(), state, track)
                 });
             }
@@ -357,6 +364,29 @@ impl Worker {
             None => "the manifest has errors".to_owned(),
         };
         self.unknown(name, Reason::Invalid, &text)
+    }
+
+    /// Publishes what was ordered to be looked at. What was looked at because something waits for it is answered alone.
+    #[expect(clippy::too_many_arguments, reason = "it is the end of a round, and takes what the round has found")]
+    fn report(
+        &self,
+        context: &Context,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        orders: &Orders,
+        services: Vec<ServiceState>,
+        withheld: Vec<Withheld>,
+        in_flight: bool,
+    ) -> Report {
+        if orders.only_looks {
+            return Report { in_flight: false, states: services };
+        }
+        let meant = services.into_iter().filter(|state| {
+            let is_declared = snapshot.services.iter().any(|service| service.directory.name == state.plan.name);
+            !is_declared || orders.covers(&state.plan.name)
+        });
+        self.publish(context, snapshot, environment, meant.collect(), withheld);
+        Report { in_flight, states: Vec::new() }
     }
 
     fn publish(

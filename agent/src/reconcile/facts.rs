@@ -4,7 +4,9 @@ use super::service::{Round, short};
 use crate::aws::{AwsError, Remedy};
 use lockstep_core::{
     cause::Cause,
+    identity,
     observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision, ServiceEvent},
+    plan::needs_revisions,
 };
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;
@@ -30,7 +32,7 @@ impl Round<'_> {
                         self.context.cache.keep_revision(&self.place(), revision);
                     }
                 }
-                Need::History => observed.history = self.history(&key, desired).await,
+                Need::History => observed.history = self.history(&key, desired, &live).await,
                 Need::Scalable => {
                     observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
                 }
@@ -54,13 +56,19 @@ impl Round<'_> {
         reading
     }
 
-    async fn history(&self, key: &str, desired: &Desired) -> Reading<History> {
+    async fn history(&self, key: &str, desired: &Desired, live: &LiveService) -> Reading<History> {
+        // What each deployment was to bring matters where one failed, where the tags say that one did, and where Git
+        // declares what only a service revision shows.
+        let whole = live.tags.contains_key(identity::REJECTED) || needs_revisions(desired);
+        let key = &if whole { key.to_owned() } else { format!("{key}|brief") };
         if let Some(known) = self.context.cache.history(key) {
             return Reading::Found(known);
         }
-        match self.read_history(&desired.service_name).await {
+        match self.read_history(&desired.service_name, whole).await {
             Ok(history) => {
+                // A service that exists has had a deployment: an empty history is one that does not show it yet.
                 if let History::Known(past) = &history
+                    && !past.is_empty()
                     && past.iter().all(|deployment| !deployment.is_open())
                 {
                     self.context.cache.keep_history(key, &history);
@@ -73,11 +81,24 @@ impl Round<'_> {
     }
 
     /// The newest deployments with what they were to bring. Revisions of both kinds are immutable and read once.
-    async fn read_history(&self, service: &str) -> Result<History, AwsError> {
+    async fn read_history(&self, service: &str, whole: bool) -> Result<History, AwsError> {
         let cache = &self.context.cache;
         let Some(briefs) = self.clients.past_deployments(&self.environment.cluster, service).await? else {
             return Ok(History::Unsupported);
         };
+        if !whole && briefs.iter().all(|brief| brief.status == "SUCCESSFUL") {
+            let past = briefs.into_iter().map(|brief| PastDeployment {
+                arn: brief.arn,
+                status: brief.status,
+                reason: brief.reason,
+                service: serde_json::Value::Null,
+                revision: Revision::default(),
+                gave_way: false,
+                started_at: brief.started_at,
+                finished_at: brief.finished_at,
+            });
+            return Ok(History::Known(past.collect()));
+        }
         let unknown: Vec<String> = briefs
             .iter()
             .map(|brief| brief.target.clone())

@@ -33,7 +33,7 @@ impl Worker {
         }
         let mut arns: Vec<String> = Vec::new();
         for name in due {
-            let is_open = self.tracks.get(name).is_some_and(Track::is_open);
+            let is_open = self.tracks.get(name).is_some_and(Track::follows);
             let Some(Reading::Found(service)) = live.get(&wanted[name].0.service_name) else { continue };
             let moves = service.deployments.len() > 1
                 || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));

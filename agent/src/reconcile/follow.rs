@@ -5,6 +5,7 @@ use crate::board::Event;
 use crate::cache::Progress;
 use lockstep_core::{
     observed::{LiveService, Reading, Rollout},
+    refusal::is_aws_own,
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::Desired;
@@ -90,8 +91,11 @@ impl Round<'_> {
         match &mut track.memory().progress {
             Some(progress) if progress.sign == sign && running <= progress.most && !waits => {
                 if now - progress.since > deadline {
-                    plan.verdict = Some(Verdict::Stalled);
-                    plan.withheld.push(self.stalled(live));
+                    let held = self.stalled(live);
+                    if held.reason == Reason::Stalled {
+                        plan.verdict = Some(Verdict::Stalled);
+                    }
+                    plan.withheld.push(held);
                 }
             }
             progress => *progress = Some(Progress { sign, most: running, since: now }),
@@ -105,10 +109,32 @@ impl Round<'_> {
         if let Some(live) = live {
             text = format!("{text}, {}/{} running", live.running, live.desired);
             if let Some(event) = live.events.iter().find(|event| event.tells_of_trouble()) {
+                // ECS itself goes on trying.
+                if is_aws_own(&event.text) {
+                    let text = format!("waiting for AWS, {text}: {}", lockstep_core::mask::line(&event.text));
+                    return Withheld { reason: Reason::WaitingForAws, text, changes: Vec::new() };
+                }
                 text = format!("{text}: {}", lockstep_core::mask::line(&event.text));
             }
         }
         Withheld { reason: Reason::Stalled, text, changes: Vec::new() }
+    }
+
+    /// Passes on what ECS says of the service since a person's order began, for whoever watches it.
+    pub(super) fn tell_events(&self, desired: &Desired, live: Option<&LiveService>, track: &mut Track) {
+        if !self.orders.by_hand || !self.may_write || !self.is_meant(&desired.name) {
+            return;
+        }
+        let events = live.map_or(&[] as &[_], |live| live.events.as_slice());
+        let known = track.told_until.get_or_insert_with(|| self.clients.now() - 1);
+        let mut newest = *known;
+        for event in events.iter().rev().filter(|event| event.at > *known) {
+            newest = newest.max(event.at);
+            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+            let text = lockstep_core::mask::line(&event.text);
+            self.context.tell(Event::Said { environment, service, at: event.at, text });
+        }
+        track.told_until = Some(newest);
     }
 
     /// Since when ECS rejects a desired state, where that is known.
@@ -132,7 +158,7 @@ impl Round<'_> {
         live: Option<&LiveService>,
         track: &mut Track,
     ) {
-        let Some(verdict) = plan.verdict else { return };
+        let Some(verdict) = plan.verdict.filter(|_| self.is_meant(&desired.name)) else { return };
         if verdict == Verdict::Deployed && plan.actions.is_empty() {
             track.deployed = Some(hash.to_owned());
         }

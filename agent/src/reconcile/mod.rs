@@ -23,7 +23,10 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::broadcast;
@@ -59,6 +62,35 @@ pub struct Context {
     pub timing: Timing,
     /// Set when the agent ends: nothing new is written.
     pub stopping: AtomicBool,
+    /// How far the round is.
+    pub looked: Looked,
+}
+
+/// How far a round is, for whoever waits for it.
+#[derive(Default)]
+pub struct Looked {
+    done: AtomicUsize,
+    all: AtomicUsize,
+}
+
+impl Looked {
+    /// Services that were looked at, and that are to be looked at.
+    pub fn far(&self) -> (usize, usize) {
+        (self.done.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
+    }
+
+    fn begin(&self) {
+        self.done.store(0, Ordering::Relaxed);
+        self.all.store(0, Ordering::Relaxed);
+    }
+
+    fn add(&self, services: usize) {
+        self.all.fetch_add(services, Ordering::Relaxed);
+    }
+
+    fn one(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Context {
@@ -72,6 +104,7 @@ impl Context {
             events,
             timing,
             stopping: AtomicBool::new(false),
+            looked: Looked::default(),
         }
     }
 
@@ -97,6 +130,12 @@ pub struct Orders {
     pub retry: bool,
     /// Whether a person confirmed that many services may be removed.
     pub prune: bool,
+    /// The removals that a person was shown, as `environment/service`: no others are made. None for the agent's own.
+    pub removals: Option<BTreeSet<String>>,
+    /// Whether to plan as if nothing were paused, to show what a pause holds back.
+    pub unpaused: bool,
+    /// Whether the round only looks because something else waits for it: nothing is written, told or published.
+    pub only_looks: bool,
     /// Whether services that are not declared any more are looked for where the environment does not prune, too.
     pub orphans: bool,
     /// Whether everything is observed, however young the last observation is.

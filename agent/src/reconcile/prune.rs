@@ -109,8 +109,12 @@ impl Orphans {
             let by = if around.prune { self.declared_by(round, &name, history).await } else { Declared::Never };
             let mut plan = plan_orphan(&live, &name, &by, around);
             let stopping = round.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
-            let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.by_hand;
-            let note = if round.may_write && !plan.actions.is_empty() && !stopping && !waits {
+            let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.begins;
+            let is_shown = round.orders.removals.as_ref().is_none_or(|shown| {
+                // What was shown goes on to its end.
+                shown.contains(&format!("{}/{name}", round.environment.name))
+            });
+            let note = if round.may_write && !plan.actions.is_empty() && !stopping && !waits && is_shown {
                 self.remove(round, &live, &mut plan).await
             } else {
                 String::new()

@@ -1,6 +1,6 @@
 //! One service in a round: ask what the planner needs to know, act on its orders, and say what became of it.
 
-use super::{Context, Orders};
+use super::{Context, Orders, act::Setback};
 use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
@@ -10,19 +10,22 @@ use lockstep_core::{
     drift,
     identity::{self, OWN_TAGS, content_hash},
     lint::lint,
-    observed::{LiveService, Observation, Reading},
-    plan::{Outcome, Surroundings, plan_service},
+    observed::{LiveService, Observation, Reading, Revision},
+    plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
 };
 use lockstep_manifests::{Desired, Environment};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::time::Instant;
 
 /// Seconds for which a service that was healed counts among those that differ without an explanation.
 const RECENT: i64 = 600;
+/// How long the newest revision of a family is taken for the newest before something is written.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What a worker remembers of a service between rounds. Everything in it can be found out again.
 #[derive(Default)]
@@ -47,8 +50,14 @@ pub(super) struct Track {
     pub(super) failures: u32,
     /// No write before then, epoch seconds of AWS's clock: one failed.
     pub(super) not_before: Option<i64>,
-    /// ECS's words when it refused a write of this desired state.
-    pub(super) refused: Option<String>,
+    /// Why nothing is written until then.
+    pub(super) setback: Option<Setback>,
+    /// Whether a person's order to try a rejected state once more was carried out: it is for one write.
+    pub(super) retried: bool,
+    /// The family's newest revision, as it was read last.
+    pub(super) newest: Option<Newest>,
+    /// The moment of the newest event of ECS that was told of, epoch seconds.
+    pub(super) told_until: Option<i64>,
     /// The versions of the parameters that were bound when it was last as declared.
     pub(super) parameters: Option<BTreeMap<String, u64>>,
     memory: Option<Memory>,
@@ -59,6 +68,13 @@ pub(super) struct Track {
 pub(super) struct Started {
     pub before: Option<String>,
     pub at: Instant,
+}
+
+/// The newest revision of a family, as it was read.
+pub(super) struct Newest {
+    family: String,
+    reading: Reading<Revision>,
+    at: Instant,
 }
 
 /// A plan, with what it was made from.
@@ -120,6 +136,9 @@ impl Track {
     }
 }
 
+/// What was seen of environments that others wait for, by their names.
+pub(super) type Others = BTreeMap<String, Vec<ServiceState>>;
+
 /// What is common to the services of a round.
 pub(super) struct Round<'a> {
     /// The agent's parts.
@@ -138,6 +157,8 @@ pub(super) struct Round<'a> {
     pub allow: &'a Allow,
     /// What was ordered.
     pub orders: &'a Orders,
+    /// What was seen of environments that are only looked at.
+    pub others: &'a Others,
     /// Whether anything may be written.
     pub may_write: bool,
     /// When the round should be over: what is not done by then is left to the next one, so that what was started is
@@ -156,17 +177,23 @@ impl Round<'_> {
         self.brake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a service is among what was ordered. What it waits for is looked at too, and never written.
+    pub(super) fn is_meant(&self, service: &str) -> bool {
+        !self.orders.only_looks && self.orders.covers(service)
+    }
+
     /// Plans one service, acts, and reports.
     pub(super) async fn service(
         &self,
         desired: &Desired,
         hash: &str,
         live: Reading<LiveService>,
-        waiting: Option<String>,
+        waiting: Option<Wait>,
         prepared: Option<Prepared>,
         track: &mut Track,
     ) -> ServiceState {
-        if Instant::now() > self.until && self.may_write {
+        let may_write = self.may_write && self.is_meant(&desired.name);
+        if Instant::now() > self.until && may_write {
             return self.later(desired, hash, track);
         }
         self.recall(desired, track);
@@ -176,15 +203,16 @@ impl Round<'_> {
             track.changed = Some(hash.to_owned());
             track.memory().drift = drift::Memory::default();
         }
-        if track.hash != hash || self.orders.by_hand {
+        // A person's order tries once more, and then keeps to the pauses like everybody else.
+        if track.hash != hash || self.orders.begins {
             track.failures = 0;
             track.not_before = None;
-            track.refused = None;
+            track.setback = None;
         }
         if track.found.is_empty() {
             hash.clone_into(&mut track.found);
         }
-        let fingerprint = fingerprint(&live, waiting.as_deref());
+        let fingerprint = fingerprint(&live, waiting.as_ref());
         if let Some(state) = track.at_rest(hash, fingerprint) {
             let mut state = ServiceState { commit: self.commit.to_owned(), observed_at: self.now_text(), ..state };
             self.turn_axes(&mut state, track);
@@ -218,7 +246,7 @@ impl Round<'_> {
         if plan.verdict == Some(Verdict::Deployed) && track.started.is_some() {
             self.confirm(&mut plan, live.found());
         }
-        if self.orders.adopt {
+        if self.orders.adopt && self.orders.write {
             plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
         }
         refuse_breaches(&mut plan, &desired.name);
@@ -231,7 +259,7 @@ impl Round<'_> {
         if waits && !plan.actions.is_empty() {
             self.wait_for_next_attempt(&mut plan, track);
             note.clone_from(&track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default());
-        } else if self.may_write && !plan.actions.is_empty() && !stopping {
+        } else if may_write && !plan.actions.is_empty() && !stopping {
             self.hold(desired, hash, unexplained, &mut plan, track);
             if !plan.actions.is_empty() {
                 note = self.act(desired, hash, &live, &mut plan, track).await;
@@ -245,6 +273,7 @@ impl Round<'_> {
             }
         }
         self.follow(&mut plan, live.found(), track);
+        self.tell_events(desired, live.found(), track);
         self.report_verdict(desired, hash, &plan, live.found(), track);
         let mut state = ServiceState {
             revision: live.found().map(|live| short(&live.task_definition)).unwrap_or_default(),
@@ -267,10 +296,11 @@ impl Round<'_> {
         track.observed_at = None;
         if let Some(state) = &track.state
             && track.hash == hash
+            && state.plan.actions.is_empty()
         {
             return ServiceState { commit: self.commit.to_owned(), ..state.clone() };
         }
-        let text = "queued: the agent's share of the API rates is used up for now".to_owned();
+        let text = "queued: the share of the API rates is used up for now".to_owned();
         let mut plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Queued, text);
         plan.verdict = Some(Verdict::Pending);
         match track.state.clone() {
@@ -316,19 +346,34 @@ impl Round<'_> {
         desired: &Desired,
         hash: &str,
         live: &Reading<LiveService>,
-        waiting_for: Option<String>,
+        waiting_for: Option<Wait>,
         track: &mut Track,
     ) -> Prepared {
         let cache = &self.context.cache;
         let mut observed = Observation { service: live.clone(), ..Observation::default() };
         observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
         observed.cause = live.found().and_then(|live| cache.cause(&self.key(live, hash)));
+        let family = desired.task_definition.get("family").and_then(|family| family.as_str()).unwrap_or_default();
+        let known = track.newest.as_ref().filter(|newest| newest.family == family);
+        let is_old = known.is_some_and(|newest| newest.at.elapsed() > FRESH);
+        observed.newest = known.map(|newest| newest.reading.clone()).unwrap_or_default();
         let around = self.surroundings(desired, waiting_for, track);
-        let plan = self.ask(desired, hash, &mut observed, &around).await;
+        let mut plan = self.ask(desired, hash, &mut observed, &around).await;
+        // What is only shown may be a little old; what is written may not.
+        if is_old && self.may_write && !plan.actions.is_empty() {
+            observed.newest = Reading::Unread;
+            track.newest = None;
+            plan = self.ask(desired, hash, &mut observed, &around).await;
+        }
+        let is_known = track.newest.as_ref().is_some_and(|newest| newest.family == family);
+        if !is_known && matches!(observed.newest, Reading::Found(_) | Reading::Missing) {
+            let (family, reading) = (family.to_owned(), observed.newest.clone());
+            track.newest = Some(Newest { family, reading, at: Instant::now() });
+        }
         Prepared { plan, observed }
     }
 
-    fn surroundings(&self, desired: &Desired, waiting_for: Option<String>, track: &mut Track) -> Surroundings<'_> {
+    fn surroundings(&self, desired: &Desired, waiting_for: Option<Wait>, track: &mut Track) -> Surroundings<'_> {
         let cache = &self.context.cache;
         let identity = self.identity(desired);
         let before = track.parameters.get_or_insert_with(|| cache.parameters(&identity).unwrap_or_default());
@@ -338,7 +383,9 @@ impl Round<'_> {
             may_adopt: self.allow.adopt || self.orders.by_hand,
             adopt_now: self.orders.adopt,
             waiting_for,
-            retry: self.orders.retry,
+            retry: self.orders.retry && !track.retried,
+            only_shown: !self.may_write,
+            unpaused: self.orders.unpaused,
             now: self.clients.now(),
             holds: BTreeMap::new(),
             parameters_before: before.clone(),
@@ -368,7 +415,7 @@ impl Round<'_> {
         desired: &Desired,
         hash: &str,
         prepared: Prepared,
-        waiting: Option<String>,
+        waiting: Option<Wait>,
         track: &mut Track,
     ) -> ServicePlan {
         let Prepared { plan, mut observed } = prepared;
@@ -455,7 +502,7 @@ fn refuse_breaches(plan: &mut ServicePlan, service: &str) {
 }
 
 /// A number that changes when what was observed does.
-pub(super) fn fingerprint(live: &Reading<LiveService>, waiting: Option<&str>) -> Option<u64> {
+pub(super) fn fingerprint(live: &Reading<LiveService>, waiting: Option<&Wait>) -> Option<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     live.found()?.hash(&mut hasher);

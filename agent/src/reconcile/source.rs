@@ -4,6 +4,8 @@ use super::{
     Context, Orders,
     environment::Worker,
     load::{Loader, Snapshot},
+    service::Others,
+    waiting::only_looked_at,
 };
 use crate::board::{Event, problem};
 use crate::{
@@ -12,7 +14,11 @@ use crate::{
 };
 use futures_util::future::join_all;
 use lockstep_manifests::{Severity, tree::Tree};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// Where a source's files come from.
 pub enum Content {
@@ -32,6 +38,8 @@ pub struct SourceRunner {
     loader: Loader,
     snapshot: Option<Arc<Snapshot>>,
     workers: BTreeMap<String, Worker>,
+    /// Workers of environments that are only looked at, because others wait for them.
+    lookers: BTreeMap<String, Worker>,
     /// The commit that was followed before, where the branch was rewritten since.
     rewritten: Option<String>,
 }
@@ -48,6 +56,7 @@ impl SourceRunner {
             loader: Loader::default(),
             snapshot: None,
             workers: BTreeMap::new(),
+            lookers: BTreeMap::new(),
             rewritten: None,
         }
     }
@@ -187,37 +196,53 @@ impl SourceRunner {
             .filter(|name| mine(name) && orders.covers_environment(name))
             .cloned()
             .collect();
+        let looks = only_looked_at(&snapshot, &names, orders);
+        context.looked.begin();
         let mut jobs = Vec::new();
-        for name in &names {
-            let worker =
-                self.workers.remove(name).unwrap_or_else(|| Worker::new(self.index, &self.id, self.allow.clone()));
-            jobs.push((name.clone(), worker));
+        for name in names {
+            let new = || Worker::new(self.index, &self.id, self.allow.clone());
+            let worker = self.workers.remove(&name).unwrap_or_else(new);
+            jobs.push((name, worker, orders.clone()));
+        }
+        for (name, services) in looks {
+            // Whoever follows it may have another id: its state is read, whoever brought it about.
+            let new = || Worker::new(self.index, "", self.allow.clone());
+            let worker = self.lookers.remove(&name).unwrap_or_else(new);
+            let environments = BTreeSet::from([name.clone()]);
+            let everything = orders.everything;
+            let looking = Orders { only_looks: true, everything, environments, services, ..Orders::default() };
+            jobs.push((name, worker, looking));
         }
         let history = match &self.content {
             Content::Remote(remote) => Some(remote.clone()),
             Content::Checkout(_) => None,
         };
-        let mut in_flight = false;
+        let (mut in_flight, mut others) = (false, Others::new());
         // Environments that wait for others come after them, so that they see what became of them in this round.
         while !jobs.is_empty() {
-            let waiting: Vec<String> = jobs.iter().map(|(name, _)| name.clone()).collect();
+            let waiting: Vec<String> = jobs.iter().map(|(name, ..)| name.clone()).collect();
             let is_ready = |name: &String| {
                 let after = &repository.environments[name].after;
                 !after.iter().any(|(other, _)| waiting.contains(other))
             };
-            let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, _)| is_ready(name));
+            let (ready, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(name, ..)| is_ready(name));
             let (ready, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
-            let rounds = ready.into_iter().map(|(name, mut worker)| {
-                let (snapshot, history) = (snapshot.clone(), &history);
+            let rounds = ready.into_iter().map(|(name, mut worker, orders)| {
+                let (snapshot, history, others) = (snapshot.clone(), &history, &others);
                 async move {
                     let environment = &snapshot.repository.environments[&name];
-                    let report = worker.round(context, &snapshot, environment, orders, history).await;
-                    (name, worker, report.in_flight)
+                    let report = worker.round(context, &snapshot, environment, &orders, history, others).await;
+                    (name, worker, orders.only_looks, report)
                 }
             });
-            for (name, worker, open) in join_all(rounds).await {
-                in_flight |= open;
-                self.workers.insert(name, worker);
+            for (name, worker, only_looks, report) in join_all(rounds).await {
+                in_flight |= report.in_flight;
+                if only_looks {
+                    others.insert(name.clone(), report.states);
+                    self.lookers.insert(name, worker);
+                } else {
+                    self.workers.insert(name, worker);
+                }
             }
             jobs = later;
         }

@@ -7,12 +7,17 @@ use crate::{
     normalise::Context,
     observed::{History, LiveService, Need, Reading, Revision},
 };
-use lockstep_manifests::{canonical::Root, layer::Ownership};
+use lockstep_manifests::{Desired, canonical::Root, layer::Ownership};
 use serde_json::Value;
 use std::borrow::Cow;
 
 /// Members that ECS answers in a service revision alone.
 const IN_REVISION_ALONE: &[&str] = &["gatewayConnectors", "monitoring"];
+
+/// Whether Git declares what only a service revision shows.
+pub fn needs_revisions(desired: &Desired) -> bool {
+    IN_REVISION_ALONE.iter().any(|name| desired.service.get(name).is_some())
+}
 
 /// The differences of a service, by what they are about.
 pub(super) struct Differences {

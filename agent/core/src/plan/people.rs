@@ -13,6 +13,9 @@ use crate::{
 
 /// A paused service is looked at and left alone, whatever there is to do.
 pub(super) fn withhold_paused(observed: &Observation, around: &Surroundings<'_>, mut plan: ServicePlan) -> ServicePlan {
+    if around.unpaused {
+        return plan;
+    }
     let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) else {
         return plan;
     };

@@ -6,13 +6,18 @@ use crate::{
     diff::{Change, diff},
     identity::{self, Rejected},
     normalise::Context,
-    observed::{History, LiveService, Need, PastDeployment, Reading},
-    report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    observed::{History, LiveDeployment, LiveService, Need, PastDeployment, Reading},
+    report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::{Effect, REVISION_MEMBERS},
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, path::Path, render::Desired};
 use serde_json::{Map, Value};
+
+/// Seconds until a deployment that failed by a fault of AWS's own is tried again; twice as long each time.
+const FIRST_PAUSE: i64 = 60;
+/// The longest such pause.
+const LONGEST_PAUSE: i64 = 1800;
 
 impl Planner<'_> {
     /// Looks at ECS's history before a write that would start a deployment. False when nothing may be written.
@@ -24,7 +29,13 @@ impl Planner<'_> {
     ) -> bool {
         let history = match &self.observed.history {
             Reading::Unread => {
-                self.needs.insert(Need::History);
+                match self.is_untried(live, differences) {
+                    Some(true) => return true,
+                    Some(false) => {
+                        self.needs.insert(Need::History);
+                    }
+                    None => {}
+                }
                 return false;
             }
             Reading::Failed(text) => {
@@ -36,13 +47,23 @@ impl Planner<'_> {
             Reading::Missing => &History::Known(Vec::new()),
             Reading::Found(history) => history,
         };
-        let History::Known(past) = history else {
+        let past = match history {
+            History::Known(past) => past.clone(),
+            History::Unsupported => Vec::new(),
+        };
+        if past.is_empty()
+            && let Some(failed) = live.rolled_back_from()
+        {
+            return self.rolls_back_without_history(failed, differences, plan);
+        }
+        let tagged = live.tags.get(identity::REJECTED).map(|tag| Rejected::parse(tag));
+        let recorded = tagged.as_ref().is_some_and(|tagged| tagged.hash == self.hash);
+        if *history == History::Unsupported && (!recorded || self.around.retry) {
             let text =
                 "this endpoint has no deployment history: a state that ECS rejected cannot be recognised".to_owned();
             plan.withheld.push(Withheld { reason: Reason::NoHistory, text, changes: Vec::new() });
             return true;
-        };
-        let past = past.clone();
+        }
         if past.first().is_some_and(PastDeployment::is_rolling_back) {
             let text =
                 "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
@@ -59,8 +80,6 @@ impl Planner<'_> {
             differences.tags.len() + differences.service.iter().filter(|change| !is_of_revision(change)).count();
         let newest = past.iter().find(|deployment| targets(self.desired, deployment, &self.ignore));
         let failed = newest.filter(|deployment| deployment.has_failed());
-        let tagged = live.tags.get(identity::REJECTED).map(|tag| Rejected::parse(tag));
-        let recorded = tagged.as_ref().is_some_and(|tagged| tagged.hash == self.hash);
         let ours = match tagged {
             // So long ago that the history does not show it any more, it is still so.
             _ if recorded => failed.is_some() || newest.is_none(),
@@ -72,20 +91,85 @@ impl Planner<'_> {
         if !ours {
             return true;
         }
-        self.withhold_rejected(failed, recorded, differences, plan);
+        let cause = self.cause_of_past(failed);
+        if let (Some(cause), Some(failed)) = (cause.as_ref().filter(|cause| cause.is_aws_own()), failed) {
+            let attempts = past.iter().take_while(|one| one.has_failed());
+            let attempts = attempts.filter(|one| targets(self.desired, one, &self.ignore)).count();
+            let failed_at = if failed.finished_at > 0 { failed.finished_at } else { failed.started_at };
+            let Some(mut withheld) = self.wait_for_aws(cause, failed_at, attempts) else { return true };
+            withheld.changes = held_parts(differences);
+            plan.verdict = Some(Verdict::Pending);
+            plan.withheld.push(withheld);
+            self.write_actions(live, differences, plan);
+            return false;
+        }
+        let is_latest = failed.is_some_and(|failed| past.first().is_some_and(|first| first.arn == failed.arn));
+        let what = Tried { failed, recorded, is_latest };
+        self.withhold_rejected(live, what, cause, differences, plan);
         self.write_actions(live, differences, plan);
         false
     }
 
-    fn withhold_rejected(
+    /// Whether nothing says that this content was tried before: no read of the history is needed then. None while
+    /// another question is open.
+    fn is_untried(&mut self, live: &LiveService, differences: &Differences) -> Option<bool> {
+        let leaves_doubt = differences.task_definition.is_empty()
+            || self.around.retry
+            || live.tags.contains_key(identity::REJECTED)
+            || !live.is_settled();
+        if leaves_doubt {
+            return Some(false);
+        }
+        let (_, revision) = self.revision_to_use()?;
+        Some(revision == RevisionRef::Registered)
+    }
+
+    /// ECS goes back to the deployment before, and no history will tell of it later.
+    fn rolls_back_without_history(
         &mut self,
-        failed: Option<&PastDeployment>,
-        tagged: bool,
-        differences: &mut Differences,
+        failed: &LiveDeployment,
+        differences: &Differences,
         plan: &mut ServicePlan,
-    ) {
-        let recorded = failed.and_then(|failed| failed.revision.tags.get(identity::OUTCOME).cloned());
-        let cause = match (&recorded, &self.observed.cause) {
+    ) -> bool {
+        let ours = match self.revision_to_use() {
+            Some((_, RevisionRef::Known(arn))) => arn == failed.task_definition,
+            Some(_) => false,
+            None => return false,
+        };
+        let text = "ECS is rolling back the deployment before; nothing newer is started until it is done".to_owned();
+        plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
+        plan.withheld.push(Withheld { reason: Reason::RollingBack, text, changes: differences.all() });
+        let value = Rejected { hash: &self.hash, deployment: last_segment(&failed.id) }.value();
+        let live = self.observed.service.found();
+        if ours && live.is_some_and(|live| live.tags.get(identity::REJECTED) != Some(&value)) {
+            self.record(&value, plan);
+        }
+        false
+    }
+
+    /// Writes the verdict to the service's tags.
+    fn record(&self, value: &str, plan: &mut ServicePlan) {
+        let tags = Tags::from([(identity::REJECTED.to_owned(), value.to_owned())]);
+        let order = Some(Order::TagService { tags: tags.clone() });
+        plan.actions.push(Action { kind: ActionKind::TagService, changes: tag_changes(&tags, &Tags::new()), order });
+    }
+
+    /// A failure of AWS's own is tried again, later each time. None when it is time.
+    pub(super) fn wait_for_aws(&self, cause: &Cause, failed_at: i64, attempts: usize) -> Option<Withheld> {
+        let doublings = attempts.saturating_sub(1).min(8);
+        let next = failed_at.saturating_add((FIRST_PAUSE << doublings).min(LONGEST_PAUSE));
+        if self.around.now >= next {
+            return None;
+        }
+        let at = jiff::Timestamp::from_second(next).map(|at| at.to_string()).unwrap_or_default();
+        let text = format!("waiting for AWS: {}; tried again at {at}", cause.short());
+        Some(Withheld { reason: Reason::WaitingForAws, text, changes: Vec::new() })
+    }
+
+    /// Why a deployment of the past failed, from what ECS still knows or from what was recorded.
+    fn cause_of_past(&mut self, failed: Option<&PastDeployment>) -> Option<Cause> {
+        let recorded = failed.and_then(|failed| failed.revision.tags.get(identity::OUTCOME));
+        match (recorded, &self.observed.cause) {
             // As long as ECS remembers its tasks, it tells more than the tag; and the tag's letters are few.
             (None, Some(cause)) => Some(cause.clone()),
             (Some(recorded), Some(cause)) if cause.is_first_hand() || cause.is_recorded_as(recorded) => {
@@ -96,10 +180,28 @@ impl Planner<'_> {
                 self.needs.insert(Need::Cause);
                 None
             }
-        };
+        }
+    }
+
+    fn withhold_rejected(
+        &mut self,
+        live: &LiveService,
+        tried: Tried<'_>,
+        cause: Option<Cause>,
+        differences: &mut Differences,
+        plan: &mut ServicePlan,
+    ) {
+        let Tried { failed, recorded: tagged, is_latest } = tried;
+        let recorded = failed.and_then(|failed| failed.revision.tags.get(identity::OUTCOME).cloned());
+        let at = failed.map_or(0, |failed| failed.finished_at);
+        let at = jiff::Timestamp::from_second(at).ok().filter(|_| at > 0);
+        let at = at.map_or_else(String::new, |at| format!(" at {at}"));
         let mut text = match failed {
-            Some(failed) => format!("rejected: ECS ended the deployment of this state as {}", failed.status),
-            None => "rejected: ECS ended the deployment of this state longer ago than its history was read".to_owned(),
+            Some(failed) if is_latest => {
+                format!("rejected: ECS ended the deployment of this state as {}{at}", failed.status)
+            }
+            Some(failed) => format!("rejected before: ECS ended a deployment of this state as {}{at}", failed.status),
+            None => "rejected before: the failed deployment is older than the history that Lockstep reads".to_owned(),
         };
         let short = cause.as_ref().map(Cause::short).filter(|short| !short.is_empty());
         if let Some(short) = &short {
@@ -108,20 +210,17 @@ impl Planner<'_> {
         let is_final = cause.as_ref().is_some_and(|cause| !cause.is_incomplete);
         plan.cause = cause.filter(|cause| !cause.is_empty());
         plan.rejected_at = failed.map(|failed| failed.finished_at).filter(|at| *at > 0);
-        text.push_str("; it is not tried again until the service's desired state changes");
-        let mut held = std::mem::take(&mut differences.task_definition);
-        held.extend(take(&mut differences.service, is_of_revision));
+        if !is_latest {
+            text = format!("{text}. Nothing was started now; {} keeps running", last_segment(&live.task_definition));
+        }
+        text.push_str(
+            "; it is not tried again until the service's desired state changes, or by `lockstep sync --retry`",
+        );
+        let held = held_parts(differences);
         plan.verdict = Some(Verdict::Rejected);
         plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: held });
         if let (false, Some(failed)) = (tagged, failed) {
-            let value = Rejected { hash: &self.hash, deployment: last_segment(&failed.arn) }.value();
-            let tags = Tags::from([(identity::REJECTED.to_owned(), value)]);
-            let order = Some(Order::TagService { tags: tags.clone() });
-            plan.actions.push(Action {
-                kind: ActionKind::TagService,
-                changes: tag_changes(&tags, &Tags::new()),
-                order,
-            });
+            self.record(&Rejected { hash: &self.hash, deployment: last_segment(&failed.arn) }.value(), plan);
         }
         if recorded.is_none()
             && is_final
@@ -151,6 +250,24 @@ impl Planner<'_> {
         }
         self.observed.cause.clone()
     }
+}
+
+/// What is known of an attempt that ECS rejected.
+#[derive(Clone, Copy)]
+struct Tried<'a> {
+    /// The deployment, where the history still shows it.
+    failed: Option<&'a PastDeployment>,
+    /// Whether the service's tags say it.
+    recorded: bool,
+    /// Whether nothing was deployed since.
+    is_latest: bool,
+}
+
+/// Takes out what a rejected deployment was to bring.
+fn held_parts(differences: &mut Differences) -> Vec<Change> {
+    let mut held = std::mem::take(&mut differences.task_definition);
+    held.extend(take(&mut differences.service, is_of_revision));
+    held
 }
 
 fn last_segment(arn: &str) -> &str {

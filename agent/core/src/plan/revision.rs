@@ -20,6 +20,8 @@ impl Planner<'_> {
             return Some((Vec::new(), RevisionRef::Known(known.arn.clone())));
         }
         match &self.observed.newest {
+            // For a service that does not exist, nothing that is shown hangs on it: it is asked before it is written.
+            Reading::Unread if self.around.only_shown && !self.exists() => {}
             Reading::Unread => {
                 self.needs.insert(Need::Newest);
                 return None;
@@ -64,6 +66,10 @@ impl Planner<'_> {
         let order = Order::Register { definition: self.definition.clone().into_owned(), tags };
         let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
         Some((vec![action], RevisionRef::Registered))
+    }
+
+    fn exists(&self) -> bool {
+        self.observed.service.found().is_some_and(|live| live.status != "INACTIVE")
     }
 
     fn is_same_definition(&self, live: &Value) -> bool {

@@ -110,3 +110,130 @@ fn a_success_after_the_failure_or_another_target_does_not_reject() {
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::RollingBack]));
 }
+
+// J1: the history is read where something leaves a doubt.
+#[test]
+fn a_doubt_asks_for_the_history() {
+    let wanted = desired("web:2", declared());
+    let mut clean = observed(live(answer()));
+    clean.history = Reading::Unread;
+    let asks = |observation: &Observation| match plan_service(&wanted, observation, &around()) {
+        Outcome::Needs(needs) => needs == BTreeSet::from([Need::History]),
+        Outcome::Planned(_) => false,
+    };
+    assert!(!asks(&clean));
+    let with = |change: &dyn Fn(&mut LiveService)| {
+        let mut live = live(answer());
+        change(&mut live);
+        Observation { service: Reading::Found(live), ..clean.clone() }
+    };
+    let text = "(service web) (deployment ecs-svc/1) deployment failed: tasks failed to start.";
+    let event = lockstep_core::observed::ServiceEvent { at: 1, text: text.into() };
+    assert!(asks(&with(&|live| drop(live.tags.insert(identity::REJECTED.into(), "v1:other 1".into())))));
+    assert!(asks(&with(&|live| live.events.push(event.clone()))));
+    assert!(asks(&with(&|live| live.deployments[0].rollout = "IN_PROGRESS".into())));
+    assert!(asks(&with(&|live| live.deployments.push(LiveDeployment::default()))));
+    // The content is registered: it may have been tried.
+    let newest = Reading::Found(revision("arn:td/web:2", "web:2"));
+    assert!(asks(&Observation { newest, ..clean.clone() }));
+    // No other content, but other members of a deployment.
+    let mut moved = declared();
+    moved["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["c"]}});
+    let Outcome::Needs(needs) = plan_service(&desired("web:1", moved), &clean, &around()) else { panic!() };
+    assert_eq!(needs, BTreeSet::from([Need::History]));
+}
+
+// C7: a refused way back is not a fresh failure.
+#[test]
+fn going_back_to_a_rejected_state_says_when_what_runs_and_the_way_out() {
+    let wanted = desired("web:2", declared());
+    let mut observation = observed(live(answer()));
+    let mut rejected = past("ROLLBACK_SUCCESSFUL", "web:2", target());
+    rejected.finished_at = 1_793_000_000;
+    let newer = PastDeployment { arn: "arn:deployment/3".into(), ..past("SUCCESSFUL", "web:3", target()) };
+    observation.history = Reading::Found(History::Known(vec![newer, rejected.clone()]));
+    observation.cause = Some(Cause::recorded("exit 1"));
+    let text = planned(&wanted, &observation, &around()).withheld[0].text.clone();
+    assert_eq!(
+        text,
+        "rejected before: ECS ended a deployment of this state as ROLLBACK_SUCCESSFUL at 2026-10-26T07:33:20Z: exit 1. Nothing was started now; web:1 keeps running; it is not tried again until the service's desired state changes, or by `lockstep sync --retry`"
+    );
+    // The failure that was just seen.
+    observation.history = Reading::Found(History::Known(vec![rejected]));
+    let text = planned(&wanted, &observation, &around()).withheld[0].text.clone();
+    assert!(text.starts_with("rejected: ECS ended the deployment of this state as ROLLBACK_SUCCESSFUL at "), "{text}");
+    assert!(!text.contains("Nothing was started now"), "{text}");
+}
+
+// K4: a fault of AWS's own is never held against the state.
+#[test]
+fn no_capacity_is_waited_for_and_tried_again_later_each_time() {
+    let wanted = desired("web:2", declared());
+    let mut observation = observed(live(answer()));
+    let failed = |at: i64, arn: &str| PastDeployment {
+        arn: arn.into(),
+        finished_at: at,
+        ..past("ROLLBACK_SUCCESSFUL", "web:2", target())
+    };
+    let event = "(service web) was unable to place a task. Reason: Capacity is unavailable at this time.";
+    observation.cause = Some(Cause { events: vec![event.into()], ..Cause::default() });
+    observation.known = Some(revision("arn:td/web:2", "web:2"));
+    for (attempts, pause) in [(1, 60), (2, 120), (3, 240), (10, 1800)] {
+        let past = (0..attempts).map(|at| failed(1000 - at, &format!("arn:deployment/{at}"))).collect();
+        observation.history = Reading::Found(History::Known(past));
+        let early = Surroundings { now: 1000 + pause - 1, ..around() };
+        let plan = planned(&wanted, &observation, &early);
+        assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::WaitingForAws]), "{attempts}");
+        assert_eq!(plan.verdict, Some(Verdict::Pending));
+        let text = &plan.withheld[0].text;
+        assert!(text.starts_with("waiting for AWS: (service web) was unable to place a task."), "{text}");
+        assert!(!plan.withheld[0].changes.is_empty(), "what waits is shown");
+        let due = Surroundings { now: 1000 + pause, ..around() };
+        assert_eq!(kinds(&planned(&wanted, &observation, &due)), vec![ActionKind::UpdateService], "{attempts}");
+    }
+    // Where ECS does not go back by itself, only force starts it again.
+    let mut stopped = live(answer());
+    stopped.deployments[0].rollout = "FAILED".into();
+    stopped.deployments[0].updated_at = 1000;
+    observation.service = Reading::Found(stopped);
+    let wanted = desired("web:1", declared());
+    let early = planned(&wanted, &observation, &Surroundings { now: 1001, ..around() });
+    assert_eq!((kinds(&early), reasons(&early)), (vec![], vec![Reason::WaitingForAws]));
+    let due = planned(&wanted, &observation, &Surroundings { now: 1060, ..around() });
+    let Some(Order::Update { force, .. }) = &due.actions[0].order else { panic!() };
+    assert!(force);
+}
+
+// I8: an endpoint without a history, by an error or by an empty list.
+#[test]
+fn without_a_history_a_rollback_under_way_is_seen_in_the_service_itself() {
+    let wanted = desired("web:2", declared());
+    let mut back = live(answer());
+    back.deployments[0].rollout = "IN_PROGRESS".into();
+    back.deployments.push(LiveDeployment {
+        id: "ecs-svc/2".into(),
+        status: "ACTIVE".into(),
+        rollout: "FAILED".into(),
+        task_definition: "arn:td/web:2".into(),
+        ..LiveDeployment::default()
+    });
+    for history in [History::Unsupported, History::Known(vec![])] {
+        let mut observation = observed(back.clone());
+        observation.history = Reading::Found(history.clone());
+        // It is ours that failed: that is recorded, as nothing else will tell of it.
+        observation.known = Some(revision("arn:td/web:2", "web:2"));
+        let plan = planned(&wanted, &observation, &around());
+        assert_eq!((kinds(&plan), reasons(&plan)), (vec![ActionKind::TagService], vec![Reason::RollingBack]));
+        let Some(Order::TagService { tags }) = &plan.actions[0].order else { panic!() };
+        let mut over = live(answer());
+        over.tags.extend(tags.clone());
+        let mut after = observed(over);
+        after.history = Reading::Found(history.clone());
+        after.cause = Some(Cause::default());
+        let plan = planned(&wanted, &after, &around());
+        assert_eq!((kinds(&plan), plan.verdict), (vec![], Some(Verdict::Rejected)));
+        // Another state waits as well, and is not to blame.
+        let plan = planned(&desired("web:3", declared()), &observation, &around());
+        assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::RollingBack]));
+    }
+}

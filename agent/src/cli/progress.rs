@@ -1,0 +1,144 @@
+//! What happens while a command works, for whoever waits: what is written, what ECS says, and how far it is. On a
+//! terminal one line is kept up to date; elsewhere each event is a line.
+
+use super::target::Opened;
+use crate::{
+    board::Event,
+    output::{self, paint},
+    reconcile::Orders,
+};
+use lockstep_core::report::Verdict;
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// How often the line on a terminal is drawn again.
+const REDRAW: Duration = Duration::from_millis(250);
+/// How often it is said elsewhere how far a long look is.
+const SAY: Duration = Duration::from_secs(5);
+/// The line's width: a longer one would wrap, and could not be taken back.
+const WIDTH: usize = 79;
+
+/// Who waits, and where.
+pub(super) struct Progress {
+    quiet: bool,
+    in_place: bool,
+    is_drawn: bool,
+    said_at: Instant,
+    /// What the line says beside how far a look is.
+    state: String,
+}
+
+impl Progress {
+    /// For stderr. A quiet one says nothing.
+    pub(super) fn new(quiet: bool) -> Self {
+        let in_place = std::io::stderr().is_terminal();
+        Self { quiet, in_place, is_drawn: false, said_at: Instant::now(), state: String::new() }
+    }
+
+    /// Runs a round, and tells meanwhile what happens.
+    pub(super) async fn round(&mut self, opened: &mut Opened, events: &mut Receiver<Event>, orders: &Orders) {
+        self.said_at = Instant::now();
+        let context = opened.context.clone();
+        {
+            let round = opened.runner.round(&context, orders);
+            tokio::pin!(round);
+            let mut tick = tokio::time::interval(REDRAW);
+            loop {
+                tokio::select! {
+                    _ = &mut round => break,
+                    event = events.recv() => match event {
+                        Ok(event) => self.tell(&event),
+                        // So much happened that some of it is lost; the plan at the end has all of it.
+                        Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => {
+                            round.await;
+                            break;
+                        }
+                    },
+                    _ = tick.tick() => self.far(context.looked.far()),
+                }
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            self.tell(&event);
+        }
+    }
+
+    /// What stays on the line until something else happens.
+    pub(super) fn state(&mut self, text: String) {
+        self.state = text;
+        self.draw(&self.state.clone());
+    }
+
+    /// Takes the line away.
+    pub(super) fn clear(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            let mut out = std::io::stderr();
+            let _ = write!(out, "\r{:WIDTH$}\r", "");
+            let _ = out.flush();
+        }
+    }
+
+    fn far(&mut self, (done, all): (usize, usize)) {
+        if all == 0 || done >= all {
+            return;
+        }
+        let text = format!("{done} of {} looked at", output::count(all, "service"));
+        if self.in_place {
+            self.draw(&text);
+        } else if !self.quiet && self.said_at.elapsed() >= SAY {
+            self.said_at = Instant::now();
+            output::say(&text);
+        }
+    }
+
+    fn draw(&mut self, text: &str) {
+        if self.quiet || !self.in_place {
+            return;
+        }
+        let text: String = output::clean(text).chars().filter(|letter| *letter != '\n').take(WIDTH).collect();
+        let mut out = std::io::stderr();
+        let _ = write!(out, "\r{text:WIDTH$}");
+        let _ = out.flush();
+        self.is_drawn = true;
+    }
+
+    fn say(&mut self, text: &str) {
+        self.clear();
+        output::say(text);
+    }
+
+    fn tell(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Wrote { environment, service, actions, .. } => {
+                self.say(&format!("{environment}/{service}: {} written", actions.len()));
+            }
+            Event::Failed { environment, service, reason } => {
+                self.say(&format!("{environment}/{service}: {}", paint::bad(reason)));
+            }
+            Event::Verdict { environment, service, verdict, text } => {
+                let word = format!("{verdict:?}");
+                let word = match verdict {
+                    Verdict::Deployed => paint::good(&word),
+                    Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
+                    _ => word,
+                };
+                self.say(format!("{environment}/{service}: {word} {}", output::clean(text)).trim_end());
+            }
+            Event::Said { environment, service, at, text } => {
+                let at = jiff::Timestamp::from_second(*at).map(|at| at.strftime("%H:%M:%SZ").to_string());
+                let line = format!("{}  {environment}/{service}  {}", at.unwrap_or_default(), output::clean(text));
+                if self.in_place { self.draw(&line) } else { output::say(&line) }
+            }
+            // A sync by hand does not look at registries.
+            Event::Bumped { .. } | Event::Held { .. } | Event::NotWritten { .. } => {}
+            Event::Commit { .. } | Event::Unreadable { .. } | Event::Rewritten { .. } => {}
+        }
+    }
+}
