@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     ecs::{Kind, Structure},
     lists::{Key, ListKind, list_kind},
-    node::{Node, Value, number},
+    node::{Node, Value, is_whole, number},
     substitute::has_substitution,
 };
 use serde_json::{Map, Value as Json};
@@ -199,11 +199,11 @@ impl Check<'_> {
             }
             Kind::Integer => match text.trim().parse::<i32>() {
                 Ok(value) => value.into(),
-                Err(_) => return Some(self.wrong(node, &format!("`{name}`"), "a whole number")),
+                Err(_) => return Some(self.not_whole(node, &text, name, i64::from(i32::MIN), i64::from(i32::MAX))),
             },
             Kind::Long => match text.trim().parse::<i64>() {
                 Ok(value) => value.into(),
-                Err(_) => return Some(self.wrong(node, &format!("`{name}`"), "a whole number")),
+                Err(_) => return Some(self.not_whole(node, &text, name, i64::MIN, i64::MAX)),
             },
             Kind::Double => match text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
                 Some(value) => Json::Number(value),
@@ -220,6 +220,19 @@ impl Check<'_> {
             },
             _ => return Some(self.wrong(node, &format!("`{name}`"), expected(kind))),
         })
+    }
+
+    /// A text that is no whole number of this range.
+    fn not_whole(&mut self, node: &Node, text: &str, name: &str, least: i64, most: i64) -> Json {
+        if !is_whole(text.trim()) {
+            return self.wrong(node, &format!("`{name}`"), "a whole number");
+        }
+        let message = match text.trim().starts_with('-') {
+            true => format!("`{name}` is `{text}`, less than the smallest that ECS takes ({least})"),
+            false => format!("`{name}` is `{text}`, more than the largest that ECS takes ({most})"),
+        };
+        self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message));
+        Json::Null
     }
 
     fn wrong(&mut self, node: &Node, what: &str, expected: &str) -> Json {

@@ -29,7 +29,9 @@ codes! {
     /// A second YAML document.
     SECOND_DOCUMENT = "LS0004", "second document", "A manifest is one YAML document. Put the second one into a file of its own: each file has one purpose, and a document after `---` would silently be ignored by most tools.";
     /// Nesting, size or alias expansion.
-    TOO_COMPLEX = "LS0005", "too complex", "The file nests too deeply, has too many nodes, or its aliases expand too far.";
+    TOO_COMPLEX = "LS0005", "too complex", "What a repository costs is counted before it is built: a file may have 100,000 values (aliases expanded) and 64 levels, a service in one environment 20,000 values and 1 MiB of text, and an environment and the whole repository have limits as well (see the configuration page). The place is where the count went over: an alias, a copy patch, a variable, a component, or an environment.";
+    /// More diagnostics than are shown.
+    TOO_MANY = "LS0006", "more of the same file", "A file has more errors, warnings or notes than are shown. They are counted. Many of them often have one cause: mend the first ones and look again.";
     /// A key that the format does not have.
     UNKNOWN_KEY = "LS0101", "unknown key", "The key is not part of the format. Keys are case-sensitive and follow the ECS API. A key that is left in place would be silently ignored by ECS, so Lockstep refuses it.";
     /// A value of the wrong type.

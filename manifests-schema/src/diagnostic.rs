@@ -1,6 +1,9 @@
 //! What is wrong with a manifest, and where. Values only: the terminal and JSON renderings live with the program.
 
-use crate::{codes::Code, source::Span};
+use crate::{
+    codes::{self, Code},
+    source::Span,
+};
 
 /// How bad a diagnostic is. Warnings and notes never change an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +69,8 @@ impl Diagnostic {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Adds a suggestion from a list of possible names when one of them is near.
+    /// Adds a suggestion from a list of possible names when one of them is near. Where names come from a repository, and
+    /// so may be many, [`suggest`] is the way.
     #[must_use]
     pub fn suggest<'a>(self, written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(written, candidates) {
@@ -96,35 +100,128 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
+/// Most diagnostics of a file that are worked out and shown; the rest are counted.
+pub const MOST_OF_A_FILE: usize = 200;
+/// So many of the first diagnostics of a list come with a suggestion.
+const SUGGESTIONS: usize = 50;
+/// So many names are looked at for a suggestion.
+const CANDIDATES: usize = 1_000;
+/// Longer names are not compared.
+const LONGEST_NAME: usize = 64;
+
+/// Adds a problem, with a suggestion while the list is short: who has this many problems has another one.
+pub fn suggest<'a>(
+    problems: &mut Vec<Diagnostic>,
+    problem: Diagnostic,
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) {
+    let problem = if problems.len() < SUGGESTIONS { problem.suggest(written, candidates) } else { problem };
+    problems.push(problem);
+}
+
 /// Sorts into file order (path, then position), drops repetitions.
 pub fn in_file_order(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|a, b| {
-        let key = |d: &Diagnostic| d.span.as_ref().map(|span| (span.file.path.clone(), span.start));
-        key(a).cmp(&key(b)).then(a.code.id.cmp(b.code.id)).then_with(|| a.message.cmp(&b.message))
-    });
+    fn place(diagnostic: &Diagnostic) -> Option<(&str, u32)> {
+        diagnostic.span.as_ref().map(|span| (span.file.path.as_str(), span.start))
+    }
+    diagnostics
+        .sort_by(|a, b| place(a).cmp(&place(b)).then(a.code.id.cmp(b.code.id)).then_with(|| a.message.cmp(&b.message)));
     diagnostics.dedup();
 }
 
-/// The candidate nearest to what was written: equal but for the case, a distance of at most a third of its letters,
-/// or one that the other contains.
-pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = written.to_lowercase();
-    candidates
+/// Sorts into file order, and keeps the first [`MOST_OF_A_FILE`] of each file, errors before all else: of the others it is
+/// said how many there are.
+pub fn cut(diagnostics: &mut Vec<Diagnostic>) {
+    in_file_order(diagnostics);
+    if diagnostics.len() <= MOST_OF_A_FILE {
+        return;
+    }
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    let mut rest = std::mem::take(diagnostics).into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let path = first.span.as_ref().map(|span| span.file.path.clone());
+        let mut of_file = vec![first];
+        while let Some(next) = rest.next_if(|next| next.span.as_ref().map(|span| &span.file.path) == path.as_ref()) {
+            of_file.push(next);
+        }
+        if of_file.len() > MOST_OF_A_FILE {
+            of_file = cut_file(of_file);
+        }
+        kept.append(&mut of_file);
+    }
+    *diagnostics = kept;
+}
+
+fn cut_file(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    all.sort_by_key(|problem| problem.severity);
+    let left = all.split_off(MOST_OF_A_FILE - 1);
+    in_file_order(&mut all);
+    let worst = left.iter().map(|problem| problem.severity).min().unwrap_or(Severity::Note);
+    let count = |severity: Severity| left.iter().filter(|problem| problem.severity == severity).count();
+    let words: Vec<String> = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
         .into_iter()
-        .map(|candidate| {
-            let other = candidate.to_lowercase();
-            let distance = strsim::damerau_levenshtein(&lower, &other);
-            let contained = lower.len() >= 4 && (other.contains(&lower) || lower.contains(&other)) && other.len() >= 4;
-            (if contained { distance.min(2) } else { distance }, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(3) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(severity, word)| (count(severity), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} more {word}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    let file = all.first().and_then(|problem| problem.span.as_ref()).map(|span| span.file.clone());
+    let span = file.map(|file| Span::new(&file, file.text.len()..file.text.len()));
+    let message = format!("the file has {}", words.join(" and "));
+    let rest = Diagnostic { severity: worst, span, ..Diagnostic::general(codes::TOO_MANY, message) };
+    all.push(rest.hint("the first ones are shown; the others often have the same cause"));
+    all
+}
+
+/// The candidate nearest to what was written: equal but for the case, a distance of at most a third of its letters,
+/// or one that the other contains. Long names, and names beyond the first thousand, are not looked at.
+pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if written.len() > LONGEST_NAME {
+        return None;
+    }
+    let lower = written.to_lowercase();
+    let letters = lower.chars().count();
+    let mut best: Option<(usize, &'a str)> = None;
+    for candidate in candidates.into_iter().take(CANDIDATES).filter(|candidate| candidate.len() <= LONGEST_NAME) {
+        let most = (candidate.chars().count().max(3) / 3).max(1);
+        let most = best.map_or(most, |(distance, _)| most.min(distance.saturating_sub(1)));
+        let other = candidate.to_lowercase();
+        let contained = lower.len() >= 4 && (other.contains(&lower) || lower.contains(&other)) && other.len() >= 4;
+        let apart = other.chars().count().abs_diff(letters).max(strangers(&lower, &other));
+        let distance = match contained {
+            true if apart >= 2 => 2,
+            false if apart > most => continue,
+            _ => strsim::osa_distance(&lower, &other),
+        };
+        let distance = if contained { distance.min(2) } else { distance };
+        if distance <= most {
+            best = Some((distance, candidate));
+        }
+        if distance == 0 {
+            break;
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// A distance that two names have at least, by the letters that one has more often than the other. Far cheaper than the
+/// distance itself, which most names then need not be asked for.
+fn strangers(a: &str, b: &str) -> usize {
+    if !(a.is_ascii() && b.is_ascii()) {
+        return 0;
+    }
+    let mut counts = [0i32; 32];
+    a.bytes().for_each(|byte| counts[usize::from(byte % 32)] += 1);
+    b.bytes().for_each(|byte| counts[usize::from(byte % 32)] -= 1);
+    let more = |sign: i32| counts.iter().map(|count| (count * sign).max(0)).sum::<i32>();
+    usize::try_from(more(1).max(more(-1))).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::*;
+    use crate::source::SourceFile;
+    use proptest::prelude::*;
 
     #[test]
     fn the_nearest_name_is_suggested_and_strangers_are_not() {
@@ -133,5 +230,50 @@ mod tests {
         assert_eq!(nearest("memroy", names), Some("memory"));
         assert_eq!(nearest("CPU", names), Some("cpu"));
         assert_eq!(nearest("replicas", names), None);
+    }
+
+    // H6: 45,000 unknown members took minutes and as many sentences.
+    #[test]
+    fn of_a_file_the_first_are_kept_and_the_rest_are_counted() {
+        let (file, other) = (SourceFile::new("a.yaml", "x".repeat(2_000)), SourceFile::new("b.yaml", "x"));
+        let one =
+            |file, at: usize| Diagnostic::error(codes::UNKNOWN_KEY, &Span::new(file, at..at + 1), format!("no {at}"));
+        let mut problems: Vec<Diagnostic> = (0..1_000).map(|at| one(&file, at)).collect();
+        problems.extend((1_000..1_300).map(|at| one(&file, at).as_note()));
+        problems.push(one(&file, 1_999));
+        problems.push(one(&other, 0));
+        problems.reverse();
+        cut(&mut problems);
+        assert_eq!(problems.len(), 201);
+        assert_eq!(problems[198].message, "no 198");
+        assert_eq!(problems[199].message, "the file has 802 more errors and 300 more notes");
+        assert_eq!((problems[199].severity, problems[199].code.id), (Severity::Error, "LS0006"));
+        assert_eq!(problems[200].message, "no 0");
+        let mut few: Vec<Diagnostic> = (0..200).map(|at| one(&file, at)).collect();
+        cut(&mut few);
+        assert_eq!(few.len(), 200, "as many as are shown need no counting");
+    }
+
+    #[test]
+    fn only_the_first_of_many_problems_come_with_a_suggestion() {
+        let file = SourceFile::new("a.yaml", "");
+        let mut problems = Vec::new();
+        for _ in 0..1_000 {
+            suggest(
+                &mut problems,
+                Diagnostic::error(codes::UNKNOWN_KEY, &Span::of_file(&file), "x"),
+                "memry",
+                ["memory"],
+            );
+        }
+        assert_eq!(problems.iter().filter(|problem| problem.hint.is_some()).count(), SUGGESTIONS);
+        assert_eq!(nearest(&"a".repeat(65), ["aa"]), None, "what is that long is not compared");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_skipped_would_not_have_been_near(a in "[a-e]{1,12}", b in "[a-eé]{1,12}") {
+            prop_assert!(strangers(&a, &b) <= strsim::osa_distance(&a, &b));
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! proven exact by reading the file again is refused.
 
 use crate::{
+    node::is_whole,
     parse,
     pins::{self, Pin},
     source::SourceFile,
@@ -58,17 +59,18 @@ pub fn set_pin(text: &str, container: &str, pin: &str) -> Result<String, EditErr
     Ok(edited)
 }
 
-/// A pin as a scalar of this style; quoted where it would not read as itself otherwise: `@sha256:…`, `null`, a number
-/// that is too large.
+/// A pin as a scalar of this style; quoted where it would not read as itself otherwise (`@sha256:…`, `null`), or other
+/// readers would refuse or round it: a number beyond 64 bits.
 fn written(pin: &str, style: ScalarStyle) -> Cow<'_, str> {
     // What is plain in braces is so everywhere.
     let is_plain = || {
         let found = read(&format!("{{ x: {pin} }}\n"));
         matches!(found.as_deref(), Ok([only]) if only.container == "x" && only.text == pin)
     };
+    let is_large = is_whole(pin) && pin.parse::<u64>().is_err();
     match style {
         ScalarStyle::SingleQuoted => format!("'{pin}'").into(),
-        ScalarStyle::Plain if is_plain() => pin.into(),
+        ScalarStyle::Plain if !is_large && is_plain() => pin.into(),
         _ => format!("\"{pin}\"").into(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     canonical::Root,
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     ecs::{Kind, Structure},
     kind::MustMatch,
     layer::Ignored,
@@ -36,7 +36,7 @@ pub(crate) fn check_ignored(
         if let Err((key, near)) = find_elements(result, root.shape(), steps) {
             let message = format!("`{}` matches nothing: no `{key}` is declared", ignored.path);
             let problem = Diagnostic::error(codes::NOTHING_MATCHED, &ignored.span, message);
-            found.push(problem.suggest(&key, near.iter().map(String::as_str)));
+            suggest(found, problem, &key, near.iter().map(String::as_str));
         }
     }
 }
@@ -70,12 +70,20 @@ fn find_elements(
             (Step::Element(key), Kind::List(element)) => {
                 let ListKind::Keyed(form) = list else { return Ok(()) };
                 let items = value.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-                let names: Vec<String> = items.iter().map(|item| form.text_of(item)).collect();
-                if names.iter().any(|name| has_substitution(name)) {
-                    return Ok(());
+                let mut names = Vec::new();
+                let mut found = None;
+                for item in items {
+                    let name = form.text_of(item);
+                    if has_substitution(&name) {
+                        return Ok(());
+                    }
+                    if name == *key {
+                        found = Some(item);
+                        break;
+                    }
+                    names.push(name);
                 }
-                let found = names.iter().position(|name| name == key).ok_or_else(|| (key.clone(), names.clone()))?;
-                value = Some(&items[found]);
+                value = Some(found.ok_or_else(|| (key.clone(), names))?);
                 kind = element;
             }
             _ => return Ok(()),

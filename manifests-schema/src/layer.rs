@@ -2,9 +2,10 @@
 //! format keeps to one of them.
 
 use crate::{
+    budget::{Meter, Weight},
     canonical::{Origin, Root, canonical},
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     fields::Fields,
     kind::{LayerKind, MustMatch},
     node::{Map, Node, Value},
@@ -63,7 +64,12 @@ pub struct Layer {
     pub adopt: Option<bool>,
     /// Whether the service may be deleted and created again for what cannot be changed otherwise.
     pub replace: Option<bool>,
+    /// What the layer adds to each service that it is laid on, variables apart: those count where they are used.
+    pub(crate) weight: Weight,
 }
+
+/// Most components that a layer names, and most paths that it ignores.
+pub const MAX_NAMES: usize = 200;
 
 /// Reads files that layers name, and remembers which.
 pub struct Files<'a> {
@@ -71,9 +77,20 @@ pub struct Files<'a> {
     pub tree: &'a dyn Tree,
     /// Paths and ids of all that was read.
     pub read: Vec<(String, String)>,
+    meter: Meter,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// Nothing read yet; together the files may become no more than `limit`.
+    pub fn new(tree: &'a dyn Tree, limit: Weight) -> Self {
+        Self { tree, read: Vec::new(), meter: Meter::new(limit) }
+    }
+
+    /// What all that was read became.
+    pub fn weight(&self) -> Weight {
+        self.meter.used()
+    }
+
     /// Reads and parses one file of the repository.
     pub fn parse(&mut self, path: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
         let entry = self.tree.find(path)?.clone();
@@ -100,8 +117,22 @@ impl Files<'_> {
                 return None;
             }
         };
-        match parse::parse(&file) {
-            Ok(node) => Some(node),
+        let too_much = |excess: String| {
+            let message = format!("with this file, what belongs together has {excess}; it is not read");
+            Diagnostic::error(codes::TOO_COMPLEX, &Span::of_file(&file), message)
+        };
+        if self.meter.is_spent() {
+            problems.push(too_much("more than it may".to_owned()));
+            return None;
+        }
+        match parse::weighed(&file) {
+            Ok((node, weight)) => match self.meter.charge(weight) {
+                Ok(()) => Some(node),
+                Err(excess) => {
+                    problems.push(too_much(excess));
+                    None
+                }
+            },
             Err(found) => {
                 problems.extend(found);
                 None
@@ -154,7 +185,37 @@ impl Layer {
         layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
         layer.replace = fields.boolean("replace").map(|(value, _)| value);
         fields.not_yet();
+        bounded(&mut layer.components, "components", |(_, span)| span, fields.problems);
+        bounded(&mut layer.ignore, "ignore", |ignored| &ignored.span, fields.problems);
+        layer.weight = layer.weigh();
         layer
+    }
+
+    fn weigh(&self) -> Weight {
+        let parts = [&self.task_definition, &self.service, &self.patches];
+        let names = self.components.len() + self.ignore.len() + self.after.as_ref().map_or(0, Vec::len);
+        let names = Weight::new((names + updates::entries(&self.updates)) as u64, 0);
+        parts.into_iter().flatten().map(Weight::of).fold(names, Weight::and)
+    }
+
+    /// All of the layer, its variables too.
+    pub(crate) fn whole(&self) -> Weight {
+        self.weight.and(Weight::of_map(&self.vars))
+    }
+
+    /// A place in the layer.
+    pub(crate) fn span(&self) -> Option<&Span> {
+        let parts = [&self.task_definition, &self.service, &self.patches];
+        parts.into_iter().flatten().map(|node| &node.span).next()
+    }
+}
+
+/// Cuts a list of names that each service would be held against.
+fn bounded<T>(names: &mut Vec<T>, what: &str, place: fn(&T) -> &Span, problems: &mut Vec<Diagnostic>) {
+    if let Some(first) = names.get(MAX_NAMES) {
+        let message = format!("`{what}` has {} entries, more than the limit of {MAX_NAMES}", names.len());
+        problems.push(Diagnostic::error(codes::TOO_COMPLEX, place(first), message));
+        names.truncate(MAX_NAMES);
     }
 }
 
@@ -231,8 +292,8 @@ fn definition(node: Node, root: Root, files: &mut Files<'_>, problems: &mut Vec<
         None => {
             let message = format!("the repository has no file `{path}`");
             let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-            let names: Vec<&str> = files.tree.below(directory).iter().map(|file| file.path.as_str()).collect();
-            problems.push(Diagnostic::error(codes::FILE_REFERENCE, &span, message).suggest(&path, names));
+            let names = files.tree.below(directory).iter().map(|file| file.path.as_str());
+            suggest(problems, Diagnostic::error(codes::FILE_REFERENCE, &span, message), &path, names);
             empty
         }
     }

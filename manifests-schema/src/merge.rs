@@ -2,7 +2,7 @@
 
 use crate::{
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     node::{Node, Value},
 };
 
@@ -11,14 +11,17 @@ use crate::{
 pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
     match (&mut base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => {
+            // What is removed is taken out at the end, all at once: one by one, each would move all that follow it.
+            let mut removed = false;
             for (name, entry) in over {
                 if entry.node.is_null() {
-                    if base.shift_remove(&name).is_none() {
+                    if let Some(existing) = base.get_mut(&name).filter(|existing| !existing.node.is_null()) {
+                        existing.node.value = Value::Null;
+                        removed = true;
+                    } else {
                         let message = format!("null removes `{name}`, but no earlier layer declares it");
-                        problems.push(
-                            Diagnostic::error(codes::NOTHING_MATCHED, &entry.key, message)
-                                .suggest(&name, base.keys().map(String::as_str)),
-                        );
+                        let problem = Diagnostic::error(codes::NOTHING_MATCHED, &entry.key, message);
+                        suggest(problems, problem, &name, base.keys().map(String::as_str));
                     }
                 } else if let Some(existing) = base.get_mut(&name) {
                     merge(&mut existing.node, entry.node, problems);
@@ -27,6 +30,9 @@ pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
                     refuse_nulls(&mut entry.node, problems);
                     base.insert(name, entry);
                 }
+            }
+            if removed {
+                base.retain(|_, entry| !entry.node.is_null());
             }
         }
         (_, value) => {

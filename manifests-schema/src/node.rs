@@ -150,13 +150,23 @@ impl Node {
     }
 }
 
-/// The JSON number of a source text in YAML's or JSON's notation (`0x1f`, `1_000` and the like are none).
+/// The JSON number of a source text in YAML's or JSON's notation (`0x1f`, `1_000` and the like are none). A whole number
+/// beyond 64 bits has none either: as a float it would be another number.
 pub fn number(text: &str) -> Option<serde_json::Value> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(value.into());
+    }
+    if is_whole(text) {
+        return text.parse::<u64>().ok().map(Into::into);
     }
     if let Some(value) = text.strip_prefix("0x").and_then(|hex| i64::from_str_radix(hex, 16).ok()) {
         return Some(value.into());
     }
     text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(serde_json::Value::Number)
+}
+
+/// Whether a text is a whole number in decimal notation, of any length.
+pub fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

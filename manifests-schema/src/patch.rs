@@ -2,19 +2,24 @@
 //! module carries the places across.
 
 use crate::{
+    budget::{Meter, Weight},
     codes,
     diagnostic::Diagnostic,
     node::{Entry, Map, Node, Value, number},
+    parse::MAX_DEPTH,
     source::Span,
 };
 use serde_json::Value as Json;
 
+/// So many operations that fail are told what they may have meant.
+const HINTS: usize = 20;
 /// Most operations in one list.
 pub const MAX_OPERATIONS: usize = 500;
 
 /// Applies one list of operations to `{taskDefinition, service}`: all of them, or none. Every operation that is wrong
-/// is reported, except those that only fail because an earlier one at their place did.
-pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
+/// is reported, except those that only fail because an earlier one at their place did. What an operation copies or moves
+/// is counted before it is built; where that is too much, nothing more is done.
+pub fn apply(target: &mut Node, patch: &Node, meter: &mut Meter, problems: &mut Vec<Diagnostic>) {
     let Value::List(written) = &patch.value else {
         problems.push(Diagnostic::error(codes::PATCH, &patch.span, "`patches` is a list of RFC 6902 operations"));
         return;
@@ -40,14 +45,23 @@ pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
                 continue;
             }
         };
+        if let Err(message) = count(&document, &parsed, meter) {
+            let place = operation.get("path").unwrap_or(operation);
+            problems.push(Diagnostic::error(codes::TOO_COMPLEX, &place.span, message));
+            return;
+        }
         if let Err(error) = json_patch::patch(&mut document, std::slice::from_ref(&parsed)) {
             is_wrong = true;
-            let follows = |earlier: &&str| path == *earlier || path.starts_with(&format!("{earlier}/"));
+            let follows = |earlier: &&str| {
+                path.strip_prefix(earlier).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
             if !failed.iter().any(follows) {
                 let place = operation.get("path").unwrap_or(operation);
                 let message = format!("the operation cannot be applied: {}", error.kind);
                 let mut problem = Diagnostic::error(codes::PATCH, &place.span, message);
-                if let Some(near) = nearest_pointer(&document, path) {
+                if failed.len() < HINTS
+                    && let Some(near) = nearest_pointer(&document, path)
+                {
                     problem = problem.hint(format!("did you mean `{near}`?"));
                 }
                 problems.push(problem);
@@ -57,6 +71,37 @@ pub fn apply(target: &mut Node, patch: &Node, problems: &mut Vec<Diagnostic>) {
     }
     if !is_wrong {
         *target = graft(target, &document, &patch.span);
+    }
+}
+
+/// Counts what an operation adds to the document, before it does.
+fn count(document: &Json, operation: &json_patch::PatchOperation, meter: &mut Meter) -> Result<(), String> {
+    use json_patch::PatchOperation as Operation;
+    let too_much = |excess| format!("with this operation the service becomes {excess}");
+    let (value, path) = match operation {
+        Operation::Add(add) => (Some(&add.value), &add.path),
+        Operation::Replace(replace) => (Some(&replace.value), &replace.path),
+        // What is moved counts as well: only so is the work bounded, too.
+        Operation::Copy(copy) => (document.pointer(copy.from.as_str()), &copy.path),
+        Operation::Move(moved) => (document.pointer(moved.from.as_str()), &moved.path),
+        Operation::Remove(_) | Operation::Test(_) => return meter.charge(Weight::new(1, 0)).map_err(too_much),
+    };
+    meter.charge(Weight::new(1, 0)).map_err(too_much)?;
+    let Some(value) = value else { return Ok(()) };
+    if !matches!(operation, Operation::Add(_) | Operation::Replace(_)) {
+        meter.charge(Weight::of_json(value)).map_err(too_much)?;
+    }
+    if path.as_str().split('/').count() + depth(value) > MAX_DEPTH {
+        return Err(format!("with this operation values nest more than {MAX_DEPTH} levels deep"));
+    }
+    Ok(())
+}
+
+fn depth(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Json::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

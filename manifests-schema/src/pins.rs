@@ -84,16 +84,25 @@ pub fn apply(image: &str, pin: &str) -> String {
 
 /// The image without tag and digest. Substitutions in it are left alone.
 pub fn repository(image: &str) -> &str {
-    let hidden = substitution_ranges(image);
-    let visible = |at: usize| !hidden.iter().any(|range| range.contains(&at));
-    let end =
-        image.char_indices().find(|(at, letter)| *letter == '@' && visible(*at)).map_or(image.len(), |(at, _)| at);
-    let slash =
-        image[..end].char_indices().rfind(|(at, letter)| *letter == '/' && visible(*at)).map_or(0, |(at, _)| at);
-    match image[slash..end].char_indices().find(|(at, letter)| *letter == ':' && visible(slash + at)) {
-        Some((at, _)) => &image[..slash + at],
-        None => &image[..end],
+    let mut hidden = substitution_ranges(image).into_iter().peekable();
+    // Where the last part of the path begins, and the first colon in it.
+    let (mut colon, mut end) = (None, image.len());
+    for (at, letter) in image.char_indices() {
+        while hidden.next_if(|range| range.end <= at).is_some() {}
+        if hidden.peek().is_some_and(|range| range.contains(&at)) {
+            continue;
+        }
+        match letter {
+            '@' => {
+                end = at;
+                break;
+            }
+            '/' => colon = None,
+            ':' if colon.is_none() => colon = Some(at),
+            _ => {}
+        }
     }
+    &image[..colon.unwrap_or(end)]
 }
 
 #[cfg(test)]

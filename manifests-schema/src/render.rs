@@ -2,10 +2,11 @@
 //! adds the values of parameters.
 
 use crate::{
+    budget::{self, Meter, Weight},
     canonical::Root,
     check::{Unresolved, check},
     codes,
-    diagnostic::{Diagnostic, has_errors},
+    diagnostic::{Diagnostic, has_errors, suggest},
     ignored::check_ignored,
     layer::{Ignored, Ownership},
     locate::locate,
@@ -18,13 +19,13 @@ use crate::{
     repository::{Environment, Repository},
     service::Service,
     source::Span,
-    stack::{Stacked, layers_of, pins_of},
-    substitute::{Parameters, Reference, Resolved, Scope, references, substitute},
+    stack::{LayerName, Stacked, layers_of, pins_of},
+    substitute::{Named, Parameters, Reference, Resolved, Scope, Substitution},
     updates::{self, Policy},
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A service in one environment, all layers merged, substitutions still open.
 #[derive(Clone, Debug)]
@@ -101,20 +102,29 @@ pub fn render(
     service: &Service,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Rendered> {
-    render_offline(repository, environment, service, problems).map(|(rendered, _)| rendered)
+    render_offline(repository, environment, service, &mut meter(), problems).map(|(rendered, _)| rendered)
 }
 
-/// The same with what [`bind_offline`] makes of it, which is found on the way.
+/// Counts one service in one environment.
+pub fn meter() -> Meter {
+    Meter::new(budget::SERVICE)
+}
+
+/// The same with what [`bind_offline`] makes of it, which is found on the way. What is about to be built is counted with
+/// `meter`, also where nothing comes of it.
 pub fn render_offline(
     repository: &Repository,
     environment: &Environment,
     service: &Service,
+    meter: &mut Meter,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<(Rendered, Desired)> {
     let before = problems.len();
     let layers = layers_of(repository, environment, service, problems);
+    if !fits(&layers, environment, service, meter, problems) {
+        return None;
+    }
     let span = service.span.clone();
-    let mut vars = Map::new();
     let mut task_definition = Node::empty_map(&span);
     let mut service_definition = Node::empty_map(&span);
     let mut rendered = Rendered {
@@ -135,12 +145,13 @@ pub fn render_offline(
         place: span.clone(),
         span: span.clone(),
     };
+    let mut variables: Vec<&Map> = Vec::new();
     let mut declares_service = false;
     for layer in &layers {
         match layer {
-            Stacked::Variables(map) => vars.extend((*map).clone()),
+            Stacked::Variables(map) => variables.push(map),
             Stacked::Layer(_, layer) => {
-                vars.extend(layer.vars.clone());
+                variables.push(&layer.vars);
                 if let Some(node) = &layer.task_definition {
                     merge(&mut task_definition, node.clone(), problems);
                 }
@@ -179,9 +190,14 @@ pub fn render_offline(
         if let Stacked::Layer(_, layer) = layer
             && let Some(patches) = &layer.patches
         {
-            patch::apply(&mut definition, patches, problems);
+            patch::apply(&mut definition, patches, meter, problems);
+            if meter.is_spent() {
+                return None;
+            }
         }
     }
+    let mut named = Named::default();
+    named.collect(&definition);
     rendered.scope = Scope {
         fixed: vec![
             ("name", rendered.name.clone()),
@@ -190,15 +206,9 @@ pub fn render_offline(
             ("region", environment.region.clone()),
             ("cluster", environment.cluster.clone()),
         ],
-        vars,
+        vars: used_variables(&named.variables, &variables, meter, problems)?,
     };
-    let mut found = Vec::new();
-    references(&definition, &mut found);
-    for (reference, span) in found {
-        if !rendered.references.iter().any(|(known, _)| *known == reference) {
-            rendered.references.push((reference, span));
-        }
-    }
+    rendered.references = named.references;
     if let Some(name) = definition.get("service").and_then(|service| service.get("serviceName")) {
         rendered.place = name.span.clone();
     }
@@ -212,12 +222,65 @@ pub fn render_offline(
     let containers = container_names(&rendered.definition);
     let policies = updates::merge(parts, &containers, problems, &mut unmatched);
     rendered.updates = policies;
-    let offline = bind_with(&rendered, environment, None, problems, &mut unmatched);
+    let binding = Binding { rendered: &rendered, environment, known: &variables, parameters: None };
+    let offline = binding.bind(meter, problems, &mut unmatched);
     rendered.unmatched = unmatched;
     (!has_errors(&problems[before..])).then_some((rendered, offline))
 }
 
+/// Counts the layers of a service before any is laid on another. Where they are too much, this is said at the layer that
+/// makes them so.
+fn fits(
+    layers: &[Stacked<'_>],
+    environment: &Environment,
+    service: &Service,
+    meter: &mut Meter,
+    problems: &mut Vec<Diagnostic>,
+) -> bool {
+    let pins = Weight::new(pins_of(environment, service).count() as u64, 0);
+    let mut counted = meter.charge(budget::RENDERING.and(pins)).map_err(|excess| (excess, None));
+    for layer in layers {
+        if let (Ok(()), Stacked::Layer(name, layer)) = (&counted, layer) {
+            counted = meter.charge(layer.weight).map_err(|excess| (excess, Some((name, layer.span()))));
+        }
+    }
+    let Err((excess, layer)) = counted else { return true };
+    let (what, place) = match layer {
+        Some((LayerName::Service, place)) => ("the service".to_owned(), place),
+        Some((name, place)) => (format!("with {name} the service"), place),
+        None => ("with its pins the service".to_owned(), None),
+    };
+    let message = format!("{what} becomes {excess} in `{}`", environment.name);
+    problems.push(Diagnostic::error(codes::TOO_COMPLEX, place.unwrap_or(&service.span), message));
+    false
+}
+
+/// The variables that a definition names: the last layer that sets one wins.
+fn used_variables(
+    names: &HashSet<String>,
+    layers: &[&Map],
+    meter: &mut Meter,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Map> {
+    let mut used = Map::with_capacity(names.len());
+    for name in names {
+        let Some(entry) = layers.iter().rev().find_map(|map| map.get(name)) else { continue };
+        if let Err(excess) = meter.charge(Weight::of(&entry.node)) {
+            let message = format!("with the variable `{name}` the service becomes {excess}");
+            problems.push(Diagnostic::error(codes::TOO_COMPLEX, &entry.node.span, message));
+            return None;
+        }
+        used.insert(name.clone(), entry.clone());
+    }
+    Some(used)
+}
+
 impl Rendered {
+    /// What it is in memory: the definition, and the variables that it names.
+    pub fn weight(&self) -> Weight {
+        Weight::of(&self.definition).and(Weight::of_map(&self.scope.vars))
+    }
+
     /// The place in the files of a path: its own, or that of the nearest thing above it that is written.
     pub fn span_of(&self, path: &Path) -> Span {
         let Some((Step::Member(first), steps)) = path.0.split_first() else { return self.place.clone() };
@@ -230,7 +293,8 @@ impl Rendered {
 
 /// The definition in canonical form with its substitutions replaced, for looking at where each value came from.
 pub(crate) fn canonical_of(rendered: &Rendered, parameters: Option<&Parameters>) -> Node {
-    substitute(&rendered.definition, &rendered.scope, parameters, &mut Vec::new())
+    let substitution = Substitution { scope: &rendered.scope, known: &[], parameters };
+    substitution.of(&rendered.definition, &mut meter(), &mut Vec::new())
 }
 
 /// Entries of a service's own `ignore` that match in none of the environments that it was rendered for.
@@ -253,13 +317,15 @@ pub fn bind(
     parameters: &Parameters,
 ) -> Result<Desired, Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    let desired = bind_with(rendered, environment, Some(parameters), &mut problems, &mut Vec::new());
+    let binding = Binding { rendered, environment, known: &[], parameters: Some(parameters) };
+    let desired = binding.bind(&mut meter(), &mut problems, &mut Vec::new());
     if has_errors(&problems) { Err(problems) } else { Ok(desired) }
 }
 
 /// The same with references left as they are written, for looking at without AWS.
 pub fn bind_offline(rendered: &Rendered, environment: &Environment) -> Desired {
-    bind_with(rendered, environment, None, &mut Vec::new(), &mut Vec::new())
+    let binding = Binding { rendered, environment, known: &[], parameters: None };
+    binding.bind(&mut meter(), &mut Vec::new(), &mut Vec::new())
 }
 
 fn apply_pins(
@@ -268,11 +334,12 @@ fn apply_pins(
     service: &Service,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<(String, pins::Pin)> {
-    let mut in_effect: Vec<(&str, &pins::Pin)> = Vec::new();
-    for (link, pin) in pins_of(environment, service) {
-        in_effect.retain(|(_, other)| other.container != pin.container);
-        in_effect.push((link, pin));
-    }
+    // Of each container the last one counts.
+    let mut seen = HashSet::new();
+    let all: Vec<(&str, &pins::Pin)> = pins_of(environment, service).collect();
+    let mut in_effect: Vec<(&str, &pins::Pin)> =
+        all.into_iter().rev().filter(|(_, pin)| seen.insert(pin.container.as_str())).collect();
+    in_effect.reverse();
     for (_, pin) in &in_effect {
         let containers = task_definition
             .as_map_mut()
@@ -283,10 +350,8 @@ fn apply_pins(
         };
         let Some(container) = containers.get_mut(&pin.container).and_then(|entry| entry.node.as_map_mut()) else {
             let message = format!("the task definition has no container `{}`", pin.container);
-            problems.push(
-                Diagnostic::error(codes::NOTHING_MATCHED, &pin.key, message)
-                    .suggest(&pin.container, containers.keys().map(String::as_str)),
-            );
+            let problem = Diagnostic::error(codes::NOTHING_MATCHED, &pin.key, message);
+            suggest(problems, problem, &pin.container, containers.keys().map(String::as_str));
             continue;
         };
         let image = container.get("image").and_then(|entry| entry.node.as_str()).map(str::to_owned);
@@ -308,66 +373,77 @@ fn container_names(definition: &Node) -> Vec<&str> {
     containers.and_then(Node::as_map).map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default()
 }
 
-fn bind_with(
-    rendered: &Rendered,
-    environment: &Environment,
-    parameters: Option<&Parameters>,
-    problems: &mut Vec<Diagnostic>,
-    unmatched: &mut Vec<Diagnostic>,
-) -> Desired {
-    let unresolved = if parameters.is_some() { Unresolved::None } else { Unresolved::Tolerated };
-    let bound = substitute(&rendered.definition, &rendered.scope, parameters, problems);
-    let mut root = |root: Root, problems: &mut Vec<Diagnostic>| -> JsonMap<String, Json> {
-        let mut node = bound.get(root.name()).cloned().unwrap_or_else(|| Node::empty_map(&rendered.span));
-        if let Some(map) = node.as_map_mut() {
-            let name = match root {
-                Root::TaskDefinition => "family",
-                Root::Service => "serviceName",
-            };
-            let span = rendered.span.clone();
-            map.entry(name.to_owned())
-                .or_insert_with(|| Entry { key: span.clone(), node: Node::string(rendered.name.clone(), &span) });
-            if root == Root::Service {
-                take_cluster(map, environment, problems);
+/// A rendered service on its way to what is sent.
+struct Binding<'a> {
+    rendered: &'a Rendered,
+    environment: &'a Environment,
+    known: &'a [&'a Map],
+    parameters: Option<&'a Parameters>,
+}
+
+impl Binding<'_> {
+    /// Where it would become too much, the problem says so, and the result is of no use.
+    fn bind(&self, meter: &mut Meter, problems: &mut Vec<Diagnostic>, unmatched: &mut Vec<Diagnostic>) -> Desired {
+        let Self { rendered, environment, known, parameters } = *self;
+        let unresolved = if parameters.is_some() { Unresolved::None } else { Unresolved::Tolerated };
+        let bound =
+            Substitution { scope: &rendered.scope, known, parameters }.of(&rendered.definition, meter, problems);
+        // Gaps of our own making are not told as problems.
+        let mut untold = Vec::new();
+        let problems = if meter.is_spent() { &mut untold } else { problems };
+        let mut root = |root: Root, problems: &mut Vec<Diagnostic>| -> JsonMap<String, Json> {
+            let mut node = bound.get(root.name()).cloned().unwrap_or_else(|| Node::empty_map(&rendered.span));
+            if let Some(map) = node.as_map_mut() {
+                let name = match root {
+                    Root::TaskDefinition => "family",
+                    Root::Service => "serviceName",
+                };
+                let span = rendered.span.clone();
+                map.entry(name.to_owned())
+                    .or_insert_with(|| Entry { key: span.clone(), node: Node::string(rendered.name.clone(), &span) });
+                if root == Root::Service {
+                    take_cluster(map, environment, problems);
+                }
             }
-        }
-        let result = check(&node, root.shape(), unresolved, problems);
-        if parameters.is_none() {
-            check_ignored(root, &result, &rendered.ignore, problems, unmatched);
-        }
-        for name in ["family", "serviceName"] {
-            if let (Some(text), Some(place)) = (result.get(name).and_then(Json::as_str), node.get(name))
-                && !is_name(text)
-                && !text.contains("${{")
-            {
-                let message = format!("`{text}` is not a {name}: use letters, digits, `-` and `_`, 255 at most");
-                problems.push(Diagnostic::error(codes::BAD_NAME, &place.span, message));
+            let result = check(&node, root.shape(), unresolved, problems);
+            if parameters.is_none() {
+                check_ignored(root, &result, &rendered.ignore, problems, unmatched);
             }
+            for name in ["family", "serviceName"] {
+                if let (Some(text), Some(place)) = (result.get(name).and_then(Json::as_str), node.get(name))
+                    && !is_name(text)
+                    && !text.contains("${{")
+                {
+                    let message = format!("`{text}` is not a {name}: use letters, digits, `-` and `_`, 255 at most");
+                    problems.push(Diagnostic::error(codes::BAD_NAME, &place.span, message));
+                }
+            }
+            result
+        };
+        let mut task_definition = root(Root::TaskDefinition, problems);
+        let mut service = root(Root::Service, problems);
+        let text = |map: &JsonMap<String, Json>, name: &str| {
+            map.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
+        };
+        let service_name = text(&service, "serviceName");
+        let task_definition_tags = take_tags(&mut task_definition);
+        let service_tags = take_tags(&mut service);
+        let ours = rendered.ownership == Ownership::Service;
+        Desired {
+            name: rendered.name.clone(),
+            environment: rendered.environment.clone(),
+            service_name,
+            ownership: rendered.ownership,
+            after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
+            ignore: rendered.ignore.iter().map(|ignored| ignored.path.to_string()).collect(),
+            adopt: rendered.adopt,
+            replace: rendered.replace,
+            task_definition: Json::Object(task_definition),
+            task_definition_tags,
+            service: if ours { Json::Object(service) } else { Json::Null },
+            service_tags: if ours { service_tags } else { JsonMap::new() },
+            parameters: parameters.map(|values| versions(rendered, values)).unwrap_or_default(),
         }
-        result
-    };
-    let mut task_definition = root(Root::TaskDefinition, problems);
-    let mut service = root(Root::Service, problems);
-    let text =
-        |map: &JsonMap<String, Json>, name: &str| map.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let service_name = text(&service, "serviceName");
-    let task_definition_tags = take_tags(&mut task_definition);
-    let service_tags = take_tags(&mut service);
-    let ours = rendered.ownership == Ownership::Service;
-    Desired {
-        name: rendered.name.clone(),
-        environment: rendered.environment.clone(),
-        service_name,
-        ownership: rendered.ownership,
-        after: rendered.after.iter().map(|(name, _)| name.clone()).collect(),
-        ignore: rendered.ignore.iter().map(|ignored| ignored.path.to_string()).collect(),
-        adopt: rendered.adopt,
-        replace: rendered.replace,
-        task_definition: Json::Object(task_definition),
-        task_definition_tags,
-        service: if ours { Json::Object(service) } else { Json::Null },
-        service_tags: if ours { service_tags } else { JsonMap::new() },
-        parameters: parameters.map(|values| versions(rendered, values)).unwrap_or_default(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The repository as a whole: `lockstep.yaml`, its environments, the components, and where the services are.
 
 use crate::{
+    budget::{Meter, SETTINGS, Weight},
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     fields::Fields,
     kind::LayerKind,
     layer::{Files, Layer, variables},
@@ -14,10 +15,14 @@ use crate::{
     updates::{self, WriteMode},
 };
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most files below `services/` and `components/`.
 pub const MAX_FILES: usize = 50_000;
+/// Most environments.
+pub const MAX_ENVIRONMENTS: usize = 1_000;
+/// Most environments that one inherits from, one from the other.
+pub const MAX_CHAIN: usize = 32;
 /// The name of the repository's own file.
 pub const CONFIG: &str = "lockstep.yaml";
 const RESERVED: &[&str] = &["service", "servicedef", "taskdef"];
@@ -85,13 +90,15 @@ struct Written {
     sync: sync::Written,
     write: Option<WriteMode>,
     after: Vec<(String, Span)>,
+    /// What an environment that has this one in its chain takes of it.
+    weight: Weight,
 }
 
 impl Repository {
     /// Reads everything but the services. With errors in `problems`, what was read may still be looked at, but nothing
     /// may be written on its ground.
     pub fn load(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Self {
-        let mut files = Files { tree, read: Vec::new() };
+        let mut files = Files::new(tree, SETTINGS);
         let count = tree.below("services").len() + tree.below("components").len();
         if count > MAX_FILES {
             let message = format!(
@@ -176,11 +183,24 @@ impl Repository {
 
     /// Follows `inherits` and builds the environments.
     fn resolve(&mut self, mut written: IndexMap<String, Written>, problems: &mut Vec<Diagnostic>) {
+        if let Some((_, first)) = written.get_index(MAX_ENVIRONMENTS) {
+            let message = format!("{} environments are more than the limit of {MAX_ENVIRONMENTS}", written.len());
+            problems.push(Diagnostic { span: first.span.clone(), ..Diagnostic::general(codes::TOO_COMPLEX, message) });
+            written.truncate(MAX_ENVIRONMENTS);
+        }
         let names: Vec<String> = written.keys().cloned().collect();
+        // What is inherited is there once more for each environment that has it.
+        let mut inherited = Meter::new(SETTINGS);
         for name in &names {
-            if let Some(chain) = chain_of(name, &written, problems)
-                && let Some(environment) = build(name, &chain, &written, problems)
-            {
+            let Some(chain) = chain_of(name, &written, problems) else { continue };
+            let weight = |link: &String| written[link].weight;
+            if let Err(excess) = inherited.charge(chain.iter().map(weight).fold(Weight::default(), Weight::and)) {
+                let message = format!("with what `{name}` inherits, the environments become {excess}");
+                let span = written[name].span.clone();
+                problems.push(Diagnostic { span, ..Diagnostic::general(codes::TOO_COMPLEX, message) });
+                break;
+            }
+            if let Some(environment) = build(name, &chain, &written, problems) {
                 self.environments.insert(name.clone(), environment);
             }
         }
@@ -188,10 +208,8 @@ impl Repository {
             for (other, span) in &environment.after {
                 if !names.contains(other) {
                     let message = format!("`after` of `{name}` names `{other}`, which is not an environment");
-                    problems.push(
-                        Diagnostic::error(codes::UNKNOWN_NAME, span, message)
-                            .suggest(other, names.iter().map(String::as_str)),
-                    );
+                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message);
+                    suggest(problems, problem, other, names.iter().map(String::as_str));
                 }
             }
         }
@@ -249,6 +267,8 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
     written.write = updates::read_write(&mut fields);
     fields.not_yet();
     fields.finish();
+    written.weight =
+        Weight::of_map(&written.vars).and(written.defaults.as_ref().map_or_else(Weight::default, Layer::whole));
     written
 }
 
@@ -264,10 +284,13 @@ fn chain_of(name: &str, written: &IndexMap<String, Written>, problems: &mut Vec<
         }
         if !written.contains_key(parent) {
             let message = format!("`inherits` names `{parent}`, which is not an environment");
-            problems.push(
-                Diagnostic::error(codes::UNKNOWN_NAME, span, message)
-                    .suggest(parent, written.keys().map(String::as_str)),
-            );
+            let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message);
+            suggest(problems, problem, parent, written.keys().map(String::as_str));
+            return None;
+        }
+        if chain.len() > MAX_CHAIN {
+            let message = format!("`inherits` leads over more than {MAX_CHAIN} environments");
+            problems.push(Diagnostic::error(codes::TOO_COMPLEX, span, message));
             return None;
         }
         chain.push(parent.clone());
@@ -316,34 +339,34 @@ fn build(
 }
 
 /// Finds a circle in a graph of names: the names on it, from where it closes to there again, with what the edge that
-/// closes it carries.
+/// closes it carries. Without recursion: a chain may be as long as a repository has services.
 pub fn find_cycle<'a, T: Copy>(graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>) -> Option<(Vec<&'a str>, T)> {
-    fn visit<'a, T: Copy>(
-        at: &'a str,
-        graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>,
-        stack: &mut Vec<&'a str>,
-        done: &mut BTreeSet<&'a str>,
-    ) -> Option<(Vec<&'a str>, T)> {
-        if done.contains(at) {
-            return None;
-        }
-        stack.push(at);
-        for (next, edge) in graph.get(at).into_iter().flatten() {
-            if let Some(from) = stack.iter().position(|name| name == next) {
-                let mut cycle = stack[from..].to_vec();
+    let mut done: HashSet<&str> = HashSet::new();
+    for start in graph.keys() {
+        // The way to where we are, with how many edges of each name were followed, and where on the way each name is.
+        let mut way: Vec<(&'a str, usize)> = if done.contains(start) { Vec::new() } else { vec![(start, 0)] };
+        let mut places: HashMap<&str, usize> = HashMap::from([(*start, 0)]);
+        while let Some(last) = way.last_mut() {
+            let (name, followed) = *last;
+            last.1 += 1;
+            let Some((next, edge)) = graph.get(name).and_then(|edges| edges.get(followed)) else {
+                places.remove(name);
+                done.insert(name);
+                way.pop();
+                continue;
+            };
+            if let Some(from) = places.get(next) {
+                let mut cycle: Vec<&str> = way[*from..].iter().map(|(name, _)| *name).collect();
                 cycle.push(next);
                 return Some((cycle, *edge));
             }
-            if let Some(found) = visit(next, graph, stack, done) {
-                return Some(found);
+            if !done.contains(next) {
+                places.insert(next, way.len());
+                way.push((next, 0));
             }
         }
-        stack.pop();
-        done.insert(at);
-        None
     }
-    let mut done = BTreeSet::new();
-    graph.keys().find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
+    None
 }
 
 /// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`.

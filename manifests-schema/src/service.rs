@@ -2,9 +2,10 @@
 //! environments.
 
 use crate::{
+    budget::{SERVICE_FILES, Weight},
     canonical::{Origin, Root, canonical},
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     fields::Fields,
     kind::LayerKind,
     layer::{Files, Layer},
@@ -32,6 +33,8 @@ pub struct Service {
     pub pin_files: IndexMap<String, String>,
     /// Paths and ids of the files that this was read from, for caches.
     pub read: Vec<(String, String)>,
+    /// What these files became.
+    pub weight: Weight,
     /// A place that stands for the service as a whole.
     pub span: Span,
 }
@@ -46,7 +49,7 @@ impl Service {
         tree: &dyn Tree,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut files = Files { tree, read: Vec::new() };
+        let mut files = Files::new(tree, SERVICE_FILES);
         let names: Vec<String> = tree
             .below(&directory.path)
             .iter()
@@ -61,6 +64,7 @@ impl Service {
             pins: IndexMap::new(),
             pin_files: IndexMap::new(),
             read: Vec::new(),
+            weight: Weight::default(),
             span: Span::of_file(&of_directory),
         };
         let own = names.iter().find(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
@@ -80,6 +84,7 @@ impl Service {
         for name in &names {
             service.read_other(name, repository, &mut files, problems);
         }
+        service.weight = files.weight();
         service.read = files.read;
         service
     }
@@ -100,10 +105,8 @@ impl Service {
         for (name, entry) in map {
             if !repository.environments.is_empty() && !repository.environments.contains_key(&name) {
                 let message = format!("`{name}` is not an environment of lockstep.yaml");
-                problems.push(
-                    Diagnostic::error(codes::UNKNOWN_NAME, &entry.key, message)
-                        .suggest(&name, repository.environments.keys().map(String::as_str)),
-                );
+                let problem = Diagnostic::error(codes::UNKNOWN_NAME, &entry.key, message);
+                suggest(problems, problem, &name, repository.environments.keys().map(String::as_str));
                 continue;
             }
             if entry.node.is_null() {
@@ -186,7 +189,7 @@ impl Service {
             let span = Span::of_file(&SourceFile::new(path.clone(), ""));
             let message = format!("`{name}` belongs to no environment of lockstep.yaml, and nothing names it");
             let names = repository.environments.keys().map(String::as_str);
-            problems.push(Diagnostic::error(codes::NOTHING_MATCHED, &span, message).suggest(environment, names));
+            suggest(problems, Diagnostic::error(codes::NOTHING_MATCHED, &span, message), environment, names);
             return;
         }
         let Some(node) = files.parse(&path, problems) else {

@@ -2,13 +2,14 @@
 
 use crate::{
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     layer::Layer,
     node::Map,
     pins,
     repository::{Environment, Repository},
     service::Service,
 };
+use std::collections::HashSet;
 
 /// What a layer is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(crate) fn layers_of<'a>(
         })
         .collect();
     let mut components: Vec<(LayerName, &Layer)> = Vec::new();
-    let mut named: Vec<&str> = Vec::new();
+    let mut named: HashSet<&str> = HashSet::new();
     let naming = defaults
         .iter()
         .map(|(_, layer)| *layer)
@@ -80,20 +81,18 @@ pub(crate) fn layers_of<'a>(
         .chain(overlays.iter().map(|(_, layer)| *layer));
     for layer in naming {
         for (name, span) in &layer.components {
-            if named.contains(&name.as_str()) {
+            if named.contains(name.as_str()) {
                 continue;
             }
             match repository.components.get(name) {
                 Some(component) => {
-                    named.push(name);
+                    named.insert(name);
                     components.push((LayerName::Component(name.clone()), component));
                 }
                 None => {
                     let message = format!("there is no component `{name}` (components/{name}.yaml)");
-                    problems.push(
-                        Diagnostic::error(codes::UNKNOWN_NAME, span, message)
-                            .suggest(name, repository.components.keys().map(String::as_str)),
-                    );
+                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message);
+                    suggest(problems, problem, name, repository.components.keys().map(String::as_str));
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! `${{ … }}`: a closed list of names, no expressions. Results are never scanned again.
 
 use crate::{
+    budget::{Meter, Weight},
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     node::{Entry, Map, Node, Value},
     source::Span,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Whether a text has a substitution or an escape of one.
 pub fn has_substitution(text: &str) -> bool {
@@ -59,7 +60,7 @@ pub type Parameters = BTreeMap<Reference, Resolved>;
 pub struct Scope {
     /// `name`, `environment`, `account`, `region`, `cluster`.
     pub fixed: Vec<(&'static str, String)>,
-    /// `vars.x`.
+    /// `vars.x`: those that the definition names.
     pub vars: Map,
 }
 
@@ -123,21 +124,38 @@ pub fn variables_of(text: &str) -> Vec<String> {
     parts.iter().filter_map(name).collect()
 }
 
-/// Collects the references of a tree.
-pub fn references(node: &Node, found: &mut Vec<(Reference, Span)>) {
-    match &node.value {
-        Value::String(text) if has_substitution(text) => {
-            for part in parts(text).unwrap_or_default() {
-                if let Part::Name(name, ..) = part
-                    && let Some(Ok(reference)) = reference(name)
-                {
-                    found.push((reference, node.span.clone()));
+/// What a tree names in its substitutions.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// Parameters and secrets, each once, with its first place.
+    pub(crate) references: Vec<(Reference, Span)>,
+    /// Variables.
+    pub(crate) variables: HashSet<String>,
+    seen: HashSet<Reference>,
+}
+
+impl Named {
+    /// Collects what a tree names.
+    pub(crate) fn collect(&mut self, node: &Node) {
+        match &node.value {
+            Value::String(text) if has_substitution(text) => {
+                for part in parts(text).unwrap_or_default() {
+                    let Part::Name(name, ..) = part else { continue };
+                    if let Some(variable) = name.strip_prefix("vars.") {
+                        if !self.variables.contains(variable) {
+                            self.variables.insert(variable.to_owned());
+                        }
+                    } else if let Some(Ok(reference)) = reference(name)
+                        && self.seen.insert(reference.clone())
+                    {
+                        self.references.push((reference, node.span.clone()));
+                    }
                 }
             }
+            Value::List(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Map(map) => map.values().for_each(|entry| self.collect(&entry.node)),
+            _ => {}
         }
-        Value::List(items) => items.iter().for_each(|item| references(item, found)),
-        Value::Map(map) => map.values().for_each(|entry| references(&entry.node, found)),
-        _ => {}
     }
 }
 
@@ -163,19 +181,34 @@ fn reference(name: &str) -> Option<Result<Reference, String>> {
     })
 }
 
-/// Replaces every substitution in a tree. Without `parameters` (offline), references stay as they are written.
-pub fn substitute(node: &Node, scope: &Scope, parameters: Option<&Parameters>, problems: &mut Vec<Diagnostic>) -> Node {
-    let mut walk = Walk { scope, parameters, problems };
-    walk.node(node)
+/// How a tree is substituted.
+pub(crate) struct Substitution<'a> {
+    /// What names stand for.
+    pub(crate) scope: &'a Scope,
+    /// All variables that there are, for suggestions.
+    pub(crate) known: &'a [&'a Map],
+    /// Values of references. Without them (offline), references stay as they are written.
+    pub(crate) parameters: Option<&'a Parameters>,
+}
+
+impl Substitution<'_> {
+    /// Replaces every substitution in a tree. What is put in is counted before it is built; where that is too much, the
+    /// meter is spent, and the result is of no use.
+    pub(crate) fn of(&self, node: &Node, meter: &mut Meter, problems: &mut Vec<Diagnostic>) -> Node {
+        let Self { scope, known, parameters } = *self;
+        Walk { scope, known, parameters, meter, problems }.node(node)
+    }
 }
 
 struct Walk<'a> {
     scope: &'a Scope,
+    known: &'a [&'a Map],
     parameters: Option<&'a Parameters>,
+    meter: &'a mut Meter,
     problems: &'a mut Vec<Diagnostic>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn node(&mut self, node: &Node) -> Node {
         let value = match &node.value {
             Value::String(text) if has_substitution(text) => self.text(text, &node.span),
@@ -205,7 +238,23 @@ impl Walk<'_> {
         Value::Null
     }
 
+    /// Counts what a name stands for before it is put in. Says so once where that is too much.
+    fn count(&mut self, weight: Weight, name: &str, span: &Span) -> bool {
+        match (self.meter.is_spent(), self.meter.charge(weight)) {
+            (false, Ok(())) => true,
+            (true, _) => false,
+            (false, Err(excess)) => {
+                let message = format!("with `{name}` the service becomes {excess}");
+                self.problem(codes::TOO_COMPLEX, span, message);
+                false
+            }
+        }
+    }
+
     fn text(&mut self, text: &str, span: &Span) -> Value {
+        if self.meter.is_spent() {
+            return Value::Null;
+        }
         let parts = match parts(text) {
             Ok(parts) => parts,
             Err((_, message)) => {
@@ -214,7 +263,8 @@ impl Walk<'_> {
         };
         if let [Part::Name(name, ..)] = parts.as_slice() {
             return match self.resolve(name, span) {
-                Some(node) => node.value,
+                Some(found) if self.count(found.weight(), name, span) => found.into_value(span),
+                Some(_) => Value::Null,
                 None if self.parameters.is_none() => Value::String(text.to_owned()),
                 None => Value::Null,
             };
@@ -224,11 +274,15 @@ impl Walk<'_> {
             match part {
                 Part::Text(text) => result.push_str(text),
                 Part::Name(name, start, end) => match self.resolve(name, span) {
-                    Some(node) => match node.value {
-                        Value::String(inner) | Value::Number(inner) => result.push_str(&inner),
-                        _ => {
-                            let message =
-                                format!("`{name}` is {}; inside a text it must be a string or a number", node.kind());
+                    Some(found) => match found.text() {
+                        Ok(inner) => {
+                            if !self.count(Weight::text(inner), name, span) {
+                                return Value::Null;
+                            }
+                            result.push_str(inner);
+                        }
+                        Err(kind) => {
+                            let message = format!("`{name}` is {kind}; inside a text it must be a string or a number");
                             self.problem(codes::SUBSTITUTION_TYPE, span, message);
                         }
                     },
@@ -239,18 +293,20 @@ impl Walk<'_> {
         Value::String(result)
     }
 
-    fn resolve(&mut self, name: &str, span: &Span) -> Option<Node> {
-        if let Some((_, value)) = self.scope.fixed.iter().find(|(fixed, _)| *fixed == name) {
-            return Some(Node::string(value.clone(), span));
+    fn resolve(&mut self, name: &str, span: &Span) -> Option<Found<'a>> {
+        // Apart from `self`, whose problems are written while this is looked at.
+        let scope = self.scope;
+        if let Some((_, value)) = scope.fixed.iter().find(|(fixed, _)| *fixed == name) {
+            return Some(Found::Text(value));
         }
         if let Some(variable) = name.strip_prefix("vars.") {
-            if let Some(entry) = self.scope.vars.get(variable) {
-                return Some(entry.node.clone());
+            if let Some(entry) = scope.vars.get(variable) {
+                return Some(Found::Node(&entry.node));
             }
             let message = format!("the variable `{variable}` is not set for this service and environment");
-            let names = self.scope.vars.keys().map(String::as_str);
-            let problem = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message).suggest(variable, names);
-            self.problems.push(problem);
+            let names = self.known.iter().flat_map(|map| map.keys()).map(String::as_str);
+            let problem = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
+            suggest(self.problems, problem, variable, names);
             return None;
         }
         match reference(name) {
@@ -270,13 +326,10 @@ impl Walk<'_> {
         }
     }
 
-    fn parameter(&mut self, reference: &Reference, span: &Span) -> Option<Node> {
+    fn parameter(&mut self, reference: &Reference, span: &Span) -> Option<Found<'a>> {
         match self.parameters?.get(reference) {
-            Some(Resolved::Text(text, _)) => Some(Node::string(text.clone(), span)),
-            Some(Resolved::List(items, _)) => {
-                let items = items.iter().map(|item| Node::string(item.clone(), span)).collect();
-                Some(Node::new(Value::List(items), span))
-            }
+            Some(Resolved::Text(text, _)) => Some(Found::Text(text)),
+            Some(Resolved::List(items, _)) => Some(Found::List(items)),
             Some(Resolved::Refused(reason)) => {
                 self.problem(codes::PARAMETER, span, format!("`{reference}` cannot be used: {reason}"));
                 None
@@ -285,6 +338,41 @@ impl Walk<'_> {
                 self.problem(codes::PARAMETER, span, format!("`{reference}` was not read"));
                 None
             }
+        }
+    }
+}
+
+/// What a name stands for, before it is copied.
+enum Found<'a> {
+    Text(&'a str),
+    List(&'a [String]),
+    Node(&'a Node),
+}
+
+impl Found<'_> {
+    fn weight(&self) -> Weight {
+        match self {
+            Self::Text(text) => Weight::text(text),
+            Self::List(items) => items.iter().map(|item| Weight::text(item)).fold(Weight::new(1, 0), Weight::and),
+            Self::Node(node) => Weight::of(node),
+        }
+    }
+
+    /// The text to put into a longer one, or what it is instead.
+    fn text(&self) -> Result<&str, &'static str> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Node(Node { value: Value::String(text) | Value::Number(text), .. }) => Ok(text),
+            Self::List(_) => Err("a list"),
+            Self::Node(node) => Err(node.kind()),
+        }
+    }
+
+    fn into_value(self, span: &Span) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.to_owned()),
+            Self::List(items) => Value::List(items.iter().map(|item| Node::string(item.clone(), span)).collect()),
+            Self::Node(node) => node.value.clone(),
         }
     }
 }
@@ -300,7 +388,9 @@ mod tests {
         let Value::Map(vars) = vars.value else { panic!() };
         let scope = Scope { fixed: vec![("region", "eu-central-1".into())], vars };
         let mut problems = Vec::new();
-        let result = substitute(&node, &scope, parameters, &mut problems);
+        let mut meter = Meter::new(crate::budget::SERVICE);
+        let known = [&scope.vars];
+        let result = Substitution { scope: &scope, known: &known, parameters }.of(&node, &mut meter, &mut problems);
         (result.to_json(), problems.into_iter().map(|problem| problem.message).collect())
     }
 

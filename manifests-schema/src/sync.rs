@@ -1,6 +1,6 @@
 //! `sync`: how an environment's rounds may act, and what they stop at.
 
-use crate::{codes, diagnostic::Diagnostic, fields::Fields, source::Span};
+use crate::{codes, diagnostic::Diagnostic, fields::Fields, node::is_whole, source::Span};
 use std::time::Duration;
 
 /// How an environment's rounds may act.
@@ -121,6 +121,12 @@ fn count(fields: &mut Fields<'_>, name: &'static str) -> Option<usize> {
     let (text, span) = fields.text(name)?;
     match text.parse() {
         Ok(count) => Some(count),
+        Err(_) if is_whole(&text) && !text.starts_with('-') => {
+            let message =
+                format!("`{name}` is `{text}`, more than the largest number there is room for ({})", usize::MAX);
+            fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message).hint("0 is no limit"));
+            None
+        }
         Err(_) => {
             refuse(fields, name, &text, &span, "a whole number; 0 is no limit");
             None

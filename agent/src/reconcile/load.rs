@@ -1,19 +1,18 @@
 //! From the files of a commit to rendered services, with everything reused whose files did not change.
 
+use super::{changes::Changes, together::check_together, totals::Totals};
 use lockstep_core::verify::{self, Check, Outcome};
 use lockstep_manifests::{
     Diagnostic, Rendered, Repository, Service,
+    budget::Weight,
     codes::{self, Code},
     diagnostic,
-    render::{matched_nowhere, render_offline},
-    repository::{ServiceDirectory, find_cycle},
-    source::Span,
+    render::{self, matched_nowhere, render_offline},
+    repository::ServiceDirectory,
     tree::{FileEntry, Tree},
-    updates::Strategy,
 };
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -43,10 +42,13 @@ pub struct LoadedService {
     /// What it renders to, by environment; the problems where it does not.
     pub environments: BTreeMap<String, Result<Arc<Rendered>, Vec<Diagnostic>>>,
     /// The ECS service's name, by environment.
-    names: BTreeMap<String, String>,
-    problems: Vec<Diagnostic>,
+    pub(super) names: BTreeMap<String, String>,
+    pub(super) problems: Vec<Diagnostic>,
     /// Files elsewhere that it was read from.
-    outside: Vec<String>,
+    pub(super) outside: Vec<String>,
+    /// What its files became, and what it became in each environment.
+    pub(super) files: Weight,
+    pub(super) weights: BTreeMap<String, Weight>,
 }
 
 /// Loads commits one after the other.
@@ -99,6 +101,7 @@ impl Loader {
             _ => {
                 let mut problems = Vec::new();
                 let repository = Repository::load(tree, &mut problems);
+                diagnostic::cut(&mut problems);
                 (Arc::new(repository), problems)
             }
         };
@@ -107,27 +110,27 @@ impl Loader {
         let is_same = before.is_some_and(|(known, _)| known.read == repository.read);
         let mut known = if is_same { std::mem::take(&mut self.services) } else { HashMap::new() };
         self.services.clear();
-        let valid = !diagnostic::has_errors(&config_problems);
+        let mut problems = config_problems;
+        let mut totals = Totals::new(&repository);
         let mut services = Vec::with_capacity(repository.services.len());
         for directory in &repository.services {
+            if let Some(problem) = &totals.exceeded {
+                services.push(Arc::new(LoadedService::unread(directory, problem)));
+                continue;
+            }
             let loaded = match known.remove(&directory.path) {
                 Some(loaded) if !changes.touch_service(&loaded) => loaded,
-                _ => Arc::new(LoadedService::load(&repository, directory, tree)),
+                _ => Arc::new(LoadedService::load(&repository, directory, tree, &totals)),
             };
+            totals.add(&loaded);
             self.services.insert(directory.path.clone(), loaded.clone());
             services.push(loaded);
         }
-        let mut problems = config_problems;
+        let exceeded = totals.exceeded;
+        problems.extend(exceeded.clone());
+        let valid = !diagnostic::has_errors(&problems);
         check_together(&repository, &mut services, &mut problems);
-        for service in &services {
-            problems.extend(service.problems.iter().cloned());
-            for result in service.environments.values() {
-                if let Err(found) = result {
-                    problems.extend(found.iter().cloned());
-                }
-            }
-        }
-        diagnostic::in_file_order(&mut problems);
+        collect(&services, exceeded.as_ref(), &mut problems);
         Snapshot {
             commit: commit.to_owned(),
             summary: summary.to_owned(),
@@ -140,70 +143,33 @@ impl Loader {
     }
 }
 
-/// What differs between two lists of files.
-struct Changes {
-    /// Paths of files that came, went, or have other content.
-    paths: HashSet<String>,
-    /// The directories above them.
-    directories: HashSet<String>,
-    /// Whether a file below `services/` came or went: then there may be other services.
-    moved: bool,
-}
+/// Most problems of a commit that are kept and shown; the rest are counted.
+const MOST_PROBLEMS: usize = 5_000;
 
-impl Changes {
-    /// Both lists are in the order of their paths.
-    fn between(before: &[FileEntry], now: &[FileEntry]) -> Self {
-        let mut changes = Self { paths: HashSet::new(), directories: HashSet::new(), moved: false };
-        let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
-        loop {
-            let order = match (before.peek(), now.peek()) {
-                (None, None) => return changes,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.path.cmp(&new.path),
-            };
-            let old = if order.is_le() { before.next() } else { None };
-            let new = if order.is_ge() { now.next() } else { None };
-            if old == new {
-                continue;
-            }
-            let Some(file) = new.or(old) else { continue };
-            let is_same_kind = old.zip(new).is_some_and(|(old, new)| old.regular == new.regular);
-            changes.moved |= !is_same_kind;
-            changes.paths.insert(file.path.clone());
-            let mut path = file.path.as_str();
-            while let Some((directory, _)) = path.rsplit_once('/') {
-                if !changes.directories.insert(directory.to_owned()) {
-                    break;
-                }
-                path = directory;
+/// The problems of all services, beside those of the repository itself.
+fn collect(services: &[Arc<LoadedService>], exceeded: Option<&Diagnostic>, problems: &mut Vec<Diagnostic>) {
+    diagnostic::cut(problems);
+    let mut left = 0;
+    let is_unread = |service: &&Arc<LoadedService>| exceeded.is_some() && service.problems.first() == exceeded;
+    for service in services.iter().filter(|service| !is_unread(service)) {
+        let of_environments = service.environments.values().filter_map(|result| result.as_ref().err()).flatten();
+        for problem in service.problems.iter().chain(of_environments) {
+            if problems.len() < MOST_PROBLEMS {
+                problems.push(problem.clone());
+            } else {
+                left += 1;
             }
         }
     }
-
-    fn is_empty(&self) -> bool {
-        self.paths.is_empty()
-    }
-
-    /// Whether the repository's own settings, or which services there are, may have changed.
-    fn touch(&self, repository: &Repository, problems: &[Diagnostic]) -> bool {
-        self.moved
-            || self.directories.contains("components")
-            || self.paths.contains(lockstep_manifests::repository::CONFIG)
-            || repository.read.iter().any(|(path, _)| self.paths.contains(path))
-            || may_pass(problems)
-    }
-
-    /// Whether a service must be read again.
-    fn touch_service(&self, service: &LoadedService) -> bool {
-        self.directories.contains(&service.directory.path)
-            || service.outside.iter().any(|path| self.paths.contains(path))
-            || may_pass(&service.problems)
+    diagnostic::cut(problems);
+    if left > 0 {
+        let message = format!("there are up to {left} more errors, warnings and notes in files that are not shown");
+        problems.push(Diagnostic::general(codes::TOO_MANY, message));
     }
 }
 
 /// Whether problems may be gone without a change of a file: an object that could not be read may be there next time.
-fn may_pass(problems: &[Diagnostic]) -> bool {
+pub(super) fn may_pass(problems: &[Diagnostic]) -> bool {
     problems.iter().any(|problem| problem.code == codes::UNREADABLE)
 }
 
@@ -218,16 +184,41 @@ const STAND_ALONE: &[Code] = &[
 ];
 
 impl LoadedService {
-    fn load(repository: &Repository, directory: &ServiceDirectory, tree: &dyn Tree) -> Self {
+    /// A service that is not read, because the repository as a whole is too large: it is declared, and nobody knows as
+    /// what.
+    fn unread(directory: &ServiceDirectory, reason: &Diagnostic) -> Self {
+        Self {
+            directory: directory.clone(),
+            environments: BTreeMap::new(),
+            names: BTreeMap::new(),
+            problems: vec![reason.clone()],
+            outside: Vec::new(),
+            files: Weight::default(),
+            weights: BTreeMap::new(),
+        }
+    }
+
+    fn load(repository: &Repository, directory: &ServiceDirectory, tree: &dyn Tree, totals: &Totals<'_>) -> Self {
         let mut problems = Vec::new();
         let service = Service::load(repository, directory, tree, &mut problems);
         // Where the files themselves are broken, the problems are the service's, not each environment's.
         let is_broken = diagnostic::has_errors(&problems);
         let mut environments = BTreeMap::new();
         let mut names = BTreeMap::new();
+        let mut weights = BTreeMap::new();
+        let mut rendered_all = totals.rendered;
         for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
+            if rendered_all.is_spent() || !totals.left(&environment.name) {
+                // Counted up to here it is too much already; the reason is the repository's.
+                environments.insert(environment.name.clone(), Err(Vec::new()));
+                continue;
+            }
             let mut found = Vec::new();
-            let rendered = render_offline(repository, environment, &service, &mut found);
+            let mut meter = render::meter();
+            let rendered = render_offline(repository, environment, &service, &mut meter, &mut found);
+            let _ = rendered_all.charge(meter.used());
+            weights.insert(environment.name.clone(), meter.used());
+            diagnostic::cut(&mut found);
             let result = match rendered {
                 _ if is_broken => {
                     // What is read wrongly leaves gaps, which are not told as problems of their own.
@@ -249,31 +240,44 @@ impl LoadedService {
             problems.extend(nowhere);
             environments.values_mut().for_each(|result| *result = Err(Vec::new()));
         }
+        diagnostic::cut(&mut problems);
+        keep_few(&mut environments);
         Self {
             directory: directory.clone(),
             environments,
             names,
+            files: service.weight,
+            weights,
             problems,
             outside: service.read.into_iter().map(|(path, _)| path).filter(|path| !is_below(path, directory)).collect(),
         }
     }
 
-    fn broken(&self, problem: &Diagnostic, only: Option<&str>) -> Self {
-        let environments = self
-            .environments
-            .iter()
-            .map(|(name, result)| {
-                let hit = only.is_none_or(|only| only == name);
-                (name.clone(), if hit { Err(vec![problem.clone()]) } else { result.clone() })
-            })
-            .collect();
+    /// The same, with what is wrong with it beside other services.
+    pub(super) fn broken(&self, problems: &[(Diagnostic, Option<String>)]) -> Self {
+        let mut environments = self.environments.clone();
+        for (problem, only) in problems {
+            let hit = environments.iter_mut().filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name));
+            hit.for_each(|(_, result)| *result = Err(vec![problem.clone()]));
+        }
         Self {
             directory: self.directory.clone(),
             environments,
             names: self.names.clone(),
             problems: self.problems.clone(),
             outside: self.outside.clone(),
+            files: self.files,
+            weights: self.weights.clone(),
         }
+    }
+}
+
+/// The same problem in each of a thousand environments is kept for the first of them.
+fn keep_few(environments: &mut BTreeMap<String, Result<Arc<Rendered>, Vec<Diagnostic>>>) {
+    let mut left = 2 * diagnostic::MOST_OF_A_FILE;
+    for found in environments.values_mut().filter_map(|result| result.as_mut().err()) {
+        found.truncate(left.max(1));
+        left = left.saturating_sub(found.len());
     }
 }
 
@@ -282,133 +286,11 @@ fn checked(rendered: &Rendered, checks: &[Check], problems: &mut Vec<Diagnostic>
     for check in checks.iter().filter(|check| check.outcome >= Outcome::Warn) {
         let message = format!("{}: {}", check.path, check.text);
         let problem = Diagnostic::error(check.code, &rendered.span_of(&check.path), message);
-        let problem = if check.outcome == Outcome::Fail { problem } else { problem.as_warning() };
-        if !problems.contains(&problem) {
-            problems.push(problem);
-        }
+        // The same in another environment is dropped when all are put in order.
+        problems.push(if check.outcome == Outcome::Fail { problem } else { problem.as_warning() });
     }
 }
 
 fn is_below(path: &str, directory: &ServiceDirectory) -> bool {
     path.strip_prefix(&directory.path).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// What can only be seen of all services together: identities, and `after`.
-fn check_together(repository: &Repository, services: &mut [Arc<LoadedService>], problems: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(&str, &str, &str, &str), (usize, &str)> = HashMap::new();
-    let mut broken: Vec<(usize, Diagnostic, Option<String>)> = Vec::new();
-    for environment in repository.environments.values() {
-        for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
-            let Some(name) = service.names.get(&environment.name) else { continue };
-            let identity = (
-                environment.account.as_str(),
-                environment.region.as_str(),
-                environment.cluster.as_str(),
-                name.as_str(),
-            );
-            if let Some((first, other)) = seen.insert(identity, (index, &environment.name)) {
-                let message = format!(
-                    "the ECS service {name} in cluster {} ({}, {}) is declared twice: by `{}` in `{other}` and by `{}` in `{}`",
-                    environment.cluster,
-                    environment.account,
-                    environment.region,
-                    services[first].directory.path,
-                    service.directory.path,
-                    environment.name,
-                );
-                let Some(Ok(earlier)) = services[first].environments.get(other) else { continue };
-                let pairs = [(first, other, earlier, rendered), (index, environment.name.as_str(), rendered, earlier)];
-                for (index, in_environment, here, there) in pairs {
-                    let mut problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &here.place, message.clone());
-                    if here.place != there.place {
-                        problem = problem.related("and here", &there.place);
-                    }
-                    broken.push((index, problem, Some(in_environment.to_owned())));
-                }
-            }
-        }
-    }
-    check_after(repository, services, &mut broken);
-    check_follow(repository, services, &mut broken);
-    for (index, problem, only) in broken {
-        services[index] = Arc::new(services[index].broken(&problem, only.as_deref()));
-        problems.push(problem);
-    }
-}
-
-/// Image policies that follow a service which is not there, or lead back to themselves.
-fn check_follow(
-    repository: &Repository,
-    services: &[Arc<LoadedService>],
-    broken: &mut Vec<(usize, Diagnostic, Option<String>)>,
-) {
-    for environment in repository.environments.values() {
-        let mut graph: BTreeMap<String, Vec<(String, Span)>> = BTreeMap::new();
-        for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
-            for (container, policy) in &rendered.updates {
-                let Strategy::Follow { service: other, container: followed } = &policy.strategy else { continue };
-                if !services.iter().any(|it| it.directory.name == *other) {
-                    let message = format!("`follow` names `{other}`, which is not a service of this repository");
-                    let names = services.iter().map(|it| it.directory.name.as_str());
-                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, &policy.span, message).suggest(other, names);
-                    broken.push((index, problem, Some(environment.name.clone())));
-                }
-                let edge = (format!("{other}/{followed}"), policy.span.clone());
-                graph.entry(format!("{}/{container}", service.directory.name)).or_default().push(edge);
-            }
-        }
-        let edges = graph
-            .iter()
-            .map(|(name, edges)| (name.as_str(), edges.iter().map(|(other, span)| (other.as_str(), span)).collect()))
-            .collect();
-        if let Some((cycle, span)) = find_cycle(&edges) {
-            let problem =
-                Diagnostic::error(codes::CYCLE, span, format!("`follow` leads back to itself: {}", cycle.join(" → ")));
-            for (index, service) in services.iter().enumerate() {
-                if cycle.iter().any(|name| name.split('/').next() == Some(service.directory.name.as_str())) {
-                    broken.push((index, problem.clone(), Some(environment.name.clone())));
-                }
-            }
-        }
-    }
-}
-
-fn check_after(
-    repository: &Repository,
-    services: &[Arc<LoadedService>],
-    broken: &mut Vec<(usize, Diagnostic, Option<String>)>,
-) {
-    for environment in repository.environments.values() {
-        let waits = |service: &Arc<LoadedService>| matches!(service.environments.get(&environment.name), Some(Ok(rendered)) if !rendered.after.is_empty());
-        if !services.iter().any(waits) {
-            continue;
-        }
-        let mut graph: BTreeMap<&str, Vec<(&str, &Span)>> = BTreeMap::new();
-        for (index, service) in services.iter().enumerate() {
-            let Some(Ok(rendered)) = service.environments.get(&environment.name) else {
-                continue;
-            };
-            for (name, span) in &rendered.after {
-                if !services.iter().any(|other| other.directory.name == *name) {
-                    let message = format!("`after` names `{name}`, which is not a service of this repository");
-                    let names = services.iter().map(|other| other.directory.name.as_str());
-                    let problem = Diagnostic::error(codes::UNKNOWN_NAME, span, message).suggest(name, names);
-                    broken.push((index, problem, Some(environment.name.clone())));
-                }
-            }
-            let edges = rendered.after.iter().map(|(name, span)| (name.as_str(), span)).collect();
-            graph.insert(&service.directory.name, edges);
-        }
-        if let Some((cycle, span)) = find_cycle(&graph) {
-            let message = format!("`after` leads back to itself: {}", cycle.join(" → "));
-            let problem = Diagnostic::error(codes::CYCLE, span, message);
-            for (index, service) in services.iter().enumerate() {
-                if cycle.contains(&service.directory.name.as_str()) {
-                    broken.push((index, problem.clone(), Some(environment.name.clone())));
-                }
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! reported. Level-triggered: a round takes no input but what it reads.
 
 mod act;
+mod changes;
 mod environment;
 mod facts;
 mod fleet;
@@ -10,6 +11,8 @@ mod load;
 mod prune;
 mod service;
 mod source;
+mod together;
+mod totals;
 mod waiting;
 
 pub use load::{LoadedService, Loader, Snapshot};

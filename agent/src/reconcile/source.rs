@@ -86,50 +86,35 @@ impl SourceRunner {
     }
 
     async fn read(&mut self, context: &Context) -> Result<(), GitError> {
-        let snapshot = match &self.content {
-            Content::Checkout(path) => {
-                let checkout = Checkout::read(path)?;
-                let commit = match checkout.compare_to_head()? {
-                    Some((commit, changed)) if changed.is_empty() => commit,
-                    _ => String::new(),
-                };
-                self.loader.load(&checkout, &commit, "")
-            }
-            Content::Remote(remote) => {
-                let remote = remote.clone();
-                let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    let tip = remote.tip()?;
-                    if known.as_deref() == Some(tip.commit.as_str()) {
-                        return Ok(None);
-                    }
-                    let tree = remote.tree(&tip)?;
-                    // What cannot be found out is not called rewritten.
-                    let rewritten = known.filter(|known| !remote.is_behind(known, &tip.commit).unwrap_or(true));
-                    Ok(Some((tip, tree, rewritten)))
-                });
-                let read: Result<_, GitError> = read.await.unwrap_or_else(|error| {
-                    Err(GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() })
-                });
-                let Some((tip, tree, rewritten)) = read? else {
-                    return Ok(());
-                };
-                let mut snapshot = self.loader.load(&tree, &tip.commit, &tip.summary);
-                snapshot.committed_at = tip.committed_at;
-                if let Some(from) = &rewritten {
-                    let (source, from, to) = (self.id.clone(), from.clone(), tip.commit.clone());
-                    context.tell(Event::Rewritten { source, from, to });
-                }
-                self.rewritten = rewritten;
-                context.tell(Event::Commit {
-                    source: self.id.clone(),
-                    commit: tip.commit.clone(),
-                    summary: tip.summary.clone(),
-                });
-                snapshot
-            }
+        // Reading the files takes as long as a commit makes it: never on the thread that everything else runs on.
+        let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
+        let place = match &self.content {
+            Content::Checkout(path) => Content::Checkout(path.clone()),
+            Content::Remote(remote) => Content::Remote(remote.clone()),
         };
+        let mut loader = std::mem::take(&mut self.loader);
+        let read = tokio::task::spawn_blocking(move || {
+            let read = load(&place, known, &mut loader);
+            (read, loader)
+        });
+        // Where it did not end, the next look begins anew.
+        let (read, loader) = read.await.map_err(|error| self.unreadable(&error))?;
+        self.loader = loader;
+        let Some((snapshot, rewritten)) = read? else {
+            return Ok(());
+        };
+        if matches!(self.content, Content::Remote(_)) {
+            if let Some(from) = &rewritten {
+                let (source, from, to) = (self.id.clone(), from.clone(), snapshot.commit.clone());
+                context.tell(Event::Rewritten { source, from, to });
+            }
+            self.rewritten = rewritten;
+            context.tell(Event::Commit {
+                source: self.id.clone(),
+                commit: snapshot.commit.clone(),
+                summary: snapshot.summary.clone(),
+            });
+        }
         for problem in snapshot.problems.iter().filter(|problem| problem.severity == Severity::Error).take(20) {
             let place = problem.place().map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}"));
             tracing::warn!(
@@ -155,6 +140,10 @@ impl SourceRunner {
         Ok(())
     }
 
+    fn unreadable(&self, error: &tokio::task::JoinError) -> GitError {
+        GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() }
+    }
+
     /// The branch that is followed; none for a checkout.
     pub fn remote(&self) -> Option<Arc<std::sync::Mutex<Remote>>> {
         match &self.content {
@@ -169,7 +158,11 @@ impl SourceRunner {
     /// When they cannot be read.
     pub async fn tree(&self) -> Result<Box<dyn Tree + Send>, GitError> {
         match &self.content {
-            Content::Checkout(path) => Ok(Box::new(Checkout::read(path)?)),
+            Content::Checkout(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || Checkout::read(&path));
+                Ok(Box::new(read.await.map_err(|error| self.unreadable(&error))??))
+            }
             Content::Remote(remote) => {
                 let remote = remote.clone();
                 let read = tokio::task::spawn_blocking(move || {
@@ -177,8 +170,7 @@ impl SourceRunner {
                     let tip = remote.tip()?;
                     remote.tree(&tip)
                 });
-                let unreadable = |reason: String| GitError::Unreadable { repository: self.id.clone(), reason };
-                Ok(Box::new(read.await.map_err(|error| unreadable(error.to_string()))??))
+                Ok(Box::new(read.await.map_err(|error| self.unreadable(&error))??))
             }
         }
     }
@@ -248,5 +240,38 @@ impl SourceRunner {
         }
         context.cache.flush();
         in_flight
+    }
+}
+
+/// Reads what moved since a commit: its files, and the commit that was followed before where the branch was rewritten.
+/// None where nothing moved.
+fn load(
+    content: &Content,
+    known: Option<String>,
+    loader: &mut Loader,
+) -> Result<Option<(Snapshot, Option<String>)>, GitError> {
+    match content {
+        Content::Checkout(path) => {
+            let checkout = Checkout::read(path)?;
+            let commit = match checkout.compare_to_head()? {
+                Some((commit, changed)) if changed.is_empty() => commit,
+                _ => String::new(),
+            };
+            Ok(Some((loader.load(&checkout, &commit, ""), None)))
+        }
+        Content::Remote(remote) => {
+            let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let tip = remote.tip()?;
+            if known.as_deref() == Some(tip.commit.as_str()) {
+                return Ok(None);
+            }
+            let tree = remote.tree(&tip)?;
+            // What cannot be found out is not called rewritten.
+            let rewritten = known.filter(|known| !remote.is_behind(known, &tip.commit).unwrap_or(true));
+            drop(remote);
+            let mut snapshot = loader.load(&tree, &tip.commit, &tip.summary);
+            snapshot.committed_at = tip.committed_at;
+            Ok(Some((snapshot, rewritten)))
+        }
     }
 }

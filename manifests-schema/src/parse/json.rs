@@ -1,7 +1,8 @@
 //! JSON, strictly: comments and trailing commas are refused with a clear sentence, duplicate keys as well.
 
-use super::{MAX_DEPTH, MAX_NODES};
+use super::MAX_DEPTH;
 use crate::{
+    budget::{DOCUMENT, Weight},
     codes,
     diagnostic::Diagnostic,
     node::{Entry, Map, Node, Value},
@@ -10,10 +11,10 @@ use crate::{
 use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged, parse_to_ast};
 use std::sync::Arc;
 
-pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
+pub(super) fn parse(file: &Arc<SourceFile>) -> Result<(Node, Weight), Vec<Diagnostic>> {
     let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
     let offset = file.text.len() - text.len();
-    check_depth(file, text)?;
+    check_size(file, text)?;
     let strict = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -40,25 +41,18 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
         }]
     })?;
     let Some(value) = parsed.value else {
-        return Ok(Node::new(Value::Null, &Span::of_file(file)));
+        return Ok((Node::new(Value::Null, &Span::of_file(file)), Weight::default()));
     };
-    let mut reader = Reader { file, offset, problems: Vec::new(), nodes: 0 };
+    let mut reader = Reader { file, offset, problems: Vec::new(), weight: Weight::default() };
     let node = reader.node(&value);
-    if reader.nodes > MAX_NODES {
-        reader.problems.push(Diagnostic::error(
-            codes::TOO_COMPLEX,
-            &Span::of_file(file),
-            format!("the document has more than {MAX_NODES} values"),
-        ));
-    }
-    if reader.problems.is_empty() { Ok(node) } else { Err(reader.problems) }
+    if reader.problems.is_empty() { Ok((node, reader.weight)) } else { Err(reader.problems) }
 }
 
 struct Reader<'a> {
     file: &'a Arc<SourceFile>,
     offset: usize,
     problems: Vec<Diagnostic>,
-    nodes: usize,
+    weight: Weight,
 }
 
 impl Reader<'_> {
@@ -67,11 +61,16 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, value: &ast::Value<'_>) -> Node {
-        self.nodes += 1;
         let span = self.span(value);
+        let text = match value {
+            ast::Value::StringLit(literal) => &*literal.value,
+            ast::Value::NumberLit(literal) => literal.value,
+            _ => "",
+        };
+        self.weight = self.weight.and(Weight::text(text));
         let value = match value {
-            ast::Value::StringLit(literal) => Value::String(literal.value.clone().into_owned()),
-            ast::Value::NumberLit(literal) => Value::Number(literal.value.to_owned()),
+            ast::Value::StringLit(_) => Value::String(text.to_owned()),
+            ast::Value::NumberLit(_) => Value::Number(text.to_owned()),
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
             ast::Value::NullKeyword(_) => Value::Null,
             ast::Value::Array(array) => Value::List(array.elements.iter().map(|item| self.node(item)).collect()),
@@ -82,6 +81,7 @@ impl Reader<'_> {
                         ast::ObjectPropName::String(literal) => literal.value.clone().into_owned(),
                         ast::ObjectPropName::Word(word) => word.value.to_owned(),
                     };
+                    self.weight.bytes += name.len() as u64;
                     let key = self.span(&property.name);
                     let node = self.node(&property.value);
                     if let Some(first) = map.get(&name) {
@@ -101,23 +101,44 @@ impl Reader<'_> {
     }
 }
 
-/// The parser recurses, so the depth is bounded before it runs.
-fn check_depth(file: &Arc<SourceFile>, text: &str) -> Result<(), Vec<Diagnostic>> {
+/// The parser recurses, and builds all that it finds: depth and number of the values are bounded before it runs.
+fn check_size(file: &Arc<SourceFile>, text: &str) -> Result<(), Vec<Diagnostic>> {
+    let refuse = |at: usize, message: String| {
+        let at = at + file.text.len() - text.len();
+        Err(vec![Diagnostic::error(codes::TOO_COMPLEX, &Span::new(file, at..at + 1), message)])
+    };
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    // Each value but the first follows a comma, or is the first of its list or map.
+    let (mut values, mut just_opened) = (1u64, false);
     for (at, byte) in text.bytes().enumerate() {
+        let opened = std::mem::replace(&mut just_opened, false);
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                values += 1;
+                just_opened = true;
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                values -= u64::from(opened);
+            }
+            b',' => values += 1,
+            b' ' | b'\t' | b'\n' | b'\r' => just_opened = opened,
             _ => {}
         }
         if depth > MAX_DEPTH {
-            let span = Span::new(file, at..at + 1);
-            let message = format!("values nest more than {MAX_DEPTH} levels deep");
-            return Err(vec![Diagnostic::error(codes::TOO_COMPLEX, &span, message)]);
+            return refuse(at, format!("values nest more than {MAX_DEPTH} levels deep"));
         }
+        if values > DOCUMENT.nodes + 1 {
+            return refuse(at, format!("the document has more than {} values", DOCUMENT.nodes));
+        }
+    }
+    if values > DOCUMENT.nodes {
+        return refuse(0, format!("the document has more than {} values", DOCUMENT.nodes));
     }
     Ok(())
 }

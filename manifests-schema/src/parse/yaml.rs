@@ -1,8 +1,10 @@
 //! YAML. serde_yaml decides what the values are; granit-parser says where they stand. The two trees are walked side
-//! by side, merge keys are applied on the way.
+//! by side, merge keys are applied on the way. What aliases make of the document is counted on the outline, before the
+//! values are built.
 
-use super::{MAX_DEPTH, MAX_NODES};
+use super::{MAX_DEPTH, plain::Plain};
 use crate::{
+    budget::{DOCUMENT, Weight},
     codes,
     diagnostic::Diagnostic,
     node::{Entry, Map, Node, Value},
@@ -11,31 +13,35 @@ use crate::{
 use granit_parser::{Event, Parser, Span as Place};
 use std::{collections::HashMap, ops::Range, rc::Rc, sync::Arc};
 
-pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
-    let outline = Outliner { file, anchors: HashMap::new(), problems: Vec::new(), nodes: 0 }.run()?;
+pub(super) fn parse(file: &Arc<SourceFile>) -> Result<(Node, Weight), Vec<Diagnostic>> {
+    let outline = Outliner { file, anchors: HashMap::new(), problems: Vec::new(), weight: Weight::default() }.run()?;
     let Some(outline) = outline else {
-        return Ok(Node::new(Value::Null, &Span::of_file(file)));
+        return Ok((Node::new(Value::Null, &Span::of_file(file)), Weight::default()));
     };
     let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
-    let value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| {
+    let value: Plain = serde_yaml::from_str(text).map_err(|error| {
         let start = error.location().map_or(0, |location| location.index() + file.text.len() - text.len());
         let message = error.to_string();
         if message.starts_with("repetition limit") {
-            let message = format!("the document's aliases expand to more than {MAX_NODES} values");
+            let message = "the document repeats itself by aliases too often".to_owned();
             return vec![Diagnostic::error(codes::TOO_COMPLEX, &Span::of_file(file), message)];
         }
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         vec![Diagnostic::error(codes::SYNTAX, &Span::new(file, start..start), message)]
     })?;
-    let mut join = Join { file, problems: Vec::new(), nodes: 0 };
+    let mut join = Join { file, problems: Vec::new() };
     let node = join.node(value, &outline);
-    if join.problems.is_empty() { Ok(node) } else { Err(join.problems) }
+    if join.problems.is_empty() { Ok((node, outline.weight)) } else { Err(join.problems) }
 }
 
 /// Where the parts of a document stand.
 struct Outline {
     range: Range<usize>,
     part: Part,
+    /// What it becomes, aliases expanded.
+    weight: Weight,
+    /// How deep it nests, aliases expanded.
+    depth: usize,
 }
 
 enum Part {
@@ -48,7 +54,8 @@ struct Outliner<'a> {
     file: &'a Arc<SourceFile>,
     anchors: HashMap<usize, Rc<Outline>>,
     problems: Vec<Diagnostic>,
-    nodes: usize,
+    /// Of all that was seen so far.
+    weight: Weight,
 }
 
 /// A collection that is not closed yet.
@@ -92,17 +99,33 @@ impl Outliner<'_> {
                     None
                 }
                 Event::Scalar(text, _, anchor, _) => {
-                    Some((anchor, Rc::new(Outline { range, part: Part::Scalar(text.into_owned()) })))
+                    let weight = Weight::text(&text);
+                    self.count(weight, &range)?;
+                    let part = Part::Scalar(text.into_owned());
+                    Some((anchor, Rc::new(Outline { range, part, weight, depth: 0 })))
                 }
-                Event::Alias(id) => self.anchors.get(&id).cloned().map(|target| (0, target)),
+                Event::Alias(id) => {
+                    let Some(target) = self.anchors.get(&id).cloned() else {
+                        return Err(self.give_up(
+                            codes::SYNTAX,
+                            range,
+                            "an alias inside of what it stands for".to_owned(),
+                        ));
+                    };
+                    self.count(target.weight, &range)?;
+                    if stack.len() + target.depth > MAX_DEPTH {
+                        let message = format!("with this alias values nest more than {MAX_DEPTH} levels deep");
+                        return Err(self.give_up(codes::TOO_COMPLEX, range, message));
+                    }
+                    Some((0, target))
+                }
                 Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
                     let is_map = matches!(event, Event::MappingStart(..));
                     stack.push(Open { start: range.start, anchor, is_map, items: Vec::new() });
+                    self.count(Weight::new(1, 0), &range)?;
                     if stack.len() > MAX_DEPTH {
                         let message = format!("values nest more than {MAX_DEPTH} levels deep");
-                        let span = Span::new(file, range);
-                        self.problems.push(Diagnostic::error(codes::TOO_COMPLEX, &span, message));
-                        return Err(self.problems);
+                        return Err(self.give_up(codes::TOO_COMPLEX, range, message));
                     }
                     None
                 }
@@ -119,12 +142,6 @@ impl Outliner<'_> {
                 _ => None,
             };
             if let Some((anchor, outline)) = done {
-                self.nodes += 1;
-                if self.nodes > MAX_NODES {
-                    let message = format!("the document has more than {MAX_NODES} values");
-                    self.problems.push(Diagnostic::error(codes::TOO_COMPLEX, &Span::of_file(file), message));
-                    return Err(self.problems);
-                }
                 if anchor != 0 {
                     self.anchors.insert(anchor, outline.clone());
                 }
@@ -135,6 +152,26 @@ impl Outliner<'_> {
             }
         }
         if self.problems.is_empty() { Ok(root) } else { Err(self.problems) }
+    }
+
+    /// Counts what comes next, before it is built.
+    fn count(&mut self, weight: Weight, range: &Range<usize>) -> Result<(), Vec<Diagnostic>> {
+        self.weight = self.weight.and(weight);
+        if self.weight.fits(DOCUMENT) {
+            return Ok(());
+        }
+        let is_alias = self.file.text[range.start.min(self.file.text.len())..].starts_with('*');
+        let message = match (self.weight.excess(DOCUMENT), is_alias) {
+            (excess, true) => format!("with this alias the document becomes {excess}"),
+            (excess, false) => format!("the document has {excess}"),
+        };
+        Err(self.give_up(codes::TOO_COMPLEX, range.clone(), message))
+    }
+
+    fn give_up(&mut self, code: codes::Code, range: Range<usize>, message: String) -> Vec<Diagnostic> {
+        let span = Span::new(self.file, range);
+        self.problems.push(Diagnostic::error(code, &span, message));
+        std::mem::take(&mut self.problems)
     }
 
     fn refuse_tag(&mut self, event: &Event<'_>, place: &Place) {
@@ -149,8 +186,10 @@ impl Outliner<'_> {
 
     fn close(&mut self, open: Open, end: usize) -> Outline {
         let range = open.start..end;
+        let weight = open.items.iter().fold(Weight::new(1, 0), |sum, item| sum.and(item.weight));
+        let depth = 1 + open.items.iter().map(|item| item.depth).max().unwrap_or(0);
         if !open.is_map {
-            return Outline { range, part: Part::List(open.items) };
+            return Outline { range, part: Part::List(open.items), weight, depth };
         }
         let mut items = open.items.into_iter();
         let mut pairs: Vec<(Rc<Outline>, Rc<Outline>)> = Vec::new();
@@ -172,7 +211,7 @@ impl Outliner<'_> {
             }
             pairs.push((key, value));
         }
-        Outline { range, part: Part::Map(pairs) }
+        Outline { range, part: Part::Map(pairs), weight, depth }
     }
 }
 
@@ -180,32 +219,22 @@ impl Outliner<'_> {
 struct Join<'a> {
     file: &'a Arc<SourceFile>,
     problems: Vec<Diagnostic>,
-    nodes: usize,
 }
 
 impl Join<'_> {
-    fn node(&mut self, value: serde_yaml::Value, outline: &Outline) -> Node {
+    fn node(&mut self, value: Plain, outline: &Outline) -> Node {
         let span = Span::new(self.file, outline.range.clone());
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            if self.nodes == MAX_NODES + 1 {
-                let message = format!("the document's aliases expand to more than {MAX_NODES} values");
-                self.problems.push(Diagnostic::error(codes::TOO_COMPLEX, &span, message));
-            }
-            return Node::new(Value::Null, &span);
-        }
         let value = match (value, &outline.part) {
-            (serde_yaml::Value::Tagged(tagged), _) => return self.node(tagged.value, outline),
-            (serde_yaml::Value::Null, _) => Value::Null,
-            (serde_yaml::Value::Bool(value), _) => Value::Bool(value),
-            (serde_yaml::Value::Number(_), Part::Scalar(text)) => Value::Number(text.clone()),
-            (serde_yaml::Value::String(text), _) => Value::String(text),
-            (serde_yaml::Value::Sequence(values), Part::List(items)) => {
+            (Plain::Null, _) => Value::Null,
+            (Plain::Bool(value), _) => Value::Bool(value),
+            (Plain::Number, Part::Scalar(text)) => Value::Number(text.clone()),
+            (Plain::String(text), _) => Value::String(text),
+            (Plain::List(values), Part::List(items)) => {
                 Value::List(values.into_iter().zip(items).map(|(value, item)| self.node(value, item)).collect())
             }
-            (serde_yaml::Value::Mapping(values), Part::Map(pairs)) => Value::Map(self.map(values, pairs)),
+            (Plain::Map(values), Part::Map(pairs)) => Value::Map(self.map(values, pairs)),
             (other, _) => {
-                let message = format!("the value is read in two ways ({}); write it more plainly", kind(&other));
+                let message = format!("the value is read in two ways ({}); write it more plainly", other.kind());
                 self.problems.push(Diagnostic::error(codes::SYNTAX, &span, message));
                 Value::Null
             }
@@ -213,10 +242,10 @@ impl Join<'_> {
         Node { value, span }
     }
 
-    fn map(&mut self, values: serde_yaml::Mapping, pairs: &[(Rc<Outline>, Rc<Outline>)]) -> Map {
+    fn map(&mut self, values: Vec<Plain>, pairs: &[(Rc<Outline>, Rc<Outline>)]) -> Map {
         let mut map = Map::with_capacity(pairs.len());
         let mut merges = Vec::new();
-        for ((_, value), (key, place)) in values.into_iter().zip(pairs) {
+        for (value, (key, place)) in values.into_iter().zip(pairs) {
             let Part::Scalar(name) = &key.part else {
                 continue;
             };
@@ -244,17 +273,5 @@ impl Join<'_> {
             }
         }
         map
-    }
-}
-
-fn kind(value: &serde_yaml::Value) -> &'static str {
-    match value {
-        serde_yaml::Value::Null => "null",
-        serde_yaml::Value::Bool(_) => "a boolean",
-        serde_yaml::Value::Number(_) => "a number",
-        serde_yaml::Value::String(_) => "a string",
-        serde_yaml::Value::Sequence(_) => "a list",
-        serde_yaml::Value::Mapping(_) => "a map",
-        serde_yaml::Value::Tagged(_) => "a tagged value",
     }
 }

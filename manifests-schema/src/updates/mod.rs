@@ -9,7 +9,7 @@ pub mod version;
 pub use constraint::{Constraint, ConstraintError};
 pub use pattern::TagPattern;
 pub use platform::Platform;
-pub(crate) use read::{Parts, merge, read, read_write};
+pub(crate) use read::{Parts, entries, merge, read, read_write};
 
 use crate::source::Span;
 use std::{fmt, time::Duration};

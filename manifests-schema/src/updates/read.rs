@@ -4,7 +4,7 @@
 use super::{Constraint, Platform, Policy, Strategy, TagPattern, WriteMode};
 use crate::{
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, suggest},
     fields::Fields,
     kind::{LayerKind, MustMatch},
     name::is_name,
@@ -13,7 +13,7 @@ use crate::{
     sync::parse_span,
 };
 use indexmap::IndexMap;
-use std::{str::FromStr, time::Duration};
+use std::{collections::HashSet, str::FromStr, time::Duration};
 
 /// What one layer says of a container's policy.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,13 @@ pub(crate) struct Part {
 pub(crate) type Parts = IndexMap<String, (Span, MustMatch, Option<Part>)>;
 
 const STRATEGIES: [&str; 6] = ["semver", "newest", "numeric", "alphabetical", "digest", "follow"];
+
+/// How many patterns and other parts there are, for counting.
+pub(crate) fn entries(parts: &Parts) -> usize {
+    let count = |list: &Option<Vec<TagPattern>>| list.as_ref().map_or(0, Vec::len);
+    let part = |part: &Option<Part>| part.as_ref().map_or(0, |part| count(&part.allow) + count(&part.ignore));
+    parts.values().map(|(_, _, found)| 5 + part(found)).sum()
+}
 
 /// Reads `updates` of a layer.
 pub(crate) fn read(fields: &mut Fields<'_>, kind: LayerKind) -> Parts {
@@ -172,17 +179,18 @@ pub(crate) fn merge<'a>(
     problems: &mut Vec<Diagnostic>,
     unmatched: &mut Vec<Diagnostic>,
 ) -> IndexMap<String, Policy> {
+    let known: HashSet<&str> = containers.iter().copied().collect();
     let mut merged: IndexMap<&str, Merged> = IndexMap::new();
     for (container, (key, must_match, part)) in layers.into_iter().flatten() {
-        if !containers.contains(&container.as_str()) {
+        if !known.contains(container.as_str()) {
+            let found = match must_match {
+                MustMatch::Nowhere => continue,
+                MustMatch::Somewhere => &mut *unmatched,
+                MustMatch::Here => &mut *problems,
+            };
             let message = format!("`updates` names `{container}`, and the task definition has no such container");
-            let problem =
-                Diagnostic::error(codes::NOTHING_MATCHED, key, message).suggest(container, containers.iter().copied());
-            match must_match {
-                MustMatch::Nowhere => {}
-                MustMatch::Somewhere => unmatched.push(problem),
-                MustMatch::Here => problems.push(problem),
-            }
+            let problem = Diagnostic::error(codes::NOTHING_MATCHED, key, message);
+            suggest(found, problem, container, containers.iter().copied());
             continue;
         }
         let Some(part) = part else {
