@@ -2,6 +2,7 @@
 //! agent, and what they are made of.
 
 pub mod agent;
+mod authority;
 pub mod aws;
 pub mod board;
 pub mod cache;

@@ -1,7 +1,11 @@
 //! A certificate authority that nobody else knows, with a certificate for loopback.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 use std::{
     net::TcpStream,
     path::{Path, PathBuf},
@@ -39,15 +43,28 @@ impl Certificates {
         {
             std::fs::write(directory.path().join(name), pem).expect("a file can be written");
         }
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is PKCS #8");
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![server.der().clone()], key)
-            .expect("the key belongs to the certificate");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { directory, config: Arc::new(config) }
+        let config = serving(server.der().clone(), &key);
+        Self { directory, config }
+    }
+
+    /// A certificate that signs itself, named as the authority. It may say that it is an authority, as
+    /// `openssl req -x509` has it, or not; be for these names, and be over.
+    pub fn self_signed(is_authority: bool, names: &[&str], is_over: bool) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("the names are addresses");
+        params.distinguished_name.push(DnType::CommonName, "self");
+        params.is_ca = if is_authority { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        if is_over {
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        }
+        let key = KeyPair::generate().expect("a key can be made");
+        let own = params.self_signed(&key).expect("it signs itself");
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        for (name, pem) in [("authority.pem", own.pem()), ("server.pem", own.pem()), ("key.pem", key.serialize_pem())] {
+            std::fs::write(directory.path().join(name), pem).expect("a file can be written");
+        }
+        let config = serving(own.der().clone(), &key);
+        Self { directory, config }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -75,6 +92,19 @@ impl Certificates {
         std::fs::write(path, "").expect("a file can be written");
         path.to_owned()
     }
+}
+
+/// What a server with this certificate says.
+fn serving(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is PKCS #8");
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("the key belongs to the certificate");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 /// Speaks TLS on a connection. The handshake happens with the first byte that is read.

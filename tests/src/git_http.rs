@@ -109,9 +109,13 @@ impl GitServer {
 
     /// Serves the bare repositories of a directory.
     pub fn with(root: &Path, options: &Options) -> Self {
+        Self::presenting(root, options, options.tls.then(Certificates::new))
+    }
+
+    /// The same with a certificate of the test's own.
+    pub fn presenting(root: &Path, options: &Options, certificates: Option<Certificates>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).expect("the port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let certificates = options.tls.then(Certificates::new);
         let tls = certificates.as_ref().map(|certificates| certificates.config.clone());
         let shared = Arc::new(Shared {
             root: root.to_owned(),

@@ -244,15 +244,79 @@ fn a_lost_answer_is_neither_success_nor_failure() {
     }
 }
 
+// A4: in the repository, in a linked worktree, in one of a bare repository, and while it is rebased there.
 #[test]
 fn a_branch_that_is_checked_out_is_not_moved_under_its_work_tree() {
     let rig = Rig::new();
-    let mut remote = rig.open(&rig.repository.checkout().display().to_string());
+    let (checkout, bare) = (rig.repository.checkout().to_owned(), rig.repository.bare().to_owned());
+    let tree = |name: &str| std::fs::canonicalize(rig.root.path()).unwrap().join(name);
+    let refused = |at: &Path, place: &Path| {
+        let mut remote = rig.open(&at.display().to_string());
+        let base = remote.tip().unwrap();
+        let error = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err().to_string();
+        let place = std::fs::canonicalize(place).unwrap();
+        assert_eq!(
+            error,
+            format!(
+                "the server refuses the push to main: it is checked out in {}. Check out another branch there, or push to a \
+                 bare repository",
+                place.display()
+            )
+        );
+        assert_eq!(git(at, &["rev-parse", "main"]), base.commit);
+    };
+    refused(&checkout, &checkout);
+    // The main work tree is elsewhere, a linked one is on the branch.
+    git(&checkout, &["checkout", "--quiet", "-b", "elsewhere"]);
+    git(&checkout, &["worktree", "add", "--quiet", &tree("linked").display().to_string(), "main"]);
+    refused(&checkout, &tree("linked"));
+    // Opened by the linked one, with the branch in the main one.
+    git(&tree("linked"), &["checkout", "--quiet", "--detach"]);
+    git(&checkout, &["checkout", "--quiet", "main"]);
+    refused(&tree("linked"), &checkout);
+    // A work tree of a bare repository; its own HEAD names the branch, and is no checkout.
+    git(&bare, &["worktree", "add", "--quiet", &tree("of-bare").display().to_string(), "main"]);
+    refused(&bare, &tree("of-bare"));
+    let git_dir = git(&tree("of-bare"), &["rev-parse", "--absolute-git-dir"]);
+    git(&tree("of-bare"), &["checkout", "--quiet", "--detach"]);
+    for state in ["rebase-merge/head-name", "rebase-apply/head-name"] {
+        let file = Path::new(&git_dir).join(state);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "refs/heads/main\n").unwrap();
+        refused(&bare, &tree("of-bare"));
+        std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
+    std::fs::write(Path::new(&git_dir).join("BISECT_START"), "main\n").unwrap();
+    refused(&bare, &tree("of-bare"));
+    std::fs::remove_file(Path::new(&git_dir).join("BISECT_START")).unwrap();
+    // Nobody has it any more.
+    let mut remote = rig.open(&bare.display().to_string());
     let base = remote.tip().unwrap();
-    let refused = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap_err();
+    let tip = commit(&mut remote, &base, "web: 2.0.0\n", None).unwrap();
+    rig.assert_at(&tip);
+}
+
+// A4
+#[test]
+fn a_repository_of_another_user_is_refused() {
+    let rig = Rig::new();
+    let user = Command::new("id").arg("-u").output().unwrap().stdout;
+    // Only root can give files away.
+    if user != b"0\n" {
+        return;
+    }
+    assert!(Command::new("chown").args(["-R", "65534"]).arg(rig.repository.bare()).status().unwrap().success());
+    let location = Location::parse(&rig.repository.bare().display().to_string()).unwrap();
+    let error = Remote::open(&location, "main", rig.state.path(), Access::default()).err().unwrap();
+    let place = std::fs::canonicalize(rig.repository.bare()).unwrap();
     assert_eq!(
-        refused.to_string(),
-        "the server refuses the push to main: it is checked out there; push to a bare repository"
+        error.to_string(),
+        format!(
+            "failed to read the repository {}: it belongs to another user (user id 65534), and Git refuses such \
+             repositories. If you trust it, run `git config --global --add safe.directory {}`",
+            rig.repository.bare().display(),
+            place.display()
+        )
     );
 }
 

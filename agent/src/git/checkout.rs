@@ -1,6 +1,7 @@
 //! A checkout as people edit it: the files on disk, with the ids that Git would give them.
 
 use super::{GitError, chain};
+use gix::bstr::ByteSlice;
 use lockstep_manifests::tree::{FileEntry, Tree};
 use std::{
     collections::BTreeMap,
@@ -45,6 +46,7 @@ impl Checkout {
         let repository = gix::ThreadSafeRepository::open_opts(self.root.clone(), gix::open::Options::isolated())
             .map_err(|error| fail(chain(&error)))?;
         let local = repository.to_thread_local();
+        super::owner::refuse_foreign(&local, &name)?;
         let Ok(id) = local.head_id() else {
             return Ok(Some((String::new(), self.paths())));
         };
@@ -56,11 +58,29 @@ impl Checkout {
         let (mine, theirs) = (ids(&self.files), ids(committed.files()));
         let changed = mine
             .iter()
-            .filter(|(path, id)| theirs.get(*path) != Some(id))
+            .filter(|(path, id)| {
+                theirs.get(*path).is_none_or(|other| other != *id && !self.is_converted(path, other, &local))
+            })
             .map(|(path, _)| path.clone())
             .chain(theirs.keys().filter(|path| !mine.contains_key(*path)).cloned())
             .collect();
         Ok(Some((tip.commit, changed)))
+    }
+
+    /// Whether a file differs from the committed one in the ends of its lines alone: Git converts them where it is told to,
+    /// and calls such a checkout clean.
+    fn is_converted(&self, path: &str, committed: &str, repository: &gix::Repository) -> bool {
+        let Ok(id) = gix::ObjectId::from_hex(committed.as_bytes()) else { return false };
+        let is_small = |size: u64| size <= lockstep_manifests::parse::MAX_FILE as u64;
+        if !repository.find_header(id).is_ok_and(|header| is_small(header.size())) {
+            return false;
+        }
+        let mine = self.root.join(path);
+        if !std::fs::metadata(&mine).is_ok_and(|data| data.is_file() && is_small(data.len())) {
+            return false;
+        }
+        let (Ok(mine), Ok(theirs)) = (std::fs::read(mine), repository.find_object(id)) else { return false };
+        mine.replace("\r\n", "\n") == theirs.data.replace("\r\n", "\n")
     }
 
     fn paths(&self) -> Vec<String> {
@@ -124,6 +144,8 @@ impl Tree for Checkout {
         if size > lockstep_manifests::parse::MAX_FILE as u64 {
             return Err(format!("it has {size} bytes, more than the limit"));
         }
-        std::fs::read(&path).map_err(|error| error.to_string())
+        let content = std::fs::read(&path).map_err(|error| error.to_string())?;
+        super::lfs::refuse(&content)?;
+        Ok(content)
     }
 }

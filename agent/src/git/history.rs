@@ -1,6 +1,9 @@
 //! What a branch was before: the commits behind its tip.
 
-use super::{GitError, Tip, chain, objects::tip_of};
+use super::{
+    GitError, Tip, chain,
+    objects::{missing, tip_of},
+};
 use gix::revision::walk::Sorting;
 use gix::traverse::commit::simple::CommitTimeOrder;
 use std::collections::BTreeMap;
@@ -149,7 +152,7 @@ impl Wanted {
     ) -> Result<BTreeMap<&String, gix::ObjectId>, String> {
         let mut found = BTreeMap::new();
         let Some(id) = tree else { return Ok(found) };
-        let object = repository.find_object(id).map_err(|error| chain(&error))?;
+        let object = repository.find_object(id).map_err(|error| missing(repository, chain(&error)))?;
         // A file where a directory was has nothing below it.
         let Ok(tree) = object.try_into_tree() else { return Ok(found) };
         for entry in tree.iter() {

@@ -4,18 +4,40 @@ use super::{
     GitError, Tip, chain,
     history::{self, Step},
     objects::{Listings, ObjectTree, file_of, tip_of},
+    owner::refuse_foreign,
     push::PushError,
     write::{NewCommit, build},
 };
-use gix::{
-    bstr::ByteSlice,
-    refs::{Target, transaction::PreviousValue},
-};
+use gix::refs::{Target, transaction::PreviousValue};
 use std::path::{Path, PathBuf};
 
 /// No configuration but the repository's own; who moves a reference is named in its log.
 fn options() -> gix::open::Options {
     gix::open::Options::isolated().config_overrides(["committer.name=Lockstep", "committer.email=lockstep@localhost"])
+}
+
+/// Where a branch is checked out, or is being rebased or bisected: in the repository itself, or in a worktree of it. To
+/// move it would make the next commit there take the move back.
+fn checked_out(repository: &gix::Repository, name: &str) -> Result<Option<PathBuf>, String> {
+    // Of a linked worktree it is a path through `..`.
+    let common = std::fs::canonicalize(repository.common_dir()).map_err(|error| error.to_string())?;
+    let mut heads: Vec<(PathBuf, PathBuf)> = Vec::new();
+    if repository.main_repo().map_or(true, |main| !main.is_bare()) {
+        heads.push((common.clone(), common.parent().unwrap_or(&common).to_owned()));
+    }
+    for worktree in repository.worktrees().map_err(|error| chain(&error))? {
+        let git_dir = worktree.git_dir().to_owned();
+        let place = worktree.base().unwrap_or_else(|_| git_dir.clone());
+        heads.push((git_dir, place));
+    }
+    let short = name.strip_prefix("refs/heads/").unwrap_or(name);
+    let is_at = |git_dir: &Path| {
+        let read = |file: &str| std::fs::read_to_string(git_dir.join(file)).unwrap_or_default();
+        read("HEAD").strip_prefix("ref:").is_some_and(|head| head.trim() == name)
+            || ["rebase-merge/head-name", "rebase-apply/head-name"].iter().any(|file| read(file).trim() == name)
+            || [name, short].contains(&read("BISECT_START").trim())
+    };
+    Ok(heads.into_iter().find(|(git_dir, _)| is_at(git_dir)).map(|(_, place)| place))
 }
 
 /// A branch of a repository on disk.
@@ -41,8 +63,10 @@ impl Local {
     }
 
     fn repository(&self) -> Result<gix::ThreadSafeRepository, GitError> {
-        gix::ThreadSafeRepository::open_opts(self.path.clone(), options())
-            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })
+        let repository = gix::ThreadSafeRepository::open_opts(self.path.clone(), options())
+            .map_err(|error| GitError::Unreadable { repository: self.name(), reason: chain(&error) })?;
+        refuse_foreign(&repository.to_thread_local(), &self.name())?;
+        Ok(repository)
     }
 
     pub(super) fn tip(&mut self) -> Result<Tip, GitError> {
@@ -95,12 +119,13 @@ impl Local {
         let repository = self.repository()?.to_thread_local();
         let name = format!("refs/heads/{}", self.branch);
         let unreadable = |reason: String| GitError::Unreadable { repository: self.name(), reason };
-        if !repository.is_bare()
-            && repository.head_name().ok().flatten().is_some_and(|head| head.as_bstr() == name.as_bytes().as_bstr())
-        {
+        if let Some(place) = checked_out(&repository, &name).map_err(&unreadable)? {
             return Err(PushError::Refused {
                 branch: self.branch.clone(),
-                reason: "it is checked out there; push to a bare repository".to_owned(),
+                reason: format!(
+                    "it is checked out in {}. Check out another branch there, or push to a bare repository",
+                    place.display()
+                ),
             });
         }
         let hex = |text: &str| gix::ObjectId::from_hex(text.as_bytes()).map_err(|error| unreadable(error.to_string()));

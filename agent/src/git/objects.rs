@@ -87,7 +87,7 @@ impl Walk<'_> {
     }
 
     fn list(&self, id: gix::ObjectId) -> Result<Listing, String> {
-        let tree = self.local.find_tree(id).map_err(|error| chain(&error))?;
+        let tree = self.local.find_tree(id).map_err(|error| missing(self.local, chain(&error)))?;
         let mut listing = Vec::new();
         for entry in tree.iter() {
             let entry = entry.map_err(|error| chain(&error))?;
@@ -109,11 +109,12 @@ impl Tree for ObjectTree {
     fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
         let id = gix::ObjectId::from_hex(file.id.as_bytes()).map_err(|error| error.to_string())?;
         let local = self.repository.to_thread_local();
-        let header = local.find_header(id).map_err(|error| chain(&error))?;
+        let header = local.find_header(id).map_err(|error| missing(&local, chain(&error)))?;
         if header.size() > lockstep_manifests::parse::MAX_FILE as u64 {
             return Err(format!("it has {} bytes, more than the limit", header.size()));
         }
         let object = local.find_object(id).map_err(|error| chain(&error))?;
+        super::lfs::refuse(&object.data)?;
         Ok(object.detach().data)
     }
 }
@@ -132,7 +133,7 @@ pub(super) fn file_of(
     if !matches!(entry.mode().kind(), EntryKind::Blob | EntryKind::BlobExecutable) {
         return Ok(None);
     }
-    let header = local.find_header(entry.object_id()).map_err(|error| fail(chain(&error)))?;
+    let header = local.find_header(entry.object_id()).map_err(|error| fail(missing(local, chain(&error))))?;
     if header.size() > lockstep_manifests::parse::MAX_FILE as u64 {
         return Ok(None);
     }
@@ -140,10 +141,27 @@ pub(super) fn file_of(
     Ok(Some(object.detach().data))
 }
 
+/// What is said where an object is missing; a clone that was made without some objects says so itself.
+pub(super) fn missing(local: &gix::Repository, reason: String) -> String {
+    let config = local.config_snapshot();
+    let is_partial = config.string("extensions.partialClone").is_some()
+        || local.remote_names().iter().any(|name| {
+            let key = format!("remote.{name}.promisor");
+            config.boolean(key.as_str()).unwrap_or(false)
+        });
+    match is_partial {
+        false => reason,
+        true => format!(
+            "the clone is partial (made with --filter) and lacks an object that is needed; Git fetches such objects when \
+             they are read, Lockstep does not. Clone without --filter ({reason})"
+        ),
+    }
+}
+
 /// The tip of a commit id.
 pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> Result<Tip, GitError> {
     let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
-    let commit = local.find_commit(id).map_err(|error| fail(chain(&error)))?;
+    let commit = local.find_commit(id).map_err(|error| fail(missing(local, chain(&error))))?;
     let tree = commit.tree_id().map_err(|error| fail(chain(&error)))?.to_string();
     let summary = commit.message().map(|message| message.summary().to_string()).unwrap_or_default();
     let committed_at = commit.time().map_or(0, |time| time.seconds);

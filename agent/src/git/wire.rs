@@ -128,12 +128,8 @@ impl Wire {
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT);
         if let Some(path) = &self.access.authority {
-            let of_file =
-                |reason: String| unreadable(format!("the certificate authority {}: {reason}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| of_file(error.to_string()))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| of_file(error.to_string()))?;
-            builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+            let tls = crate::authority::trusting(path).map_err(&unreadable)?;
+            builder = builder.tls_backend_preconfigured(tls);
         }
         // Where a request has no limit of its own, this is one for each wait on the server.
         let builder = reqwest::blocking::ClientBuilder::from(builder).timeout(self.access.limits.silence);

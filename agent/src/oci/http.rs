@@ -72,19 +72,17 @@ impl Http {
     /// When the authority's file cannot be read.
     pub(super) fn new(registry: &str, authority: Option<&Path>) -> Result<Self, OciError> {
         let invalid = |reason: String| OciError::Invalid { registry: registry.to_owned(), reason };
-        let roots = match authority {
-            None => Vec::new(),
-            Some(path) => std::fs::read(path)
-                .map_err(|error| error.to_string())
-                .and_then(|pem| reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| reason(&error)))
-                .and_then(|roots| if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) })
-                .map_err(|reason| invalid(format!("the certificate authority {}: {reason}", path.display())))?,
-        };
+        let tls = authority.map(crate::authority::trusting).transpose().map_err(invalid)?;
         let proxies = address::proxies(
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
         );
         let client = |guard: Guard| {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder();
+            let builder = match &tls {
+                None => builder,
+                Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+            };
+            builder
                 .user_agent(concat!("lockstep/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TIMEOUT)
@@ -94,7 +92,6 @@ impl Http {
                 .no_brotli()
                 .no_zstd()
                 .no_deflate()
-                .tls_certs_merge(roots.iter().cloned())
                 .dns_resolver(Arc::new(guard))
                 .build()
                 .map_err(|error| invalid(reason(&error)))

@@ -2,6 +2,8 @@
 //! it cannot.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod certificates;
+mod checkout;
 mod healing;
 mod hostile;
 
