@@ -2,7 +2,7 @@
 
 use super::{AwsError, Clients, call::Kind, pace::Group};
 use aws_sdk_ecs::types as sdk;
-use lockstep_core::cause::Cause;
+use lockstep_core::{cause::Cause, mask};
 use serde_json::Value;
 
 /// Lines of a log that are kept.
@@ -109,10 +109,11 @@ fn describe(cause: &mut Cause, task: &sdk::Task) {
     if let Some(container) = failed {
         container.name().unwrap_or_default().clone_into(&mut cause.container);
         cause.exit_code = container.exit_code().map(i64::from);
-        container.reason().unwrap_or_default().clone_into(&mut cause.reason);
+        // Docker's words may quote the command.
+        cause.reason = mask::line(container.reason().unwrap_or_default());
     }
     cause.stop_code = task.stop_code().map(|code| code.as_str().to_owned()).unwrap_or_default();
-    task.stopped_reason().unwrap_or_default().clone_into(&mut cause.stopped_reason);
+    cause.stopped_reason = mask::line(task.stopped_reason().unwrap_or_default());
 }
 
 /// Where the driver `awslogs` puts the log of a container of a task.

@@ -12,6 +12,7 @@ mod progress;
 mod render;
 mod sandbox;
 mod schema;
+mod scratch;
 mod status;
 mod sync;
 mod target;
@@ -145,8 +146,14 @@ pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if !error.use_stderr() {
+                // Help and version: words of our own.
+                let _ = error.print();
+                return Exit::Done;
+            }
+            // It repeats what was given, which a script may have from elsewhere.
+            output::say(error.render().to_string().trim_end());
+            return Exit::Usage;
         }
     };
     // Only the agent has nothing but its log; the others say themselves what matters.
@@ -212,11 +219,12 @@ fn start_log(filter: Option<&str>, default: &str) -> Result<(), String> {
         }
         Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("the log filter is wrong: {error}"))?,
     };
+    let has_colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(output::log::Log { has_colours })
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(has_colours)
         .try_init()
         .map_err(|error| error.to_string())
 }

@@ -20,7 +20,7 @@ use lockstep_core::{
 };
 use std::{
     collections::BTreeSet,
-    io::{BufRead, IsTerminal, Write},
+    io::{BufRead, IsTerminal},
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast::Receiver;
@@ -208,9 +208,7 @@ pub(super) fn confirm() -> Result<bool, Failure> {
             Failure::new(Exit::Usage, "there is no terminal to ask on").hint("give --yes to write without asking")
         );
     }
-    let mut err = anstream::stderr();
-    let _ = write!(err, "Write this? [y/N] ");
-    let _ = err.flush();
+    output::ask("Write this? [y/N]");
     let mut answer = String::new();
     let _ = stdin.lock().read_line(&mut answer);
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -1,5 +1,6 @@
 //! What a command works on: a checkout, a repository with a branch, or a source of the agent's file.
 
+use super::scratch::Scratch;
 use crate::{
     aws::Accounts,
     cache::Cache,
@@ -13,11 +14,10 @@ use crate::{
 use clap::Args;
 use lockstep_manifests::{Diagnostic, Severity};
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// Where the files are, and whose rules hold.
 #[derive(Args, Clone, Debug, Default)]
@@ -57,7 +57,7 @@ pub(crate) struct Opened {
     pub(crate) allow: Allow,
     /// The checkout's path, where the files are not committed ones.
     pub(crate) checkout: Option<PathBuf>,
-    _state: TempDir,
+    _scratch: Scratch,
 }
 
 impl Target {
@@ -79,9 +79,8 @@ impl Target {
         let context = Context::new(accounts, Cache::in_memory(), timing);
         let registries = Registries::default();
         registries.configure(config.registries.clone());
-        let state = TempDir::new()
-            .map_err(|error| Failure::new(Exit::Failed, format!("failed to make a temporary directory: {error}")))?;
-        let (content, checkout) = self.content(source.clone(), &context, state.path()).await?;
+        let scratch = Scratch::default();
+        let (content, checkout) = self.content(source.clone(), &context, &scratch).await?;
         let mut runner = SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
         runner.refresh(&context).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
@@ -94,7 +93,7 @@ impl Target {
             source: id,
             allow,
             checkout,
-            _state: state,
+            _scratch: scratch,
         })
     }
 
@@ -122,7 +121,7 @@ impl Target {
         &self,
         source: Option<SourceConfig>,
         context: &Context,
-        state: &Path,
+        scratch: &Scratch,
     ) -> Result<(Content, Option<PathBuf>), Failure> {
         if let Some(reason) = self.branch.as_deref().and_then(branch_problem) {
             return Err(Failure::new(Exit::Usage, reason));
@@ -131,7 +130,7 @@ impl Target {
             if let Some(branch) = &self.branch {
                 source.branch.value.clone_from(branch);
             }
-            let remote = crate::agent::open(&source, state, context).await;
+            let remote = crate::agent::open(&source, scratch.path()?, context).await;
             let remote = remote.map_err(|reason| Failure::new(Exit::Failed, reason))?;
             return Ok((Content::Remote(Arc::new(Mutex::new(remote))), None));
         }
@@ -147,7 +146,7 @@ impl Target {
             }
         }
         let branch = self.branch.clone().unwrap_or_else(|| "main".to_owned());
-        let state = state.to_owned();
+        let state = scratch.path()?.to_owned();
         let opened =
             tokio::task::spawn_blocking(move || Remote::open(&location, &branch, &state, Access::default())).await;
         let remote = opened

@@ -14,13 +14,16 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     let title = level.primary_title(&message).id(diagnostic.code.id);
     let path = diagnostic.span.as_ref().map(|span| super::clean(&span.file.path)).unwrap_or_default();
     let hint = diagnostic.hint.as_deref().map(super::clean);
+    let labels: Vec<String> = diagnostic.related.iter().map(|(label, _)| super::clean(label)).collect();
     let mut group: Group<'_> = match &diagnostic.span {
         Some(span) if !span.file.text.is_empty() => {
             let range = span.start as usize..(span.end as usize).max(span.start as usize);
             let range = one_line(&span.file.text, range);
             let mut snippet =
                 Snippet::source(&span.file.text).path(&path).annotation(AnnotationKind::Primary.span(range));
-            for (label, other) in diagnostic.related.iter().filter(|(_, other)| other.file == span.file) {
+            for (label, (_, other)) in
+                labels.iter().zip(&diagnostic.related).filter(|(_, (_, other))| other.file == span.file)
+            {
                 let range = one_line(&other.file.text, other.start as usize..other.end as usize);
                 snippet = snippet.annotation(AnnotationKind::Context.span(range).label(label));
             }
@@ -39,7 +42,8 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     if let Some(hint) = &hint {
         group = group.element(Level::HELP.message(hint));
     }
-    Renderer::styled().render(&[group])
+    // Escapes in lines of the file are replaced by the renderer, and the other texts were cleaned: what is left is its own.
+    super::terminal::marked(&Renderer::styled().render(&[group]))
 }
 
 /// A whole map is pointed at by its first line.
@@ -60,4 +64,27 @@ pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
         .map(|(count, word)| super::count(count, word))
         .collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_manifests::{codes, source::SourceFile, source::Span};
+
+    // H13: a line of a file with escapes of both sets and a turned direction.
+    #[test]
+    fn a_line_of_a_file_brings_no_escapes() {
+        let line = "cluster: a\u{1b}]0;x\u{7}\u{9b}2J\u{202e}b\n";
+        let file = std::sync::Arc::new(SourceFile { path: "a\u{9b}.yaml".into(), text: line.into() });
+        let span = Span { file, start: 9, end: 12 };
+        let diagnostic = Diagnostic::error(codes::BAD_NAME, &span, "bad \u{1b}[31mname").hint("say \u{9b}2J");
+        let text = super::super::terminal::shown(&render(&diagnostic));
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert!(
+            plain.chars().all(|letter| letter == '\n' || !letter.is_control() && letter != '\u{202e}'),
+            "{plain:?}"
+        );
+        assert!(text.contains("\u{1b}[1m"), "our own colours are there: {text:?}");
+        assert!(!text.contains("\u{1b}]") && !text.contains("\u{1b}[31mname"), "{text:?}");
+    }
 }

@@ -2,9 +2,13 @@
 
 pub mod diagnostics;
 pub(crate) mod images;
+pub(crate) mod log;
 pub mod plan;
 pub mod status;
+mod terminal;
 pub mod trace;
+
+pub use terminal::clean;
 
 use std::{
     io::{ErrorKind, Write},
@@ -26,7 +30,7 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// Writes data to stdout. A reader that went away is no error; anything else is said, and the program fails.
 pub fn data(text: &str) {
     let mut out = anstream::stdout();
-    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    let written = writeln!(out, "{}", terminal::shown(text.trim_end_matches('\n'))).and_then(|()| out.flush());
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
         && !LOST.swap(true, Ordering::Relaxed)
@@ -43,18 +47,18 @@ pub fn is_lost() -> bool {
 /// Writes conversation to stderr.
 pub fn say(text: &str) {
     let mut out = anstream::stderr();
-    let _ = writeln!(out, "{text}");
+    let _ = writeln!(out, "{}", terminal::shown(text));
+}
+
+/// Asks on stderr: the answer is typed behind the text.
+pub fn ask(text: &str) {
+    let mut out = anstream::stderr();
+    let _ = write!(out, "{} ", terminal::shown(text)).and_then(|()| out.flush());
 }
 
 /// A hint, on a line of its own.
 pub fn hint(text: &str) {
     say(&format!("hint: {text}"));
-}
-
-/// A text from elsewhere without control characters, which a terminal would obey.
-pub fn clean(text: &str) -> String {
-    let is_harmless = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
-    text.chars().map(|letter| if is_harmless(letter) { letter } else { '\u{fffd}' }).collect()
 }
 
 /// A number with its word: `1 service`, `2 services`.
@@ -64,7 +68,8 @@ pub fn count(number: usize, word: &str) -> String {
 
 /// A value as pretty JSON.
 pub fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    terminal::escape_json(&text)
 }
 
 /// Colours are decoration: everything reads the same without them.
@@ -78,7 +83,7 @@ pub mod paint {
     const FAINT: Style = Style::new().dimmed();
 
     fn with(style: Style, text: &str) -> String {
-        format!("{}{}{}", style.render(), super::clean(text), style.render_reset())
+        super::terminal::marked(&format!("{}{}{}", style.render(), super::clean(text), style.render_reset()))
     }
 
     /// Good.

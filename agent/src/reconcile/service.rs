@@ -351,6 +351,7 @@ impl Round<'_> {
     ) -> Prepared {
         let cache = &self.context.cache;
         let mut observed = Observation { service: live.clone(), ..Observation::default() };
+        cache.learn(hash, &[&desired.task_definition, &desired.service]);
         observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
         observed.cause = live.found().and_then(|live| cache.cause(&self.key(live, hash)));
         let family = desired.task_definition.get("family").and_then(|family| family.as_str()).unwrap_or_default();
