@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 import conversions  # noqa: E402
 import model  # noqa: E402
 import sdk  # noqa: E402
+import sentences  # noqa: E402
 import shapes  # noqa: E402
 from plan import Plan  # noqa: E402
 
@@ -27,12 +28,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; show what differs and exit 1 if anything does")
     arguments = parser.parse_args()
-    plan = Plan(model.load(WORKSPACE / "target" / "service-model"), sdk.load(WORKSPACE))
+    loaded = model.load(WORKSPACE / "target" / "service-model")
+    plan = Plan(loaded, sdk.load(WORKSPACE))
     written = {**shapes.files(plan), **conversions.files(plan)}
     generated = {path: rustfmt(HEADER + text) for path, text in written.items()}
     for member in plan.not_in_sdk():
         print(f"not in the SDK: {member}", file=sys.stderr)
-    return check(generated) if arguments.check else write(generated)
+    gone = sentences.missing(loaded.shapes, WORKSPACE)
+    for line in gone:
+        print(f"the model does not say any more ({sentences.FILE}): {line}", file=sys.stderr)
+    differing = check(generated) if arguments.check else write(generated)
+    return 1 if gone else differing
 
 
 def check(generated: Dict[str, str]) -> int:

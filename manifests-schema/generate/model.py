@@ -1,7 +1,7 @@
 """Reads the ECS service model: the shapes that the API's inputs are made of.
 
-The model is the one that botocore ships, pinned by version and by content. Nothing of its
-documentation is read.
+The model is the one that botocore ships, pinned by version and by content. Of its documentation
+only the sentences are looked up that `sentences.py` names.
 """
 
 import gzip

@@ -179,6 +179,9 @@ impl Reader<'_> {
             let node = self.value(entry.node, &member.kind, shape, member.name);
             result.insert(name, Entry { key: entry.key, node });
         }
+        if let Some(tags) = result.get_mut("tags") {
+            self.reserved_tags(&mut tags.node, !read_only.is_empty());
+        }
         if let Some((_, first)) = read_only.first() {
             let names: Vec<String> = read_only.iter().map(|(name, _)| format!("`{name}`")).collect();
             let (verb, was) = if names.len() == 1 { ("is", "it was") } else { ("are", "they were") };
@@ -187,6 +190,37 @@ impl Reader<'_> {
             self.problems.push(Diagnostic::error(codes::READ_ONLY, first, message).as_note());
         }
         Node { value: Value::Map(result), span }
+    }
+
+    /// Tags that only AWS sets. In an answer of AWS they are as the other members that cannot be declared.
+    fn reserved_tags(&mut self, tags: &mut Node, is_answer: bool) {
+        let is_reserved = |key: &str| key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
+        let mut found: Vec<(String, Span)> = Vec::new();
+        match &mut tags.value {
+            Value::Map(map) => {
+                let names = map.keys().filter(|name| is_reserved(name)).cloned().collect::<Vec<_>>();
+                for name in names {
+                    if let Some(entry) = map.shift_remove(&name) {
+                        found.push((name, entry.key));
+                    }
+                }
+            }
+            Value::List(items) => items.retain(|item| {
+                let key = item.get("key").and_then(Node::as_str).filter(|key| is_reserved(key));
+                found.extend(key.map(|key| (key.to_owned(), item.span.clone())));
+                key.is_none()
+            }),
+            _ => {}
+        }
+        for (name, span) in found {
+            if is_answer {
+                let message = format!("the tag `{name}` is AWS's own, not part of what is declared; it was dropped");
+                self.problems.push(Diagnostic::error(codes::READ_ONLY, &span, message).as_note());
+            } else {
+                let message = format!("the tag `{name}` cannot be set: names that begin with `aws:` are AWS's own");
+                self.problems.push(Diagnostic::error(codes::NOT_ALLOWED, &span, message).hint("remove it"));
+            }
+        }
     }
 
     /// UpdateService calls the service's name `service`; people have files of that shape too.

@@ -366,3 +366,42 @@ proptest! {
         prop_assert_eq!(strip(plain.desired), strip(layered.desired));
     }
 }
+
+// C3: tags of AWS's own cannot be set; in what AWS answered they are as its other members.
+#[test]
+fn tags_of_aws_are_refused_and_dropped_from_answers() {
+    use lockstep_manifests::{
+        definition::{Side, read},
+        source::SourceFile,
+    };
+    let said = |text: &str| {
+        let mut problems = Vec::new();
+        let found = read(&SourceFile::new("taskdef.json", text), Side::Declared, &mut problems);
+        let said: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{:?} {} {}", problem.severity, problem.code.id, problem.message))
+            .collect();
+        (found.map(|definition| definition.value["tags"].clone()), said)
+    };
+    let definition = |more: &str, tags: &str| {
+        format!(
+            r#"{{"family": "web", {more} "containerDefinitions": [{{"name": "web", "image": "x"}}], "tags": {tags}}}"#
+        )
+    };
+    let list = r#"[{"key": "aws:cloudformation:stack-name", "value": "s"}, {"key": "team", "value": "shop"}]"#;
+    let refused = "the tag `aws:cloudformation:stack-name` cannot be set: names that begin with `aws:` are AWS's own";
+    assert_eq!(said(&definition("", list)), (None, vec![format!("Error LS0104 {refused}")]));
+    let (tags, notes) = said(&definition("\"revision\": 7,", list));
+    assert_eq!(tags, Some(json!([{"key": "team", "value": "shop"}])));
+    let dropped = "the tag `aws:cloudformation:stack-name` is AWS's own, not part of what is declared; it was dropped";
+    let revision = "`revision` is part of what AWS answers, not of what is declared; it was dropped";
+    assert_eq!(notes, [format!("Note LS0401 {dropped}"), format!("Note LS0401 {revision}")]);
+    // In a layer, in the keyed form, and in any case.
+    let layer = WEB.replace("service: {", "service: { tags: { AWS:x: y },");
+    let mut problems = Vec::new();
+    let tree = MemoryTree::new([("lockstep.yaml", CONFIG), ("services/web/service.yaml", layer.as_str())]);
+    let repository = Repository::load(&tree, &mut problems);
+    Service::load(&repository, &repository.services[0], &tree, &mut problems);
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code.id).collect();
+    assert_eq!(codes, ["LS0104"], "{problems:#?}");
+}

@@ -349,3 +349,47 @@ fn one_identity_declared_twice_is_an_error_in_both_places() {
     let (one, two) = ("services/one/service.yaml:2:25".to_owned(), "services/two/service.yaml:2:25".to_owned());
     assert_eq!((exit, found), (3, vec![(one.clone(), two.clone()), (two, one)]));
 }
+
+/// What a terminal would obey, or be led astray by.
+fn misleading(text: &str) -> Vec<char> {
+    let is = |letter: &char| {
+        letter.is_control() && !matches!(letter, '\n' | '\t')
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().filter(is).collect()
+}
+
+// H13: from a file's lines, from values, and from what is given on the command line; in texts, messages, the log and JSON.
+#[test]
+fn nothing_from_elsewhere_reaches_the_terminal() {
+    let hostile = "a\u{9b}31m\u{202e}b";
+    let escaped = "\"a\\e]0;x\\a\\x9b2J\\u202eb\"";
+    let config = format!(
+        "version: 1\nenvironments:\n  prod: {{ account: \"111111111111\", region: eu-central-1, cluster: {escaped} }}\n  next: {{ account: 1, region: {hostile}, cluster: x }}\n"
+    );
+    let web = format!(
+        "taskDefinition:\n  containerDefinitions:\n    web: {{ image: nginx, memory: 64, environment: {{ X: {escaped} }} }}\nservice: {{ desiredCount: 1, {hostile}: 1 }}\n"
+    );
+    let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", &web)]);
+    let environment = [("AWS_EC2_METADATA_DISABLED", "true"), ("LOCKSTEP_LOG", "debug")];
+    for arguments in [
+        &["validate"][..],
+        &["validate", "--output", "json"],
+        &["render"],
+        &["render", "--trace"],
+        &["render", "--output", "json"],
+        &["verify", "--offline"],
+        &["status", hostile],
+        &["plan", hostile],
+        &[hostile],
+    ] {
+        let (_, stdout, stderr) =
+            outcome(lockstep(arguments.iter().copied()).current_dir(files.path()).envs(environment));
+        assert!(!(stdout.is_empty() && stderr.is_empty()), "{arguments:?}");
+        assert_eq!(
+            (misleading(&stdout), misleading(&stderr)),
+            (vec![], vec![]),
+            "{arguments:?}: {stdout:?} {stderr:?}"
+        );
+    }
+}

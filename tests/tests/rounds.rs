@@ -397,6 +397,7 @@ async fn a_service_is_replaced_where_the_manifest_says_so_and_once() {
     let fargate = web("", "launchType: FARGATE");
     let mut world = World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &fargate)]).await;
     push_images(&world.control);
+    world.control.add_capacity_provider(ACCOUNT, REGION, "prod", "shop-asg");
     world.settle().await;
     let first = world.described("web").await["createdAt"].clone();
     // From the launch type to instances: ECS has no way, and nothing is tried.

@@ -82,7 +82,7 @@ fn what_a_definition_names_is_looked_up_in_aws() {
     let checks = |data: &Value| -> Vec<String> {
         let all = data["services"][0]["checks"].as_array().unwrap();
         let asked = all.iter().filter(|check| {
-            check["code"].as_str().unwrap() >= "LS0518"
+            ("LS0518"..="LS0520").contains(&check["code"].as_str().unwrap())
                 || check["path"].as_str().unwrap().ends_with("RoleArn")
                     && ["the role", "no role"].iter().any(|words| check["text"].as_str().unwrap().contains(words))
         });
@@ -159,6 +159,66 @@ fn what_a_definition_names_is_looked_up_in_aws() {
     let (exit, stdout, stderr) = verify(&["--offline"]);
     assert_eq!((exit, moto.calls()), (0, vec![]), "{stdout}{stderr}");
     assert!(stdout.starts_with("prod/web\n") && stdout.contains(" OK, 0 WARN, 0 FAIL, 0 SKIP"), "{stdout}");
+}
+
+// F: a key inside of a secret is not known, and a secret's bare name is told from a parameter.
+#[test]
+fn secrets_are_told_from_parameters_and_their_keys_from_nothing() {
+    let moto = Moto::start();
+    moto.call("ecs:CreateCluster", &json!({"clusterName": "prod"}));
+    moto.call("secretsmanager:CreateSecret", &json!({"Name": "shop/stripe", "SecretString": "{\"key\": \"hush\"}"}));
+    let config =
+        format!("version: 1\nenvironments:\n  prod: {{ account: \"{ACCOUNT}\", region: {REGION}, cluster: prod }}\n");
+    let arn = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop");
+    let web = format!(
+        "taskDefinition:\n  executionRoleArn: nobody\n  containerDefinitions:\n    web:\n      image: nginx\n      memory: 64\n      secrets: {{ INSIDE: \"${{{{ secret:shop/stripe }}}}:key::\", BARE: shop/stripe, GONE: \"{arn}/gone-AbCdEf:key::\", NO: shop/no }}\nservice: {{ desiredCount: 1 }}\n"
+    );
+    let files = directory(&[("lockstep.yaml", &config), ("services/web/service.yaml", &web)]);
+    let (exit, stdout, stderr) = outcome(lockstep(["verify", "-v"]).current_dir(files.path()).envs(moto.environment()));
+    let said: Vec<&str> = stdout.lines().filter(|line| line.contains("].secrets[")).map(str::trim).collect();
+    let web = "taskDefinition.containerDefinitions[web].secrets";
+    assert_eq!(
+        said,
+        [
+            format!(
+                "SKIP  {web}[INSIDE]: the secret shop/stripe is there; whether it has the key `key` is not known, because its value is not read  LS0519"
+            ),
+            format!(
+                "FAIL  {web}[BARE]: there is no parameter shop/stripe, but a secret of that name: ECS needs its ARN, so write `${{{{ secret:shop/stripe }}}}`  LS0519"
+            ),
+            format!("FAIL  {web}[GONE]: there is no secret shop/gone  LS0519"),
+            format!("FAIL  {web}[NO]: there is no parameter shop/no  LS0519"),
+        ],
+        "{stdout}{stderr}"
+    );
+    assert_eq!(exit, 3);
+    assert!(!stdout.contains("hush") && !stderr.contains("hush"));
+}
+
+// F: the layers that contradict each other are named, by `verify` and by `validate`.
+#[test]
+fn a_variable_that_two_layers_set_names_both() {
+    let config =
+        format!("version: 1\nenvironments:\n  prod: {{ account: \"{ACCOUNT}\", region: {REGION}, cluster: prod }}\n");
+    let web = "taskDefinition:\n  executionRoleArn: execution\n  containerDefinitions:\n    web:\n      image: nginx\n      memory: 64\n      environment: { STRIPE: plain }\nservice: { desiredCount: 1 }\nenvironments: { prod: }\n";
+    let web = web.replace("{ prod: }", "{ prod: {} }");
+    let overlay = "taskDefinition:\n  containerDefinitions:\n    web:\n      secrets: { STRIPE: /shop/stripe }\n";
+    let files = directory(&[
+        ("lockstep.yaml", &config),
+        ("services/web/service.yaml", &web),
+        ("services/web/prod.yaml", overlay),
+    ]);
+    let (exit, stdout, stderr) = outcome(lockstep(["verify", "--offline"]).current_dir(files.path()));
+    let container = "taskDefinition.containerDefinitions[web]";
+    let line = format!(
+        "FAIL  {container}.secrets[STRIPE]: `STRIPE` is in `secrets` and in `environment`; take it out of one (in an overlay: `environment: {{ STRIPE: null }}`) ({container}.secrets[STRIPE] at services/web/prod.yaml:4, {container}.environment[STRIPE] at services/web/service.yaml:7)  LS0521"
+    );
+    assert!(stdout.contains(&line), "{stdout}{stderr}");
+    assert_eq!(exit, 3);
+    let (exit, _, stderr) = outcome(lockstep(["validate"]).current_dir(files.path()));
+    assert_eq!(exit, 3);
+    let related = format!("{container}.environment[STRIPE] is set here: services/web/service.yaml:7");
+    assert!(stderr.contains(&related), "{stderr}");
 }
 
 #[test]

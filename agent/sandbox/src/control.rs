@@ -92,6 +92,18 @@ impl Control {
         world.clusters.entry(name.to_owned()).or_insert_with(|| Cluster::new(name, instances));
     }
 
+    /// Associates a capacity provider with a cluster.
+    pub fn add_capacity_provider(&self, account: &str, region: &str, cluster: &str, provider: &str) {
+        let mut state = lock(&self.handle);
+        let world = state.world(&Place::new(account, region));
+        let Some(found) = world.clusters.get_mut(cluster) else {
+            return;
+        };
+        if let Some(providers) = found.wire.get_mut("capacityProviders").and_then(Value::as_array_mut) {
+            providers.push(Value::from(provider));
+        }
+    }
+
     /// Sets the number of EC2 instances of a cluster. Daemon services follow.
     pub fn set_container_instances(&self, account: &str, region: &str, cluster: &str, instances: u32) {
         let mut state = lock(&self.handle);

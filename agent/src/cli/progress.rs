@@ -9,7 +9,7 @@ use crate::{
 };
 use lockstep_core::report::Verdict;
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -76,9 +76,8 @@ impl Progress {
     /// Takes the line away.
     pub(super) fn clear(&mut self) {
         if std::mem::take(&mut self.is_drawn) {
-            let mut out = std::io::stderr();
-            let _ = write!(out, "\r{:WIDTH$}\r", "");
-            let _ = out.flush();
+            output::in_place(&" ".repeat(WIDTH));
+            output::in_place("");
         }
     }
 
@@ -100,9 +99,7 @@ impl Progress {
             return;
         }
         let text: String = output::clean(text).chars().filter(|letter| *letter != '\n').take(WIDTH).collect();
-        let mut out = std::io::stderr();
-        let _ = write!(out, "\r{text:WIDTH$}");
-        let _ = out.flush();
+        output::in_place(&format!("{text:WIDTH$}"));
         self.is_drawn = true;
     }
 

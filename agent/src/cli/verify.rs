@@ -64,6 +64,16 @@ pub(super) async fn run(args: VerifyArgs, format: Format) -> Result<Exit, Failur
                 }
             };
             let mut checks = verify::offline(&desired);
+            checks.iter_mut().filter(|check| !check.also.is_empty()).for_each(|check| {
+                let places: Vec<String> = std::iter::once(&check.path)
+                    .chain(&check.also)
+                    .map(|path| {
+                        let span = rendered.span_of(path);
+                        format!("{path} at {}:{}", span.file.path, span.line_column().0)
+                    })
+                    .collect();
+                check.text = format!("{} ({})", check.text, places.join(", "));
+            });
             if !args.offline {
                 let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
                 clients.check_account().await.map_err(|error| {

@@ -50,6 +50,12 @@ pub fn say(text: &str) {
     let _ = writeln!(out, "{}", terminal::shown(text));
 }
 
+/// Writes over the line that the cursor is in, on stderr.
+pub fn in_place(text: &str) {
+    let mut out = std::io::stderr();
+    let _ = write!(out, "\r{}", terminal::shown(text)).and_then(|()| out.flush());
+}
+
 /// Asks on stderr: the answer is typed behind the text.
 pub fn ask(text: &str) {
     let mut out = anstream::stderr();

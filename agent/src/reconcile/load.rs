@@ -286,8 +286,11 @@ fn checked(rendered: &Rendered, checks: &[Check], problems: &mut Vec<Diagnostic>
     for check in checks.iter().filter(|check| check.outcome >= Outcome::Warn) {
         let message = format!("{}: {}", check.path, check.text);
         let problem = Diagnostic::error(check.code, &rendered.span_of(&check.path), message);
+        let problem = if check.outcome == Outcome::Fail { problem } else { problem.as_warning() };
+        // The layer that sets the other side.
+        let also = |problem: Diagnostic, path| problem.related(format!("{path} is set here"), &rendered.span_of(path));
         // The same in another environment is dropped when all are put in order.
-        problems.push(if check.outcome == Outcome::Fail { problem } else { problem.as_warning() });
+        problems.push(check.also.iter().fold(problem, also));
     }
 }
 

@@ -94,8 +94,14 @@ impl Verifier<'_> {
             let list = if is_secret { "allow.secrets" } else { "allow.ssm" };
             return (Outcome::Skip, format!("not checked: the agent's file does not allow to ask for it ({list})"));
         }
+        // `:json-key:stage:version` behind the ARN.
+        let inside = if is_secret { parts.get(7).and_then(|rest| rest.split(':').next()) } else { None };
+        let inside = inside.filter(|key| !key.is_empty());
+        // ECS takes what is no ARN for the name of a parameter.
+        let of_secret = Reference::Secret { name: name.clone() };
+        let may_be_secret = !value.starts_with("arn:") && self.allow.reference(&of_secret);
         let clients = self.accounts.clients(&environment.account, &region).await;
-        let key = format!("secret {} {region} {is_secret} {id}", clients.account);
+        let key = format!("secret {} {region} {is_secret} {id} {inside:?}", clients.account);
         self.ask(key, async {
             let there = if is_secret {
                 clients.secret_there(&id).await?
@@ -103,10 +109,22 @@ impl Verifier<'_> {
                 clients.parameters_there(std::slice::from_ref(&id)).await?.values().all(|there| *there)
             };
             let what = if is_secret { "secret" } else { "parameter" };
-            Ok(if there {
-                (Outcome::Ok, format!("the {what} {name} is there"))
-            } else {
-                (Outcome::Fail, format!("there is no {what} {name}"))
+            Ok(match inside {
+                Some(inside) if there => {
+                    let said = format!(
+                        "the secret {name} is there; whether it has the key `{inside}` is not known, because its value is not read"
+                    );
+                    (Outcome::Skip, said)
+                }
+                _ if there => (Outcome::Ok, format!("the {what} {name} is there")),
+                // A question that only makes the answer clearer; where it cannot be asked, the answer stands.
+                _ if may_be_secret && clients.secret_there(&id).await.unwrap_or(false) => {
+                    let said = format!(
+                        "there is no parameter {name}, but a secret of that name: ECS needs its ARN, so write `${{{{ secret:{name} }}}}`"
+                    );
+                    (Outcome::Fail, said)
+                }
+                _ => (Outcome::Fail, format!("there is no {what} {name}")),
             })
         })
         .await

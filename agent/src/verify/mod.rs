@@ -157,7 +157,7 @@ impl<'a> Verifier<'a> {
 }
 
 fn push(checks: &mut Vec<Check>, code: Code, path: Path, (outcome, text): (Outcome, String)) {
-    checks.push(Check { code, path, outcome, text });
+    checks.push(Check { code, path, outcome, text, also: Vec::new() });
 }
 
 fn text<'v>(value: &'v Value, member: &str) -> Option<&'v str> {

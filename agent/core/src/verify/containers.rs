@@ -1,12 +1,15 @@
 //! What containers need of each other and of their task.
 
 use super::{Findings, Subject, is_on, is_set, list, number, of_container, task_definition, text};
-use lockstep_manifests::{codes, repository::find_cycle};
-use serde_json::Value;
+use crate::normalise::{Context, normalise};
+use lockstep_manifests::{canonical::Root, codes, repository::find_cycle};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Most containers of a task definition.
 const MOST_CONTAINERS: usize = 10;
+/// Longest stopTimeout on Fargate, in seconds.
+const LONGEST_STOP: i64 = 120;
 
 pub(super) fn definitions(subject: &Subject<'_>, findings: &mut Findings) {
     let code = codes::CONTAINERS;
@@ -22,13 +25,20 @@ pub(super) fn definitions(subject: &Subject<'_>, findings: &mut Findings) {
             "{} containers are more than the {MOST_CONTAINERS} that a task definition may have",
             containers.len()
         );
-        findings.fail(code, path.clone(), text);
+        // A quota, which AWS may raise.
+        findings.warn(code, path.clone(), text);
     }
     let is_essential = |container: &Value| container.get("essential") != Some(&Value::Bool(false));
     if !containers.iter().any(is_essential) {
         findings.fail(code, path, "at least one container must be essential");
     }
-    let task = |member: &str| text(subject.task_definition, member).and_then(|text| text.parse::<i64>().ok());
+    let sizes = normalise(
+        Root::TaskDefinition,
+        &json!({"cpu": subject.task_definition.get("cpu"), "memory": subject.task_definition.get("memory")}),
+        &Context::default(),
+    );
+    // Written as `1 vCPU` and `2 GB`, too.
+    let task = |member: &str| text(&sizes, member).and_then(|text| text.parse::<i64>().ok());
     let has_task_memory = is_set(subject.task_definition, "memory");
     for (name, container) in subject.containers() {
         let path = of_container(name);
@@ -47,6 +57,12 @@ pub(super) fn definitions(subject: &Subject<'_>, findings: &mut Findings) {
                 "without `memory` of the task a container needs `memory` or `memoryReservation`",
             );
         }
+        if let Some(timeout) =
+            number(container, "stopTimeout").filter(|timeout| subject.fargate && *timeout > LONGEST_STOP)
+        {
+            let text = format!("{timeout} seconds are more than the {LONGEST_STOP} that Fargate takes");
+            findings.fail(codes::FARGATE_FEATURE, path.member("stopTimeout"), text);
+        }
         if let (Some(memory), Some(reservation)) = (memory, reservation)
             && reservation > memory
         {
@@ -58,6 +74,14 @@ pub(super) fn definitions(subject: &Subject<'_>, findings: &mut Findings) {
         {
             findings.fail(code, path.member("memory"), format!("{memory} MiB is more than the task's {task} MiB"));
         }
+    }
+    let reserved: i64 = containers
+        .iter()
+        .filter_map(|container| number(container, "memoryReservation").or_else(|| number(container, "memory")))
+        .sum();
+    if let Some(task) = task("memory").filter(|task| reserved > *task) {
+        let text = format!("the containers reserve {reserved} MiB, more than the task's {task}");
+        findings.fail(code, task_definition().member("memory"), text);
     }
     let cpu: i64 = containers.iter().filter_map(|container| number(container, "cpu")).sum();
     if let Some(task) = task("cpu").filter(|task| cpu > *task) {
@@ -147,6 +171,45 @@ pub(super) fn references(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// A variable has one value: ECS refuses a definition that has it in both lists ("The secret name must be unique and not
+/// shared with any new or existing environment variables set on the container").
+pub(super) fn variables(subject: &Subject<'_>, findings: &mut Findings) {
+    let code = codes::VARIABLE_TWICE;
+    for (name, container) in subject.containers() {
+        let path = of_container(name);
+        let plain: Vec<&str> = list(container, "environment").iter().filter_map(|item| text(item, "name")).collect();
+        for secret in list(container, "secrets").iter().filter_map(|item| text(item, "name")) {
+            findings.about(code, task_definition().member("containerDefinitions"), "variables are set once");
+            if plain.contains(&secret) {
+                let said = format!(
+                    "`{secret}` is in `secrets` and in `environment`; take it out of one (in an overlay: `environment: {{ {secret}: null }}`)"
+                );
+                findings.fail(code, path.member("secrets").element(secret), said);
+                findings.also(path.member("environment").element(secret));
+            }
+        }
+    }
+}
+
+/// What the network mode awsvpc has no use for: each task has its own name and its own interface.
+pub(super) fn names_of_network(subject: &Subject<'_>, findings: &mut Findings) {
+    let code = codes::NETWORK;
+    let Some(mode) = subject.network_mode.filter(|mode| *mode != "bridge") else { return };
+    for (name, container) in subject.containers() {
+        // `links` is bridge's alone; the others are no awsvpc's.
+        for member in ["links", "extraHosts", "hostname"] {
+            let is_refused = if member == "links" { true } else { mode == "awsvpc" };
+            if is_refused && is_set(container, member) {
+                findings.fail(
+                    code,
+                    of_container(name).member(member),
+                    format!("it does not go with networkMode {mode}"),
+                );
+            }
+        }
+    }
+}
+
 pub(super) fn health_checks(subject: &Subject<'_>, findings: &mut Findings) {
     let code = codes::HEALTH_CHECK;
     for (name, container) in subject.containers() {
@@ -160,7 +223,13 @@ pub(super) fn health_checks(subject: &Subject<'_>, findings: &mut Findings) {
                 findings.fail(code, path.member(member), format!("{value} is not between {low} and {high}"));
             }
         }
-        let first = list(check, "command").first().and_then(Value::as_str);
+        let command = list(check, "command");
+        let first = command.first().and_then(Value::as_str);
+        if first == Some("CMD-SHELL") && command.len() > 2 {
+            let text =
+                "the shell runs the first text alone, and gets the others as arguments; write the command as one text";
+            findings.warn(code, path.member("command"), text);
+        }
         if let Some(first) = first.filter(|first| !matches!(*first, "CMD" | "CMD-SHELL" | "NONE")) {
             let text = format!("the command begins with `{first}`; write CMD or CMD-SHELL before it");
             findings.warn(code, path.member("command"), text);
@@ -180,6 +249,11 @@ pub(super) fn logs(subject: &Subject<'_>, findings: &mut Findings) {
         let path = of_container(name).member("logConfiguration").member("options");
         if !is_set(options, "awslogs-group") {
             findings.fail(code, path.element("awslogs-group"), "awslogs needs the option awslogs-group");
+        }
+        // ECS: "Log driver awslogs option 'awslogs-create-group' should only be set to 'true', else omit option."
+        if let Some(other) = text(options, "awslogs-create-group").filter(|value| *value != "true") {
+            let said = format!("ECS takes `true` only, not `{other}`; leave it out");
+            findings.fail(code, path.element("awslogs-create-group"), said);
         }
         if subject.fargate {
             for option in ["awslogs-region", "awslogs-stream-prefix"] {

@@ -81,23 +81,31 @@ pub(super) fn strategy(subject: &Subject<'_>, findings: &mut Findings) {
     }
     let balancers = list(subject.service, "loadBalancers");
     let connect = subject.service.get("serviceConnectConfiguration").unwrap_or(&Value::Null);
-    let has_pair = |item: &Value| item.get("advancedConfiguration").is_some_and(Value::is_object);
     let lattice = list(subject.service, "vpcLatticeConfigurations");
     // BLUE_GREEN also works for a service without traffic of its own; there is nothing to shift in steps then.
-    let headless = strategy == "BLUE_GREEN" && balancers.is_empty() && lattice.is_empty();
-    if headless && !is_on(connect, "enabled") {
+    let is_headless = balancers.is_empty() && lattice.is_empty() && !is_on(connect, "enabled");
+    if is_headless && strategy == "BLUE_GREEN" {
         let text = "BLUE_GREEN without a load balancer or Service Connect starts the new tasks beside the old ones, and shifts no traffic";
         findings.warn(code, path.member("strategy"), text);
-    } else if !balancers.iter().chain(lattice).any(has_pair) && !is_on(connect, "enabled") {
-        let text = format!("{strategy} needs a load balancer with advancedConfiguration, or Service Connect");
-        findings.fail(code, path.member("strategy"), text);
+    } else if is_headless {
+        let text =
+            format!("{strategy} shifts the traffic of a load balancer or of Service Connect, and there is neither");
+        findings.warn(code, path.member("strategy"), text);
+    } else if strategy != "BLUE_GREEN" && balancers.is_empty() && !is_on(connect, "enabled") {
+        let text =
+            format!("{strategy} was not known to shift the traffic of VPC Lattice in November 2026; ECS may refuse it");
+        findings.warn(code, path.member("strategy"), text);
     }
     for (at, balancer) in balancers.iter().enumerate() {
-        let Some(advanced) = balancer.get("advancedConfiguration") else { continue };
         let path = element(&of_service(), "Service", "loadBalancers", balancer, at).member("advancedConfiguration");
+        let Some(advanced) = balancer.get("advancedConfiguration").filter(|block| !block.is_null()) else {
+            // ECS: "advancedConfiguration field is required for all loadBalancers when using a non-ROLLING deployment strategy"
+            findings.fail(code, path, format!("{strategy} needs it for each load balancer"));
+            continue;
+        };
         for member in ["alternateTargetGroupArn", "productionListenerRule", "roleArn"] {
             if !is_set(advanced, member) {
-                findings.fail(code, path.member(member), format!("{strategy} needs it"));
+                findings.warn(code, path.member(member), format!("{strategy} needs it to shift traffic"));
             }
         }
     }
@@ -111,10 +119,11 @@ pub(super) fn hooks(subject: &Subject<'_>, findings: &mut Findings) {
         findings.about(code, path.clone(), "hooks and alarms name what they call");
         let path = element(&path, "DeploymentConfiguration", "lifecycleHooks", hook, at);
         if text(hook, "targetType").unwrap_or("AWS_LAMBDA") == "AWS_LAMBDA" {
-            for member in ["hookTargetArn", "roleArn"] {
-                if !is_set(hook, member) {
-                    findings.fail(code, path.member(member), "a hook that calls a function needs it");
-                }
+            if !is_set(hook, "hookTargetArn") {
+                findings.fail(code, path.member("hookTargetArn"), "a hook that calls a function needs it");
+            }
+            if !is_set(hook, "roleArn") {
+                findings.warn(code, path.member("roleArn"), "a hook that calls a function needs it");
             }
         }
         if strings(hook, "lifecycleStages").is_empty() && hook.get("lifecycleStages").is_none_or(Value::is_array) {

@@ -16,6 +16,9 @@ const SIZES: &[(i64, i64, i64, i64)] = &[
     (16384, 32768, 122_880, 8192),
 ];
 
+/// What is said where the API's reference does not say that Fargate refuses it.
+const MAY_REFUSE: &str = "Fargate had no such thing in November 2026; ECS may refuse it";
+
 pub(super) fn sizes(subject: &Subject<'_>, findings: &mut Findings) {
     let definition = subject.task_definition;
     let path = task_definition();
@@ -84,10 +87,13 @@ pub(super) fn features(subject: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
-    for member in ["ipcMode", "placementConstraints", "inferenceAccelerators"] {
+    for member in ["ipcMode", "placementConstraints"] {
         if is_set(definition, member) {
             findings.fail(code, path.member(member), "Fargate has no such thing");
         }
+    }
+    if is_set(definition, "inferenceAccelerators") {
+        findings.warn(code, path.member("inferenceAccelerators"), MAY_REFUSE);
     }
     if let Some(mode) = text(definition, "pidMode").filter(|mode| *mode != "task") {
         findings.fail(code, path.member("pidMode"), format!("Fargate takes pidMode task only, not {mode}"));
@@ -110,24 +116,23 @@ pub(super) fn features(subject: &Subject<'_>, findings: &mut Findings) {
 fn container_features(name: &str, container: &Value, findings: &mut Findings) {
     let code = codes::FARGATE_FEATURE;
     let path = of_container(name);
-    for member in [
-        "links",
-        "privileged",
-        "extraHosts",
-        "dockerSecurityOptions",
-        "dnsServers",
-        "dnsSearchDomains",
-        "disableNetworking",
-    ] {
+    // Links, extraHosts and hostname do not go with awsvpc, wherever it runs.
+    for member in ["privileged", "dockerSecurityOptions"] {
         if is_set(container, member) {
             findings.fail(code, path.member(member), "Fargate has no such thing");
         }
     }
+    for member in ["dnsServers", "dnsSearchDomains", "disableNetworking"] {
+        if is_set(container, member) {
+            findings.warn(code, path.member(member), MAY_REFUSE);
+        }
+    }
     if strings_of(container, "resourceRequirements", "type").contains(&"GPU") {
-        findings.fail(code, path.member("resourceRequirements"), "Fargate has no GPUs");
+        findings.warn(code, path.member("resourceRequirements"), MAY_REFUSE);
     }
     let parameters = container.get("linuxParameters").unwrap_or(&Value::Null);
-    for member in ["devices", "tmpfs", "maxSwap", "swappiness", "sharedMemorySize"] {
+    // Fargate takes `tmpfs` since January 2026, on Linux.
+    for member in ["devices", "maxSwap", "swappiness", "sharedMemorySize"] {
         if is_set(parameters, member) && number(parameters, member) != Some(0) {
             findings.fail(code, path.member("linuxParameters").member(member), "Fargate has no such thing");
         }

@@ -1,12 +1,16 @@
 //! What ECS would say only later, said before: the checks that need nothing but the definition. Each is OK, FAIL, WARN
-//! or SKIP with its reason. A FAIL is certain, and withholds the service's writes; where a newer ECS may know better it
-//! is a WARN. Values that are not known yet (an open substitution) fail nothing.
+//! or SKIP with its reason. A FAIL is certain, and withholds the service's writes: it follows from the definition itself, or
+//! ECS says so in the words of `model-sentences.txt`, which are compared with the pinned service model each time that it is
+//! raised, or in an answer that the rule's page quotes. What is known otherwise, and what AWS tends to allow one day, is a
+//! WARN. Values that are not known yet (an open substitution) fail nothing.
 
 mod containers;
 mod deployment;
 mod fargate;
+mod limits;
 mod ports;
 mod service;
+mod words;
 
 use lockstep_manifests::{
     Desired,
@@ -43,6 +47,8 @@ pub struct Check {
     pub outcome: Outcome,
     /// The reason, as a fragment.
     pub text: String,
+    /// What else it is about: where the other side of a contradiction is declared.
+    pub also: Vec<Path>,
 }
 
 /// All checks that the definition alone decides, in the order of the definition. A rule that finds nothing is one OK.
@@ -55,11 +61,15 @@ pub fn offline(desired: &Desired) -> Vec<Check> {
         containers::definitions,
         containers::dependencies,
         containers::references,
+        containers::variables,
+        containers::names_of_network,
         containers::health_checks,
         containers::logs,
         containers::roles,
         containers::volumes,
         ports::mappings,
+        words::values,
+        limits::size,
     ];
     let of_service: &[fn(&Subject<'_>, &mut Findings)] = &[
         ports::service_connect,
@@ -77,6 +87,9 @@ pub fn offline(desired: &Desired) -> Vec<Check> {
         rule(&subject, &mut findings);
         findings.finish(&mut checks);
     }
+    let mut findings = Findings::default();
+    limits::tags(desired, &mut findings);
+    findings.finish(&mut checks);
     checks
 }
 
@@ -104,16 +117,23 @@ impl Findings {
     }
 
     fn fail(&mut self, code: Code, path: Path, text: impl Into<String>) {
-        self.found.push(Check { code, path, outcome: Outcome::Fail, text: text.into() });
+        self.found.push(Check { code, path, outcome: Outcome::Fail, text: text.into(), also: Vec::new() });
     }
 
     fn warn(&mut self, code: Code, path: Path, text: impl Into<String>) {
-        self.found.push(Check { code, path, outcome: Outcome::Warn, text: text.into() });
+        self.found.push(Check { code, path, outcome: Outcome::Warn, text: text.into(), also: Vec::new() });
+    }
+
+    /// What was found last is about another place, too.
+    fn also(&mut self, path: Path) {
+        if let Some(check) = self.found.last_mut() {
+            check.also.push(path);
+        }
     }
 
     fn finish(self, checks: &mut Vec<Check>) {
         if let (Some((code, path, text)), true) = (self.about, self.found.is_empty()) {
-            checks.push(Check { code, path, outcome: Outcome::Ok, text: text.to_owned() });
+            checks.push(Check { code, path, outcome: Outcome::Ok, text: text.to_owned(), also: Vec::new() });
         }
         checks.extend(self.found);
     }

@@ -39,11 +39,9 @@ pub(super) fn mappings(subject: &Subject<'_>, findings: &mut Findings) {
             if let Some(on_host) = on_host
                 && let Some(other) = taken.insert(format!("{on_host}/{protocol}"), name)
             {
-                findings.fail(
-                    code,
-                    path.clone(),
-                    format!("port {on_host}/{protocol} is taken by container `{other}` already"),
-                );
+                let text = format!("port {on_host}/{protocol} is taken by container `{other}` already");
+                // In one network of the task only one of them can listen; on an instance Docker refuses the second.
+                findings.fail(code, path.clone(), text);
             }
             if let Some(port_name) = text(mapping, "name")
                 && let Some(other) = names.insert(port_name, name)

@@ -88,6 +88,7 @@ pub(super) fn network(subject: &Subject<'_>, findings: &mut Findings) {
         findings.fail(code, path.member("subnets"), "it needs at least one subnet");
     }
     if text(vpc, "assignPublicIp") == Some("ENABLED") && text(subject.service, "launchType") == Some("EC2") {
+        // ECS: "Assign public IP is not supported for this launch type."
         findings.fail(code, path.member("assignPublicIp"), "tasks on EC2 instances get no public address");
     }
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod definition;
 mod leaves;
+mod mask;
 
 use answer::{Chance, answer, shuffle};
 use definition::{service, task_definition};

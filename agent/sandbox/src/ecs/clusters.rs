@@ -139,6 +139,22 @@ impl Ctx<'_> {
         cluster.wire.get("serviceConnectDefaults").map(|defaults| defaults["namespace"].clone())
     }
 
+    /// A strategy names only what the cluster has.
+    pub(crate) fn check_strategy(&self, cluster: &str, strategy: &Value) -> Result<(), ApiError> {
+        let wire = self.sim.world.clusters.get(cluster).map(|cluster| &cluster.wire);
+        let attached = wire.and_then(|wire| wire.get("capacityProviders")).and_then(Value::as_array);
+        let is_attached = |entry: &Value| {
+            let name = entry["capacityProvider"].as_str().map(last_segment);
+            attached.into_iter().flatten().any(|provider| provider.as_str().map(last_segment) == name)
+        };
+        if strategy.as_array().into_iter().flatten().all(is_attached) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(
+            "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster and try again.",
+        ))
+    }
+
     pub(crate) fn default_strategy(&self, cluster: &str) -> Option<Value> {
         let cluster = self.sim.world.clusters.get(cluster)?;
         let strategy = cluster.wire.get("defaultCapacityProviderStrategy")?;

@@ -46,6 +46,13 @@ pub(crate) fn task_definition(request: Request<'_>) -> Result<Object, ApiError> 
     if fargate && (cpu.is_none() || memory.is_none()) {
         return Err(ApiError::client("Fargate requires that 'cpu' and 'memory' be defined at the task level."));
     }
+    if let (true, Some(cpu), Some(memory)) = (fargate, &cpu, &memory)
+        && !is_fargate_size(cpu, memory)
+    {
+        return Err(ApiError::client(format!(
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values."
+        )));
+    }
     let containers = request.list("containerDefinitions").map(Vec::as_slice).unwrap_or_default();
     if containers.is_empty() {
         return Err(ApiError::client("Container list cannot be empty."));
@@ -82,6 +89,24 @@ pub(crate) fn task_definition(request: Request<'_>) -> Result<Object, ApiError> 
         put(&mut wire, "memory", memory);
     }
     Ok(wire)
+}
+
+/// Fargate's sizes, as the reference of RegisterTaskDefinition lists them (service model of November 2026).
+fn is_fargate_size(cpu: &str, memory: &str) -> bool {
+    let (Ok(cpu), Ok(memory)) = (cpu.parse::<u64>(), memory.parse::<u64>()) else {
+        return false;
+    };
+    let (least, most, step) = match cpu {
+        256 => return matches!(memory, 512 | 1024 | 2048),
+        512 => (1024, 4096, 1024),
+        1024 => (2048, 8192, 1024),
+        2048 => (4096, 16_384, 1024),
+        4096 => (8192, 30_720, 1024),
+        8192 => (16_384, 61_440, 4096),
+        16_384 => (32_768, 122_880, 8192),
+        _ => return false,
+    };
+    (least..=most).contains(&memory) && (memory - least) % step == 0
 }
 
 fn check_container(container: &Object, task_memory: bool) -> Result<(), ApiError> {

@@ -142,7 +142,10 @@ impl Ctx<'_> {
                     "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
                 ));
             }
-            (Some(entries), None) => put(&mut template, "capacityProviderStrategy", strategy(&json!(entries))),
+            (Some(entries), None) => {
+                self.check_strategy(cluster, &json!(entries))?;
+                put(&mut template, "capacityProviderStrategy", strategy(&json!(entries)));
+            }
             (None, Some(launch)) => put(&mut template, "launchType", launch),
             (None, None) => match self.default_strategy(cluster) {
                 Some(default) => put(&mut template, "capacityProviderStrategy", strategy(&default)),

@@ -19,6 +19,7 @@ impl Ctx<'_> {
             return Err(ApiError::invalid("count must be between 1 and 10."));
         }
         let mut template = Object::new();
+        self.check_strategy(&cluster, request.get("capacityProviderStrategy").unwrap_or(&Value::Null))?;
         put(&mut template, "launchType", request.text("launchType").unwrap_or("EC2"));
         put_some(&mut template, "capacityProviderStrategy", request.get("capacityProviderStrategy").map(strategy));
         put_some(&mut template, "platformVersion", request.text("platformVersion"));

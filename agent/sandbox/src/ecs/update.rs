@@ -102,6 +102,7 @@ impl Ctx<'_> {
             self.check_still_usable(&definition.arn)?;
         }
         if let Some(given) = request.get("capacityProviderStrategy") {
+            self.check_strategy(&cluster, given)?;
             self.change_strategy(&mut template, given, force)?;
         }
         let namespace = self.default_namespace(&cluster);

@@ -110,6 +110,56 @@ async fn capacity_providers_need_force() {
     assert_eq!(response["launchType"], "FARGATE");
 }
 
+// F: a service of a provider that the cluster does not have, created or updated, as ECS refuses it; and RunTask.
+#[tokio::test]
+async fn a_strategy_names_only_providers_of_the_cluster() {
+    let rig = Rig::start().await;
+    let first = rig.register("web", "nginx:1").await;
+    rig.ecs("CreateCluster", json!({ "clusterName": "bare" })).await;
+    let network = json!({ "awsvpcConfiguration": { "subnets": ["subnet-a"] } });
+    let spot = json!([{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }]);
+    let text = "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster and try again.";
+    let create = json!({ "cluster": "bare", "serviceName": "web", "taskDefinition": first, "desiredCount": 1, "networkConfiguration": network, "capacityProviderStrategy": spot });
+    let refused = rig.refused("CreateService", create.clone()).await;
+    assert_eq!((refused.code.as_str(), refused.message.as_str()), ("InvalidParameterException", text));
+    let task = json!({ "cluster": "bare", "taskDefinition": first, "networkConfiguration": network, "capacityProviderStrategy": spot });
+    assert_eq!(rig.refused("RunTask", task).await.message, text);
+    let mut plain = create.clone();
+    plain.as_object_mut().unwrap().remove("capacityProviderStrategy");
+    plain["launchType"] = json!("FARGATE");
+    rig.ecs("CreateService", plain).await;
+    let update =
+        json!({ "cluster": "bare", "service": "web", "capacityProviderStrategy": spot, "forceNewDeployment": true });
+    assert_eq!(rig.refused("UpdateService", update.clone()).await.message, text);
+    rig.control.add_capacity_provider(crate::rig::ACCOUNT, crate::rig::REGION, "bare", "FARGATE_SPOT");
+    assert_eq!(
+        rig.ecs("UpdateService", update).await["service"]["capacityProviderStrategy"][0]["capacityProvider"],
+        "FARGATE_SPOT"
+    );
+}
+
+// J6: sizes that Fargate does not have.
+#[tokio::test]
+async fn a_definition_for_fargate_has_one_of_its_sizes() {
+    let rig = Rig::start().await;
+    let body = |cpu: &str, memory: &str| {
+        json!({"family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": cpu, "memory": memory,
+            "containerDefinitions": [{ "name": "web", "image": "nginx:1" }]})
+    };
+    for (cpu, memory) in [("300", "512"), ("256", "4096"), ("1024", "1024"), ("8192", "17408"), ("128", "512")] {
+        let refused = rig.refused("RegisterTaskDefinition", body(cpu, memory)).await;
+        let text = format!(
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values."
+        );
+        assert_eq!((refused.code.as_str(), refused.message), ("ClientException", text));
+    }
+    for (cpu, memory) in [(".25 vCPU", "0.5 GB"), ("1024", "8192"), ("8192", "20480"), ("16384", "122880")] {
+        rig.ecs("RegisterTaskDefinition", body(cpu, memory)).await;
+    }
+    let elsewhere = json!({"family": "web", "cpu": "300", "containerDefinitions": [{ "name": "web", "image": "nginx:1", "memory": 64 }]});
+    rig.ecs("RegisterTaskDefinition", elsewhere).await;
+}
+
 #[tokio::test]
 async fn writes_that_are_refused_change_nothing() {
     let rig = Rig::start().await;
