@@ -1,6 +1,7 @@
 //! What a Lockstep manifest is: documents with exact places, layers, substitution and typed checks, from files to what
 //! would be sent to ECS. No I/O of its own: files come through [`tree::Tree`], parameters as values.
 
+pub mod arn;
 pub mod budget;
 pub mod canonical;
 pub mod check;

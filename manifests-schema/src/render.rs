@@ -2,6 +2,7 @@
 //! adds the values of parameters.
 
 use crate::{
+    arn::{Home, partition_of},
     budget::{self, Meter, Weight},
     canonical::Root,
     check::{Unresolved, check},
@@ -150,14 +151,15 @@ pub fn render_offline(
     for layer in &layers {
         match layer {
             Stacked::Variables(map) => variables.push(map),
-            Stacked::Layer(_, layer) => {
+            Stacked::Layer(name, layer) => {
                 variables.push(&layer.vars);
+                let is_own = *name == LayerName::Service;
                 if let Some(node) = &layer.task_definition {
-                    merge(&mut task_definition, node.clone(), problems);
+                    merge_at(&mut task_definition, node, is_own, problems);
                 }
                 if let Some(node) = &layer.service {
                     declares_service = true;
-                    merge(&mut service_definition, node.clone(), problems);
+                    merge_at(&mut service_definition, node, is_own, problems);
                 }
                 if let Some(after) = &layer.after {
                     rendered.after = after.clone();
@@ -273,6 +275,15 @@ fn used_variables(
         used.insert(name.clone(), entry.clone());
     }
     Some(used)
+}
+
+/// Lays a layer's definition over the ones below it. Where the service's own files have it is where people look for
+/// what is wrong with it as a whole.
+fn merge_at(base: &mut Node, over: &Node, is_own: bool, problems: &mut Vec<Diagnostic>) {
+    merge(base, over.clone(), problems);
+    if is_own {
+        base.span = over.span.clone();
+    }
 }
 
 impl Rendered {
@@ -422,6 +433,8 @@ impl Binding<'_> {
         };
         let mut task_definition = root(Root::TaskDefinition, problems);
         let mut service = root(Root::Service, problems);
+        name_roles(&mut task_definition, environment);
+        name_roles(&mut service, environment);
         let text = |map: &JsonMap<String, Json>, name: &str| {
             map.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
         };
@@ -465,13 +478,31 @@ fn take_cluster(map: &mut Map, environment: &Environment, problems: &mut Vec<Dia
         return;
     };
     let written = entry.node.scalar_text().unwrap_or_default();
-    let name = written.rsplit('/').next().unwrap_or_default();
-    if name != environment.cluster {
+    if cluster_arn(&written, environment) != cluster_arn(&environment.cluster, environment) {
         let message =
             format!("`cluster` is `{written}`, but environment `{}` is `{}`", environment.name, environment.cluster);
         problems.push(
             Diagnostic::error(codes::WRONG_PLACE, &entry.node.span, message).hint("remove it: the environment decides"),
         );
+    }
+}
+
+/// The ARN of a cluster: one that is written by name is of the environment's own account and region.
+fn cluster_arn(written: &str, environment: &Environment) -> String {
+    if written.starts_with("arn:") {
+        return written.to_owned();
+    }
+    let Environment { account, region, .. } = environment;
+    format!("arn:{}:ecs:{region}:{account}:cluster/{written}", partition_of(region))
+}
+
+/// Roles that are written by name get their ARN: what is compared, shown and sent then names the account.
+fn name_roles(definition: &mut JsonMap<String, Json>, environment: &Environment) {
+    let home = Home::new(&environment.account, &environment.region);
+    for member in ["taskRoleArn", "executionRoleArn", "role"] {
+        if let Some(Json::String(written)) = definition.get_mut(member) {
+            *written = home.role(written);
+        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use crate::{
     mask::{looks_secret, redact},
-    normalise::{Context, normalise},
-    rules::{Absent, Effect, Text, rule_of},
+    normalise::{Context, default_of, normalise},
+    report::Reason,
+    rules::{Absent, Effect, Rule, Text, rule_of},
 };
 use lockstep_manifests::{
+    arn::name_in,
     canonical::Root,
     ecs::{Kind, Structure},
     lists::{ListKind, list_kind},
-    path::Path,
+    path::{Path, Step},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,26 +49,64 @@ impl Change {
     }
 }
 
-/// The differences of two definitions in the API's shape, less the ignored paths.
-pub fn diff(root: Root, declared: &Value, live: &Value, context: &Context, ignore: &[Path]) -> Vec<Change> {
-    let new = normalise(root, declared, context);
-    let old = normalise(root, live, context);
-    diff_normal(root, &new, &old, ignore)
+/// Something that is neither equal nor a difference that anything is done about, and is said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remark {
+    /// Where, in the grammar of [`lockstep_manifests::path`].
+    pub path: String,
+    /// Why nothing is done: [`Reason::NotComparable`] or [`Reason::Undeclared`].
+    pub reason: Reason,
+    /// The same in words.
+    pub text: String,
 }
 
-/// The differences of two definitions in normal form.
-pub fn diff_normal(root: Root, declared: &Value, live: &Value, ignore: &[Path]) -> Vec<Change> {
-    let mut walk = Walk { root, declared, live, ignore, changes: Vec::new() };
-    walk.structure(declared, live, root.shape(), &Path::root(root.name()));
-    walk.changes
+/// What two definitions have to do with each other. They are equal where both lists are empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// The differences.
+    pub changes: Vec<Change>,
+    /// What is left open.
+    pub remarks: Vec<Remark>,
+}
+
+/// The differences of two definitions in the API's shape, less the ignored paths.
+pub fn diff(root: Root, declared: &Value, live: &Value, context: &Context, ignore: &[Path]) -> Vec<Change> {
+    compare(root, declared, live, context, ignore).changes
+}
+
+/// The same with what cannot be compared, and what stays although it is not declared.
+pub fn compare(root: Root, declared: &Value, live: &Value, context: &Context, ignore: &[Path]) -> Comparison {
+    let new = normalise(root, declared, context);
+    let old = normalise(root, live, context);
+    let mut walk = Walk {
+        root,
+        declared: &new,
+        live: &old,
+        is_new: !live.is_object(),
+        context,
+        ignore,
+        found: Comparison::default(),
+    };
+    walk.structure(&new, &old, root.shape(), &Path::root(root.name()));
+    walk.found
 }
 
 struct Walk<'a> {
     root: Root,
     declared: &'a Value,
     live: &'a Value,
+    /// Nothing at all is live: then there is no default in force that a value would replace.
+    is_new: bool,
+    context: &'a Context,
     ignore: &'a [Path],
-    changes: Vec<Change>,
+    found: Comparison,
+}
+
+/// A member with what to show where one of its sides has its default.
+#[derive(Default)]
+struct Shown {
+    old: Option<Value>,
+    new: Option<Value>,
 }
 
 impl Walk<'_> {
@@ -76,20 +116,77 @@ impl Walk<'_> {
             if new.is_none() && old.is_none() {
                 continue;
             }
-            if new.is_none() && self.is_left_alone(rule_of(shape.name, member.name).absent, member.name) {
+            let at = path.member(member.name);
+            let rule = rule_of(shape.name, member.name);
+            if let (None, Some(old)) = (new, old)
+                && self.is_left_alone(rule.absent, member.name)
+            {
+                if declared.is_object() {
+                    self.note_undeclared(rule.absent, old, &at);
+                }
                 continue;
             }
-            if rule_of(shape.name, member.name).text == Text::NameOrArn && is_told_apart_by_id(new, old) {
+            if let (Some(Value::String(new)), Some(Value::String(old))) = (new, old)
+                && self.is_by_name(rule, new, old, &at)
+            {
                 continue;
             }
-            let path = path.member(member.name);
-            self.value(new, old, &member.kind, list_kind(shape.name, member.name), &path);
+            let default = match rule.absent {
+                Absent::Unset => None,
+                _ => default_of(shape.name, member.name, self.context),
+            };
+            let default = default.or_else(|| implied(shape, member.name, path));
+            let shown = Shown {
+                old: if self.is_new || old.is_some() { None } else { default.clone() },
+                new: if new.is_some() { None } else { default },
+            };
+            self.value((new, old), shown, &member.kind, list_kind(shape.name, member.name), &at);
         }
+    }
+
+    /// A member that is live and not declared, and that ECS does not fill in by itself: it stays, and that is said.
+    fn note_undeclared(&mut self, absent: Absent, old: &Value, path: &Path) {
+        let Absent::Stays(filled_in) = absent else { return };
+        if filled_in.is_some_and(|number| *old == number) || self.is_ignored(path) {
+            return;
+        }
+        let change = Change::new(path, Some(old.clone()), None, Effect::InPlace);
+        let value = change.old.map(|old| format!(" ({old})")).unwrap_or_default();
+        let text = format!(
+            "{path} is not in Git and stays as it is{value}: nothing is done, because ECS has no default to go back to; declare it to change it"
+        );
+        self.found.remarks.push(Remark { path: path.to_string(), reason: Reason::Undeclared, text });
+    }
+
+    /// Whether a name and an ARN are all that is to be said of a member: the same thing where the name is the ARN's,
+    /// or two that nobody can compare.
+    fn is_by_name(&mut self, rule: Rule, new: &str, old: &str, path: &Path) -> bool {
+        if new.starts_with("arn:") == old.starts_with("arn:") {
+            return false;
+        }
+        match rule.text {
+            // Where the account is known, a role's name has become an ARN before; and clusters are not compared.
+            Text::Role | Text::Cluster => is_name_of(new, old) || is_name_of(old, new),
+            Text::Namespace => {
+                if !self.is_ignored(path) {
+                    let text = format!(
+                        "{path} cannot be compared: Git has {new}, ECS answers {old}, and a namespace's ARN does not tell its name; nothing is done because of it. Write the ARN in Git to have it compared"
+                    );
+                    self.found.remarks.push(Remark { path: path.to_string(), reason: Reason::NotComparable, text });
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn is_ignored(&self, path: &Path) -> bool {
+        self.ignore.iter().any(|ignored| ignored.covers(path))
     }
 
     fn is_left_alone(&self, absent: Absent, member: &str) -> bool {
         match absent {
-            Absent::ServerDecides => true,
+            Absent::ServerDecides | Absent::Stays(_) => true,
             Absent::UnlessOtherDeclared => {
                 let other = if member == "launchType" { "capacityProviderStrategy" } else { "launchType" };
                 // A strategy beside a declared launch type must go; a launch type beside a declared strategy is what
@@ -100,8 +197,15 @@ impl Walk<'_> {
         }
     }
 
-    fn value(&mut self, new: Option<&Value>, old: Option<&Value>, kind: &'static Kind, list: ListKind, path: &Path) {
-        if new == old || self.ignore.iter().any(|ignored| ignored.covers(path)) {
+    fn value(
+        &mut self,
+        (new, old): (Option<&Value>, Option<&Value>),
+        shown: Shown,
+        kind: &'static Kind,
+        list: ListKind,
+        path: &Path,
+    ) {
+        if new == old || self.is_ignored(path) {
             return;
         }
         match (kind, new, old) {
@@ -114,7 +218,7 @@ impl Walk<'_> {
                 self.elements(new, old, path, Some(element));
             }
             (Kind::Map(_), new, old) => self.elements(new, old, path, None),
-            _ => self.push(path, old, new),
+            _ => self.push(path, old, new, shown),
         }
     }
 
@@ -128,25 +232,26 @@ impl Walk<'_> {
         for key in keys {
             let path = path.element(key);
             let (new, old) = (new.get(key), old.get(key));
-            if new == old || self.ignore.iter().any(|ignored| ignored.covers(&path)) {
+            if new == old || self.is_ignored(&path) {
                 continue;
             }
             match (element, new, old) {
                 (Some(Kind::Structure(shape)), Some(new), Some(old)) if new.is_object() && old.is_object() => {
                     self.structure(new, old, shape, &path);
                 }
-                _ => self.push(&path, old, new),
+                _ => self.push(&path, old, new, Shown::default()),
             }
         }
     }
 
-    fn push(&mut self, path: &Path, old: Option<&Value>, new: Option<&Value>) {
+    /// A value that is left out says that the default holds: that is what there is, or what will be.
+    fn push(&mut self, path: &Path, old: Option<&Value>, new: Option<&Value>, shown: Shown) {
         let effect = self.effect(path, new);
-        self.changes.push(Change::new(path, old.cloned(), new.cloned(), effect));
+        let (old, new) = (old.cloned().or(shown.old), new.cloned().or(shown.new));
+        self.found.changes.push(Change::new(path, old, new, effect));
     }
 
     fn effect(&self, path: &Path, new: Option<&Value>) -> Effect {
-        use lockstep_manifests::path::Step;
         if self.root == Root::TaskDefinition {
             return Effect::NewDeployment;
         }
@@ -156,6 +261,10 @@ impl Walk<'_> {
         if member == "deploymentController" && new.is_none() {
             // Back to ECS's own controller is the one direction that UpdateService is known to take.
             return Effect::InPlace;
+        }
+        if member == "deploymentController" {
+            // A service that is handed to another controller is lost to us, created anew or not.
+            return Effect::Refused;
         }
         if matches!(member.as_str(), "launchType" | "capacityProviderStrategy") {
             return launch_effect(self.declared, self.live);
@@ -172,11 +281,17 @@ impl Walk<'_> {
     }
 }
 
-/// A Cloud Map namespace's ARN ends with its id, which a name cannot be compared with: of the two forms neither
-/// contradicts the other.
-fn is_told_apart_by_id(new: Option<&Value>, old: Option<&Value>) -> bool {
-    let is_id = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|text| text.starts_with("ns-"));
-    new.is_some() && old.is_some() && is_id(new) != is_id(old)
+/// Whether a name, with its path, is what an ARN names.
+fn is_name_of(name: &str, arn: &str) -> bool {
+    name_in(arn).is_some_and(|named| named == name.strip_prefix('/').unwrap_or(name))
+}
+
+/// What an absent member is by another one: a Service Connect service is discovered by its port's name.
+fn implied(shape: &Structure, member: &str, path: &Path) -> Option<Value> {
+    match (shape.name, member, path.0.last()) {
+        ("ServiceConnectService", "discoveryName", Some(Step::Element(port))) => Some(Value::String(port.clone())),
+        _ => None,
+    }
 }
 
 /// What it takes to change where the tasks run. A launch type is not in UpdateService: it can only be left for a

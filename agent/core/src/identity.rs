@@ -57,6 +57,11 @@ impl<'a> Rejected<'a> {
         Self { hash, deployment }
     }
 
+    /// Whether it records this desired state, whose hash is `hash`. A tag from before the hashes `v2:` still does.
+    pub fn is_of(&self, desired: &Desired, hash: &str) -> bool {
+        self.hash == hash || (self.hash.starts_with("v1:") && self.hash == desired_hash_before(desired))
+    }
+
     /// The tag's value.
     pub fn value(&self) -> String {
         tag_text(&format!("{} {}", self.hash, self.deployment))
@@ -92,30 +97,42 @@ pub fn ownership_tags(source: &str, environment: &str, service: &str) -> Tags {
         .collect()
 }
 
-/// The hash of a task definition's content, `v1:` and 32 hex digits. An index only: equality is the differ's.
+/// The hash of a task definition's content, `v1:` and 32 hex digits. An index only: equality is the differ's. Of roles
+/// it has the names alone, so that it is the same for a role's name and its ARN.
 pub fn content_hash(task_definition: &Value) -> String {
-    let context = Context::of([task_definition]);
-    hash(&[&normalise(Root::TaskDefinition, task_definition, &context)])
+    let context = Context { last_parts: true, ..Context::of([task_definition]) };
+    hash("v1", &[&normalise(Root::TaskDefinition, task_definition, &context)])
 }
 
-/// The hash of everything that is desired of a service.
+/// The hash of everything that is desired of a service, `v2:` and 32 hex digits. Two states have the same one only if
+/// they compare as equal.
 pub fn desired_hash(desired: &Desired) -> String {
     let context = Context::of([&desired.task_definition, &desired.service]);
-    hash(&[
-        &normalise(Root::TaskDefinition, &desired.task_definition, &context),
-        &normalise(Root::Service, &desired.service, &context),
-        &Value::Object(desired.service_tags.clone()),
-    ])
+    hash("v2", &values_of(desired, &context).each_ref())
 }
 
-/// A short hash of values, `v1:` and 32 hex digits.
-pub(crate) fn hash(values: &[&Value]) -> String {
+/// The same as versions before `v2:` made it: roles by their last part.
+fn desired_hash_before(desired: &Desired) -> String {
+    let context = Context { last_parts: true, ..Context::of([&desired.task_definition, &desired.service]) };
+    hash("v1", &values_of(desired, &context).each_ref())
+}
+
+fn values_of(desired: &Desired, context: &Context) -> [Value; 3] {
+    [
+        normalise(Root::TaskDefinition, &desired.task_definition, context),
+        normalise(Root::Service, &desired.service, context),
+        Value::Object(desired.service_tags.clone()),
+    ]
+}
+
+/// A short hash of values: the name of its form, and 32 hex digits.
+pub(crate) fn hash(form: &str, values: &[&Value]) -> String {
     let mut hasher = Sha256::new();
     for value in values {
         hasher.update(value.to_string().as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize().iter().take(16).fold(String::from("v1:"), |mut text, byte| {
+    hasher.finalize().iter().take(16).fold(format!("{form}:"), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

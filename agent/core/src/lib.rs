@@ -19,5 +19,6 @@ pub mod prune;
 pub mod refusal;
 pub mod report;
 pub mod rules;
+pub mod send;
 pub mod tags;
 pub mod verify;

@@ -1,10 +1,11 @@
 //! One form for what Git declares and for what ECS answers, so that equal things compare equal: keyed lists become
 //! maps, sets are sorted, and everything that only spells out a default is dropped. Driven by [`crate::rules`].
 
-mod special;
+pub(crate) mod special;
 
 use crate::rules::{Absent, Text, rule_of};
 use lockstep_manifests::{
+    arn::Home,
     canonical::Root,
     ecs::{Kind, Member, Structure},
     lists::{Key, KeyForm, ListKind, list_kind},
@@ -26,6 +27,10 @@ pub struct Context {
     pub daemon: bool,
     /// The task definition's network mode, when it is written.
     pub network_mode: Option<String>,
+    /// The account that roles without an ARN are in, where it is known.
+    pub home: Option<Home>,
+    /// Names in the form of the hashes `v1:`: the last part of an ARN alone.
+    pub last_parts: bool,
 }
 
 impl Context {
@@ -51,6 +56,11 @@ impl Context {
         }
         context
     }
+
+    /// The same in the account of this ARN: where it is one, a role's name means a role of that account.
+    pub fn at(self, arn: &str) -> Self {
+        Self { home: Home::of_arn(arn).or(self.home), ..self }
+    }
 }
 
 /// The normal form of a task definition or service in the API's shape.
@@ -58,7 +68,8 @@ pub fn normalise(root: Root, value: &Value, context: &Context) -> Value {
     structure(value, root.shape(), context)
 }
 
-fn structure(value: &Value, shape: &'static Structure, context: &Context) -> Value {
+/// The normal form of a part of a definition.
+pub(crate) fn structure(value: &Value, shape: &'static Structure, context: &Context) -> Value {
     let mut result = Map::new();
     for column in columns(shape) {
         let name = column.member.name;
@@ -113,13 +124,14 @@ impl Defaults {
         let mut defaults = Self::default();
         match absent {
             Absent::Is(text) => defaults.everywhere = parse(text),
+            Absent::Unset => defaults.everywhere = Some(0.into()),
             Absent::OnFargate(text) => defaults.fargate = parse(text),
             Absent::OnLinuxInstances(text) => defaults.linux_instances = parse(text),
             Absent::ByScheduling(replica, daemon) => {
                 defaults.replica = parse(replica);
                 defaults.daemon = parse(daemon);
             }
-            Absent::Absent | Absent::ServerDecides | Absent::UnlessOtherDeclared => {}
+            Absent::Absent | Absent::ServerDecides | Absent::Stays(_) | Absent::UnlessOtherDeclared => {}
         }
         defaults
     }
@@ -172,7 +184,9 @@ fn member_value(value: &Value, owner: &'static Structure, column: &Column, conte
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
         }
-        (Kind::String | Kind::Enum(_), Value::String(written)) => Value::String(normal_text(written, column.text)),
+        (Kind::String | Kind::Enum(_), Value::String(written)) => {
+            Value::String(normal_text(written, column.text, context))
+        }
         (Kind::Document, document) => sorted(document),
         _ => value.clone(),
     };
@@ -264,12 +278,16 @@ fn without_key(mut value: Value, key: Key) -> Value {
     value
 }
 
-fn normal_text(written: &str, text: Text) -> String {
+fn normal_text(written: &str, text: Text, context: &Context) -> String {
     match text {
         Text::Plain | Text::Data => written.to_owned(),
         Text::Cpu => units(written, "vcpu", 1024.0),
         Text::Memory => units(written, "gb", 1024.0),
-        Text::Role | Text::NameOrArn => written.rsplit('/').next().unwrap_or(written).to_owned(),
+        Text::Role | Text::Cluster | Text::Namespace if context.last_parts => {
+            written.rsplit('/').next().unwrap_or(written).to_owned()
+        }
+        Text::Role => context.home.as_ref().map_or_else(|| written.to_owned(), |home| home.role(written)),
+        Text::Cluster | Text::Namespace => written.to_owned(),
         Text::PlacementField => match written {
             "host" => "instanceId".to_owned(),
             _ if written.eq_ignore_ascii_case("cpu") || written.eq_ignore_ascii_case("memory") => {

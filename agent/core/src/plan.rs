@@ -10,7 +10,7 @@ mod update;
 
 use crate::{
     cause::Cause,
-    diff::{Change, diff},
+    diff::{Change, Remark, diff},
     drift::Hold,
     identity::{self, Owner, desired_hash, owner},
     ignore::with_live,
@@ -20,6 +20,7 @@ use crate::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld, changes_of,
     },
     rules::Effect,
+    send::sendable,
     tags::Tags,
     verify,
 };
@@ -31,7 +32,7 @@ use lockstep_manifests::{
     path::{Path, Step},
     render::Desired,
 };
-use people::{under_other_control, withhold_paused};
+use people::{for_another_controller, under_other_control, withhold_paused};
 use serde_json::Value;
 use std::{
     borrow::Cow,
@@ -141,7 +142,7 @@ fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
     }
     let Some(text) = verify::failure(&verify::offline(desired)) else { return plan };
     let (held, kept): (Vec<Action>, Vec<Action>) = plan.actions.into_iter().partition(acts);
-    let changes = changes_of(held);
+    let changes = changes_of(&held);
     plan.actions = kept;
     // Nothing is on its way: the next word is a person's.
     plan.verdict = plan.verdict.filter(|verdict| *verdict != Verdict::Pending);
@@ -202,6 +203,11 @@ impl Planner<'_> {
             return ServicePlan::withheld(name, SyncStatus::OutOfSync, Health::Missing, Reason::Missing, text);
         }
         let creation = self.creation_changes();
+        if let Some(controller) = self.other_controller() {
+            let text = for_another_controller(controller);
+            let withheld = vec![Withheld { reason: Reason::Controller, text, changes: creation }];
+            return ServicePlan { withheld, ..self.bare(SyncStatus::OutOfSync, Health::Missing) };
+        }
         if let Some(waiting) = &self.around.waiting_for {
             let (reason, text) = waiting.told();
             return self.holding(Health::Missing, reason, text, creation);
@@ -219,8 +225,10 @@ impl Planner<'_> {
             tags.insert(identity::CREATED.to_owned(), self.created_as());
         }
         let mut creation = creation;
-        creation.extend(tag_changes(&tags, &Tags::new()));
-        let order = Order::Create { service: self.desired.service.clone(), revision, tags };
+        creation.extend(tag_changes(&self.declared_tags(), &Tags::new()));
+        let context = Context::of([&self.desired.task_definition, &self.desired.service]);
+        let service = sendable(Root::Service, &self.desired.service, &context);
+        let order = Order::Create { service, revision, tags };
         actions.push(Action { kind: ActionKind::CreateService, changes: creation, order: Some(order) });
         ServicePlan { verdict: Some(Verdict::Pending), actions, ..self.bare(SyncStatus::OutOfSync, Health::Missing) }
     }
@@ -229,7 +237,7 @@ impl Planner<'_> {
         let health = health_of(live);
         if live.managed_by_ecs || !matches!(live.controller.as_str(), "" | "ECS") {
             let text = under_other_control(live);
-            return ServicePlan { health, ..self.not_ours(health, Reason::Controller, text) };
+            return self.not_ours(health, Reason::Controller, text);
         }
         if live.status == "DRAINING" {
             let text = "the service is still draining; it is created again when ECS has deleted it".to_owned();
@@ -254,6 +262,7 @@ impl Planner<'_> {
             });
         }
         self.note_autoscaling(live, &mut plan);
+        plan.withheld.extend(differences.remarks.iter().cloned().map(remarked));
         if differences.is_empty() {
             return self.equal(live, plan);
         }
@@ -406,16 +415,23 @@ impl Planner<'_> {
             plan.actions.extend(actions);
             revision = Some(found);
         }
-        let (members, force) = update::members(self.desired, live, &differences.service, &self.ignore);
+        let Some(definition) = self.live_definition(live) else { return };
+        let shown = LiveService { definition: definition.into_owned(), ..live.clone() };
+        let (members, force) = update::members(self.desired, &shown, &differences.service, &self.ignore);
         if revision.is_some() || members.as_object().is_some_and(|members| !members.is_empty()) {
             let mut changes = differences.service.clone();
-            if let Some(RevisionRef::Known(arn)) = &revision {
+            if let Some(revision) = &revision {
+                // What the registration brings is listed there. One that exists already brings it here.
+                let new = match revision {
+                    RevisionRef::Known(arn) => {
+                        changes.splice(0..0, differences.task_definition.iter().cloned());
+                        arn.clone()
+                    }
+                    RevisionRef::Registered => self.family().to_owned(),
+                };
                 let path = Path::root("service").member("taskDefinition");
                 let old = Some(Value::String(live.task_definition.clone()));
-                changes.insert(0, Change::new(&path, old, Some(Value::String(arn.clone())), Effect::NewDeployment));
-                changes.splice(1..1, differences.task_definition.iter().cloned());
-            } else if revision.is_some() {
-                changes.splice(0..0, differences.task_definition.iter().cloned());
+                changes.insert(0, Change::new(&path, old, Some(Value::String(new)), Effect::NewDeployment));
             }
             let order = Order::Update { members, revision, force };
             plan.actions.push(Action { kind: ActionKind::UpdateService, changes, order: Some(order) });
@@ -436,6 +452,17 @@ impl Planner<'_> {
             let order = Some(Order::TagService { tags });
             plan.actions.push(Action { kind: ActionKind::TagService, changes: differences.tags.clone(), order });
         }
+    }
+
+    /// The task definition's family; as a revision it stands for the newest one.
+    fn family(&self) -> &str {
+        self.desired.task_definition.get("family").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The deployment controller that Git declares, where it is not ECS itself.
+    fn other_controller(&self) -> Option<&str> {
+        let controller = self.desired.service.pointer("/deploymentController/type")?.as_str()?;
+        (!matches!(controller, "" | "ECS")).then_some(controller)
     }
 
     fn declared_tags(&self) -> Tags {
@@ -483,8 +510,18 @@ impl Planner<'_> {
         let Some(live) = self.observed.service.found() else {
             return self.bare(SyncStatus::Unknown, health);
         };
-        let changes = self.differences(live).map(|differences| differences.all()).unwrap_or_default();
-        ServicePlan { withheld: vec![Withheld { reason, text, changes }], ..self.bare(SyncStatus::OutOfSync, health) }
+        let found = self.differences(live);
+        let sync = match &found {
+            // What could not be read is no difference.
+            None => SyncStatus::Unknown,
+            // Whoever deploys it, it is as Git says.
+            Some(found) if reason == Reason::Controller && found.is_empty() => SyncStatus::Synced,
+            Some(_) => SyncStatus::OutOfSync,
+        };
+        let found = found.unwrap_or_default();
+        let mut withheld = vec![Withheld { reason, text, changes: found.all() }];
+        withheld.extend(found.remarks.into_iter().map(remarked));
+        ServicePlan { withheld, ..self.bare(sync, health) }
     }
 }
 
@@ -496,6 +533,11 @@ fn force_again(plan: &mut ServicePlan) {
     plan.sync = SyncStatus::OutOfSync;
     plan.verdict = Some(Verdict::Pending);
     plan.actions.push(Action { kind: ActionKind::UpdateService, changes: vec![change], order: Some(order) });
+}
+
+/// What is said and nothing is done about.
+fn remarked(remark: Remark) -> Withheld {
+    Withheld { reason: remark.reason, text: remark.text, changes: Vec::new() }
 }
 
 /// Declared tags that are absent or different. Tags that are not declared are left alone.

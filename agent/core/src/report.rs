@@ -93,6 +93,17 @@ pub enum Reason {
     Stalled,
     /// A pin that a person holds: a newer image is not written.
     Held,
+    /// Git and ECS name the same kind of thing in two ways that cannot be compared. Neither equal nor a difference.
+    NotComparable,
+    /// Live, not declared, and without a default to go back to: it stays. No difference.
+    Undeclared,
+}
+
+impl Reason {
+    /// Whether it only tells something: nothing differs because of it, and nothing waits for it.
+    pub fn is_remark(self) -> bool {
+        matches!(self, Reason::NotComparable | Reason::Undeclared)
+    }
 }
 
 /// One thing that is not done, and why.
@@ -290,7 +301,7 @@ impl ServicePlan {
 
     /// Does nothing of it, for a reason: what the actions were to change is what stays.
     pub fn withhold_all(&mut self, reason: Reason, text: String) {
-        let changes = changes_of(std::mem::take(&mut self.actions));
+        let changes = changes_of(&std::mem::take(&mut self.actions));
         self.withheld.push(Withheld { reason, text, changes });
     }
 
@@ -315,6 +326,11 @@ impl ServicePlan {
             || self.withheld.iter().any(|withheld| !withheld.changes.is_empty())
     }
 
+    /// What the actions change, each once.
+    pub fn changes(&self) -> Vec<Change> {
+        changes_of(&self.actions)
+    }
+
     /// Whether a reason stands among what is withheld.
     pub fn is_withheld_for(&self, reason: Reason) -> bool {
         self.withheld.iter().any(|withheld| withheld.reason == reason)
@@ -322,12 +338,16 @@ impl ServicePlan {
 }
 
 /// What actions change, each once.
-pub(crate) fn changes_of(actions: Vec<Action>) -> Vec<Change> {
+pub(crate) fn changes_of(actions: &[Action]) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
-    for change in actions.into_iter().flat_map(|action| action.changes) {
-        if !changes.contains(&change) {
-            changes.push(change);
+    for change in actions.iter().flat_map(|action| &action.changes) {
+        if !changes.contains(change) {
+            changes.push(change.clone());
         }
+    }
+    // What the other revision brings says more than its name.
+    if changes.iter().any(|change| change.path.starts_with("taskDefinition")) {
+        changes.retain(|change| change.path != "service.taskDefinition");
     }
     changes
 }

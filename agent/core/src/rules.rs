@@ -33,8 +33,14 @@ pub enum Absent {
     OnLinuxInstances(&'static str),
     /// The first for REPLICA services, the second for DAEMON services.
     ByScheduling(&'static str, &'static str),
-    /// ECS chooses: compared only where it is declared.
+    /// 0, which only says that there is none: ECS refuses to be sent it.
+    Unset,
+    /// ECS chooses: compared only where it is declared. It fills in the member by itself, so that one that is live says
+    /// nothing about who wanted it.
     ServerDecides,
+    /// Compared only where it is declared, as there is no default to go back to. ECS does not fill it in by itself
+    /// (except with this value): one that is live and not declared stays, and that is said.
+    Stays(Option<i64>),
     /// A launch type and a capacity provider strategy exclude each other: absent means "ECS decides" unless the other
     /// one is declared.
     UnlessOtherDeclared,
@@ -51,10 +57,12 @@ pub enum Text {
     Cpu,
     /// MiB: `2 GB` is `2048`.
     Memory,
-    /// A role's name is as its ARN.
+    /// A role's name, with its path, is as the ARN of that role in the account that the definition is for.
     Role,
-    /// A name is as the ARN that ends with it.
-    NameOrArn,
+    /// A cluster's name is as its ARN, where only one of the two is known.
+    Cluster,
+    /// A Cloud Map namespace: its name and its ARN, which ends with an id, cannot be compared.
+    Namespace,
     /// `cpu` is as `CPU`, `host` as `instanceId`.
     PlacementField,
     /// JSON in a text: its layout and the order of its keys have no meaning.
@@ -111,6 +119,8 @@ use Effect::{InPlace, NeedsForce, NewDeployment, Replace};
 const NONE: Absent = Absent::Absent;
 const FALSE: Absent = Is("false");
 const ZERO: Absent = Is("0");
+const UNSET: Absent = Absent::Unset;
+const STAYS: Absent = Absent::Stays(None);
 
 /// All rows, in the model's order.
 #[rustfmt::skip]
@@ -146,7 +156,8 @@ pub const TABLE: &[Rule] = &[
     text("KeyValuePair", "value", NONE, Text::Data),
     rule("InferenceAccelerator", "deviceName", NONE),
     rule("InferenceAccelerator", "deviceType", NONE),
-    rule("EphemeralStorage", "sizeInGiB", OnFargate("20")),
+    // Only Fargate has it, so that 20 is what there is wherever an answer shows it.
+    rule("EphemeralStorage", "sizeInGiB", Is("20")),
     rule("RuntimePlatform", "cpuArchitecture", OnFargate("\"X86_64\"")),
     rule("RuntimePlatform", "operatingSystemFamily", OnFargate("\"LINUX\"")),
     rule("TrustedExecutionConfiguration", "isolationMode", Is("\"SHARED\"")),
@@ -167,13 +178,13 @@ pub const TABLE: &[Rule] = &[
     rule("EFSVolumeConfiguration", "fileSystemId", NONE),
     rule("EFSVolumeConfiguration", "rootDirectory", Is("\"/\"")),
     rule("EFSVolumeConfiguration", "transitEncryption", Is("\"DISABLED\"")),
-    rule("EFSVolumeConfiguration", "transitEncryptionPort", ZERO),
+    rule("EFSVolumeConfiguration", "transitEncryptionPort", UNSET),
     rule("EFSVolumeConfiguration", "authorizationConfig", NONE),
     rule("EFSAuthorizationConfig", "accessPointId", NONE),
     rule("EFSAuthorizationConfig", "iam", Is("\"DISABLED\"")),
     rule("S3FilesVolumeConfiguration", "fileSystemArn", NONE),
     rule("S3FilesVolumeConfiguration", "rootDirectory", Is("\"/\"")),
-    rule("S3FilesVolumeConfiguration", "transitEncryptionPort", ZERO),
+    rule("S3FilesVolumeConfiguration", "transitEncryptionPort", UNSET),
     rule("S3FilesVolumeConfiguration", "accessPointArn", NONE),
     rule("FSxWindowsFileServerVolumeConfiguration", "fileSystemId", NONE),
     rule("FSxWindowsFileServerVolumeConfiguration", "rootDirectory", NONE),
@@ -184,8 +195,8 @@ pub const TABLE: &[Rule] = &[
     rule("ContainerDefinition", "image", NONE),
     rule("ContainerDefinition", "repositoryCredentials", NONE),
     rule("ContainerDefinition", "cpu", ZERO),
-    rule("ContainerDefinition", "memory", ZERO),
-    rule("ContainerDefinition", "memoryReservation", ZERO),
+    rule("ContainerDefinition", "memory", UNSET),
+    rule("ContainerDefinition", "memoryReservation", UNSET),
     rule("ContainerDefinition", "links", NONE),
     rule("ContainerDefinition", "portMappings", NONE),
     rule("ContainerDefinition", "essential", Is("true")),
@@ -223,7 +234,7 @@ pub const TABLE: &[Rule] = &[
     rule("ContainerDefinition", "firelensConfiguration", NONE),
     rule("ContainerDefinition", "credentialSpecs", NONE),
     rule("RepositoryCredentials", "credentialsParameter", NONE),
-    rule("PortMapping", "containerPort", ZERO),
+    rule("PortMapping", "containerPort", UNSET),
     // The host's port has its own rule in the normaliser: it depends on the network mode and the container's port.
     rule("PortMapping", "hostPort", ZERO),
     rule("PortMapping", "protocol", Is("\"tcp\"")),
@@ -243,7 +254,7 @@ pub const TABLE: &[Rule] = &[
     rule("LinuxParameters", "capabilities", NONE),
     rule("LinuxParameters", "devices", NONE),
     rule("LinuxParameters", "initProcessEnabled", FALSE),
-    rule("LinuxParameters", "sharedMemorySize", ZERO),
+    rule("LinuxParameters", "sharedMemorySize", UNSET),
     rule("LinuxParameters", "tmpfs", NONE),
     rule("LinuxParameters", "maxSwap", NONE),
     rule("LinuxParameters", "swappiness", Is("60")),
@@ -283,7 +294,7 @@ pub const TABLE: &[Rule] = &[
     rule("FirelensConfiguration", "type", NONE),
     rule("FirelensConfiguration", "options", NONE),
     // CreateService
-    Rule { structure: "Service", member: "cluster", absent: ServerDecides, text: Text::NameOrArn, change: Some(Change { effect: Replace, remove: None }) },
+    Rule { structure: "Service", member: "cluster", absent: ServerDecides, text: Text::Cluster, change: Some(Change { effect: Replace, remove: None }) },
     service("serviceName", NONE, Replace, None),
     service("taskDefinition", ServerDecides, NewDeployment, None),
     service("availabilityZoneRebalancing", ServerDecides, InPlace, None),
@@ -293,7 +304,8 @@ pub const TABLE: &[Rule] = &[
     service("clientToken", ServerDecides, InPlace, None),
     service("launchType", UnlessOtherDeclared, NeedsForce, None),
     service("capacityProviderStrategy", UnlessOtherDeclared, NeedsForce, Some("[]")),
-    service("platformVersion", OnFargate("\"LATEST\""), NewDeployment, Some("\"LATEST\"")),
+    // On instances there is no version to send; an endpoint may answer LATEST for them all the same.
+    service("platformVersion", Is("\"LATEST\""), NewDeployment, Some("\"LATEST\"")),
     Rule { structure: "Service", member: "role", absent: ServerDecides, text: Text::Role, change: Some(Change { effect: Replace, remove: None }) },
     service("deploymentConfiguration", NONE, InPlace, None),
     service("placementConstraints", NONE, InPlace, Some("[]")),
@@ -321,9 +333,9 @@ pub const TABLE: &[Rule] = &[
     rule("AdvancedConfiguration", "testListenerRule", NONE),
     rule("AdvancedConfiguration", "roleArn", NONE),
     rule("ServiceRegistry", "registryArn", NONE),
-    rule("ServiceRegistry", "port", ZERO),
+    rule("ServiceRegistry", "port", UNSET),
     rule("ServiceRegistry", "containerName", NONE),
-    rule("ServiceRegistry", "containerPort", ZERO),
+    rule("ServiceRegistry", "containerPort", UNSET),
     rule("CapacityProviderStrategyItem", "capacityProvider", NONE),
     rule("CapacityProviderStrategyItem", "weight", ZERO),
     rule("CapacityProviderStrategyItem", "base", ZERO),
@@ -368,11 +380,11 @@ pub const TABLE: &[Rule] = &[
     rule("NetworkConfiguration", "awsvpcConfiguration", NONE),
     rule("AwsVpcConfiguration", "subnets", NONE),
     // Without any, the default group of the VPC is used; there is no safe way back to it.
-    rule("AwsVpcConfiguration", "securityGroups", ServerDecides),
+    rule("AwsVpcConfiguration", "securityGroups", STAYS),
     rule("AwsVpcConfiguration", "assignPublicIp", Is("\"DISABLED\"")),
     rule("DeploymentController", "type", Is("\"ECS\"")),
     rule("ServiceConnectConfiguration", "enabled", FALSE),
-    text("ServiceConnectConfiguration", "namespace", ServerDecides, Text::NameOrArn),
+    text("ServiceConnectConfiguration", "namespace", ServerDecides, Text::Namespace),
     rule("ServiceConnectConfiguration", "services", NONE),
     rule("ServiceConnectConfiguration", "logConfiguration", NONE),
     rule("ServiceConnectConfiguration", "accessLogConfiguration", NONE),
@@ -380,7 +392,7 @@ pub const TABLE: &[Rule] = &[
     rule("ServiceConnectService", "portName", NONE),
     rule("ServiceConnectService", "discoveryName", NONE),
     rule("ServiceConnectService", "clientAliases", NONE),
-    rule("ServiceConnectService", "ingressPortOverride", ZERO),
+    rule("ServiceConnectService", "ingressPortOverride", UNSET),
     rule("ServiceConnectService", "timeout", NONE),
     rule("ServiceConnectService", "tls", NONE),
     rule("ServiceConnectClientAlias", "port", NONE),
@@ -401,14 +413,14 @@ pub const TABLE: &[Rule] = &[
     rule("ServiceConnectContainerConfiguration", "logLevel", Is("\"info\"")),
     rule("ServiceVolumeConfiguration", "name", NONE),
     rule("ServiceVolumeConfiguration", "managedEBSVolume", NONE),
-    rule("ServiceManagedEBSVolumeConfiguration", "encrypted", ServerDecides),
+    rule("ServiceManagedEBSVolumeConfiguration", "encrypted", STAYS),
     rule("ServiceManagedEBSVolumeConfiguration", "kmsKeyId", NONE),
-    rule("ServiceManagedEBSVolumeConfiguration", "volumeType", ServerDecides),
-    rule("ServiceManagedEBSVolumeConfiguration", "sizeInGiB", ServerDecides),
+    rule("ServiceManagedEBSVolumeConfiguration", "volumeType", STAYS),
+    rule("ServiceManagedEBSVolumeConfiguration", "sizeInGiB", STAYS),
     rule("ServiceManagedEBSVolumeConfiguration", "snapshotId", NONE),
-    rule("ServiceManagedEBSVolumeConfiguration", "volumeInitializationRate", ServerDecides),
-    rule("ServiceManagedEBSVolumeConfiguration", "iops", ServerDecides),
-    rule("ServiceManagedEBSVolumeConfiguration", "throughput", ServerDecides),
+    rule("ServiceManagedEBSVolumeConfiguration", "volumeInitializationRate", STAYS),
+    rule("ServiceManagedEBSVolumeConfiguration", "iops", Absent::Stays(Some(3000))),
+    rule("ServiceManagedEBSVolumeConfiguration", "throughput", Absent::Stays(Some(125))),
     rule("ServiceManagedEBSVolumeConfiguration", "tagSpecifications", NONE),
     rule("ServiceManagedEBSVolumeConfiguration", "roleArn", NONE),
     rule("ServiceManagedEBSVolumeConfiguration", "filesystemType", ServerDecides),
@@ -423,17 +435,17 @@ pub const TABLE: &[Rule] = &[
     rule("VpcLatticeAdvancedConfiguration", "productionListenerRule", NONE),
     rule("VpcLatticeAdvancedConfiguration", "testListenerRule", NONE),
     rule("GatewayConnector", "portName", NONE),
-    rule("GatewayConnector", "healthCheck", ServerDecides),
+    rule("GatewayConnector", "healthCheck", STAYS),
     rule("GatewayConnector", "filters", NONE),
     rule("GatewayConnector", "deregistrationDelay", NONE),
-    rule("GatewayConnectorHealthCheck", "healthCheckProtocol", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "healthCheckPort", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "healthCheckPath", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "healthCheckTimeoutSeconds", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "healthCheckIntervalSeconds", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "healthyThresholdCount", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "unhealthyThresholdCount", ServerDecides),
-    rule("GatewayConnectorHealthCheck", "matcher", ServerDecides),
+    rule("GatewayConnectorHealthCheck", "healthCheckProtocol", STAYS),
+    rule("GatewayConnectorHealthCheck", "healthCheckPort", STAYS),
+    rule("GatewayConnectorHealthCheck", "healthCheckPath", STAYS),
+    rule("GatewayConnectorHealthCheck", "healthCheckTimeoutSeconds", STAYS),
+    rule("GatewayConnectorHealthCheck", "healthCheckIntervalSeconds", STAYS),
+    rule("GatewayConnectorHealthCheck", "healthyThresholdCount", STAYS),
+    rule("GatewayConnectorHealthCheck", "unhealthyThresholdCount", STAYS),
+    rule("GatewayConnectorHealthCheck", "matcher", STAYS),
     rule("GatewayConnectorHealthCheckMatcher", "httpCode", NONE),
     rule("GatewayConnectorHealthCheckMatcher", "grpcCode", NONE),
     rule("GatewayConnectorFilters", "accessTypes", NONE),

@@ -172,8 +172,9 @@ impl Axis {
 impl Axes {
     /// The axes after a plan was made, at a time in RFC 3339.
     pub fn turn(&mut self, plan: &ServicePlan, running: i64, desired: i64, now: &str) {
-        let told = plan.withheld.iter().find(|withheld| !withheld.changes.is_empty()).or(plan.withheld.first());
-        let count = plan.actions.iter().map(|action| action.changes.len()).sum::<usize>();
+        let mut reasons = plan.withheld.iter().filter(|withheld| !withheld.reason.is_remark());
+        let told = reasons.clone().find(|withheld| !withheld.changes.is_empty()).or(reasons.next());
+        let count = plan.changes().len();
         let differs = match (told, count) {
             (Some(withheld), _) => withheld.text.clone(),
             (None, 0) => "a write is under way".to_owned(),

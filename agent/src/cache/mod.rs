@@ -92,6 +92,11 @@ impl Cache {
         self.remove("hash", &format!("{place}/{hash}"));
     }
 
+    /// Forgets a revision: whether it is ACTIVE is to be read again.
+    pub fn forget_revision(&self, arn: &str) {
+        self.remove("revision", arn);
+    }
+
     /// A service revision by its ARN.
     pub fn service_revision(&self, arn: &str) -> Option<ServiceRevision> {
         read(self.seal.open_partly(self.get("service-revision", arn)?))

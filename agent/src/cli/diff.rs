@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    diff::{Change, diff},
+    diff::{Change, compare},
     identity::OWN_TAGS,
     normalise::Context,
     report::{Plan, Reason, ServicePlan, SyncStatus},
@@ -73,11 +73,19 @@ fn of_files(
         return Err(Failure::new(Exit::Usage, text));
     }
     let context = Context::of([&one.value, &other.value]);
-    let changes = diff(one.root, &one.value, &other.value, &context, &ignore);
+    let found = compare(one.root, &one.value, &other.value, &context, &ignore);
+    let changes = found.changes;
     match format {
-        Format::Json => output::data(&output::json(&json!({"format": FORMAT, "changes": changes}))),
-        Format::Text if changes.is_empty() => output::say("no difference"),
-        Format::Text => changes.iter().for_each(|change| output::data(&output::plan::render_change(change))),
+        Format::Json => {
+            output::data(&output::json(&json!({"format": FORMAT, "changes": changes, "remarks": found.remarks})));
+        }
+        Format::Text => {
+            changes.iter().for_each(|change| output::data(&output::plan::render_change(change)));
+            found.remarks.iter().for_each(|remark| output::data(&as_line(&remark.text)));
+            if changes.is_empty() {
+                output::say("no difference");
+            }
+        }
     }
     Ok(if changes.is_empty() { Exit::Done } else { Exit::Differences })
 }
@@ -131,6 +139,16 @@ fn differences(service: &ServicePlan) -> Vec<&Change> {
     found
 }
 
+/// What could not be compared, and what stays although it is not declared.
+fn remarks(service: &ServicePlan) -> Vec<serde_json::Value> {
+    let remarks = service.withheld.iter().filter(|withheld| withheld.reason.is_remark());
+    remarks.map(|withheld| json!({"reason": withheld.reason, "text": withheld.text})).collect()
+}
+
+fn as_line(remark: &str) -> String {
+    format!("note: {}", output::clean(remark))
+}
+
 fn as_data(plan: &Plan) -> serde_json::Value {
     let environments: Vec<_> = plan
         .environments
@@ -139,7 +157,10 @@ fn as_data(plan: &Plan) -> serde_json::Value {
             let services: Vec<_> = environment
                 .services
                 .iter()
-                .map(|service| json!({"name": service.name, "sync": service.sync, "changes": differences(service)}))
+                .map(|service| {
+                    let (changes, remarks) = (differences(service), remarks(service));
+                    json!({"name": service.name, "sync": service.sync, "changes": changes, "remarks": remarks})
+                })
                 .collect();
             json!({"name": environment.name, "services": services})
         })
@@ -153,7 +174,8 @@ fn as_text(plan: &Plan) -> String {
         for service in &environment.services {
             let changes = differences(service);
             let unknown = is_unknown(service);
-            if changes.is_empty() && !unknown {
+            let remarks = service.withheld.iter().filter(|withheld| withheld.reason.is_remark());
+            if changes.is_empty() && !unknown && remarks.clone().count() == 0 {
                 continue;
             }
             text.push_str(&format!("{}\n", output::paint::strong(&format!("{}/{}", environment.name, service.name))));
@@ -162,6 +184,9 @@ fn as_text(plan: &Plan) -> String {
             }
             for change in changes {
                 text.push_str(&format!("  {}\n", output::plan::render_change(change)));
+            }
+            for remark in remarks {
+                text.push_str(&format!("  {}\n", as_line(&remark.text)));
             }
         }
     }

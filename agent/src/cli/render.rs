@@ -9,7 +9,7 @@ use crate::{
     output::{self, Format, diagnostics, trace::Traces},
 };
 use clap::Args;
-use lockstep_core::{identity, tags::Tags};
+use lockstep_core::{identity, normalise::Context, send::sendable, tags::Tags};
 use lockstep_manifests::{
     Desired, Environment, Rendered, Service,
     canonical::Root,
@@ -116,16 +116,20 @@ fn show(desired: &Desired, opened: &Opened, environment: &Environment) -> Value 
         );
         tags
     };
+    let context = Context::of([&desired.task_definition, &desired.service]);
+    let (task_definition, service) = (
+        sendable(Root::TaskDefinition, &desired.task_definition, &context),
+        sendable(Root::Service, &desired.service, &context),
+    );
     let commit = opened.snapshot.commit.clone();
     let of_revision =
         own(&[(identity::HASH, identity::content_hash(&desired.task_definition)), (identity::COMMIT, commit)]);
     let mut result = Map::new();
-    let definition =
-        in_order(Root::TaskDefinition, &desired.task_definition, &desired.task_definition_tags, of_revision, None);
+    let definition = in_order(Root::TaskDefinition, &task_definition, &desired.task_definition_tags, of_revision, None);
     result.insert("taskDefinition".into(), definition);
     if !desired.service.is_null() {
         let cluster = Some(environment.cluster.clone());
-        let service = in_order(Root::Service, &desired.service, &desired.service_tags, own(&[]), cluster);
+        let service = in_order(Root::Service, &service, &desired.service_tags, own(&[]), cluster);
         result.insert("service".into(), service);
     }
     Value::Object(result)

@@ -66,20 +66,17 @@ pub fn render_service(service: &ServicePlan) -> String {
             _ => format!(" ({})", effect_word(action.effect())),
         };
         text.push_str(&format!("    {} {}{effect}\n", mark(action.kind), action_word(action.kind)));
-        // An update repeats what the registration brings; it is shown once.
-        let is_repeated = |change: &&Change| {
-            action.kind == ActionKind::UpdateService
-                && change.path.starts_with("taskDefinition")
-                && service.actions.iter().any(|other| other.kind == ActionKind::RegisterTaskDefinition)
-        };
-        for change in action.changes.iter().filter(|change| !is_repeated(change)) {
+        for change in &action.changes {
             let first = action.kind == ActionKind::RegisterTaskDefinition && service.health == Health::Missing;
             let shown = if first || is_new(action.kind) { render_addition(change) } else { render_change(change) };
             text.push_str(&format!("        {shown}\n"));
         }
     }
     for withheld in &service.withheld {
-        text.push_str(&format!("    {}\n", paint::notable(&format!("not done: {}", super::clean(&withheld.text)))));
+        // What only tells something is no order that was not carried out.
+        let is_note = service.sync == SyncStatus::Synced && withheld.changes.is_empty();
+        let word = if is_note || withheld.reason.is_remark() { "note" } else { "not done" };
+        text.push_str(&format!("    {}\n", paint::notable(&format!("{word}: {}", super::clean(&withheld.text)))));
         let missing = service.health == Health::Missing;
         for change in &withheld.changes {
             let shown = if missing { render_addition(change) } else { render_change(change) };

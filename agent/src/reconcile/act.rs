@@ -11,7 +11,7 @@ use lockstep_core::{
     identity::content_hash,
     observed::{LiveService, Reading},
     refusal::{Refusal, missing, refusal},
-    report::{Action, ActionKind, Order, Reason, ServicePlan, Verdict, Withheld},
+    report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, Verdict, Withheld},
     rules::Effect,
 };
 use lockstep_manifests::Desired;
@@ -97,12 +97,11 @@ impl Round<'_> {
             Some(_) if self.was_deployed(hash, existing, track) => Trigger::Drift,
             Some(_) => Trigger::Change,
         };
-        let changes: Vec<_> = plan
-            .actions
-            .iter()
-            .filter(|action| action.kind != ActionKind::RegisterTaskDefinition)
-            .flat_map(|action| action.changes.clone())
-            .collect();
+        let mut changes = plan.changes();
+        if existing.is_none() {
+            // Of something new, that it is there says it all.
+            changes.retain(|change| !change.path.starts_with("taskDefinition"));
+        }
         let starts = plan.actions.iter().any(starts_deployment);
         let healed = drift_of(plan);
         match execute(plan, &place).await {
@@ -146,7 +145,11 @@ impl Round<'_> {
                 if let Some(revision) = &failed.done.registered {
                     self.context.cache.keep_revision(&self.place(), revision);
                 }
-                self.failed(desired, &failed, plan, track)
+                let note = self.failed(desired, &failed, plan, track);
+                if track.setback.as_ref().is_some_and(|setback| setback.reason == Reason::Rejected) {
+                    self.forget_revision(desired, hash, live.found(), plan);
+                }
+                note
             }
         }
     }
@@ -171,9 +174,6 @@ impl Round<'_> {
             }
             other => Setback { reason: other, text: reason.clone() },
         };
-        if setback.reason == Reason::Rejected {
-            self.context.cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
-        }
         track.newest = None;
         track.failures += 1;
         let interval = self.context.timing.interval;
@@ -193,6 +193,20 @@ impl Round<'_> {
         }
         track.setback = Some(setback);
         reason
+    }
+
+    /// A revision that exists may have been deregistered since it was read: it is read again before it is used again.
+    fn forget_revision(&self, desired: &Desired, hash: &str, live: Option<&LiveService>, plan: &ServicePlan) {
+        let cache = &self.context.cache;
+        cache.forget_content(&self.place(), &content_hash(&desired.task_definition));
+        for action in &plan.actions {
+            if let Some(Order::Update { revision: Some(RevisionRef::Known(arn)), .. }) = &action.order {
+                cache.forget_revision(arn);
+            }
+        }
+        if let Some(live) = live {
+            cache.forget_history(&self.key(live, hash));
+        }
     }
 
     /// What was under way for another desired state gives way.

@@ -320,7 +320,7 @@ impl Worker {
                 // What ECS rejected, and what became of what is under way, is known before anything else is started.
                 let rejected = |live: &LiveService| {
                     let tag = live.tags.get(identity::REJECTED);
-                    tag.is_some_and(|tag| identity::Rejected::parse(tag).hash == hash)
+                    tag.is_some_and(|tag| identity::Rejected::parse(tag).is_of(desired, hash))
                 };
                 let first = track.follows() || reading.found().is_some_and(rejected);
                 let jobs = if first { &mut settled } else { &mut jobs };

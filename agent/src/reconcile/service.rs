@@ -93,7 +93,7 @@ impl Track {
             && state.plan.sync == SyncStatus::Synced
             && state.plan.verdict == Some(Verdict::Deployed)
             && state.plan.actions.is_empty()
-            && state.plan.withheld.is_empty();
+            && state.plan.withheld.iter().all(|withheld| withheld.reason.is_remark());
         (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
     }
 
@@ -481,9 +481,10 @@ impl Round<'_> {
 
 /// What a plan changes of a service that should be as it is, less our own bookkeeping.
 pub(super) fn drift_of(plan: &ServicePlan) -> Vec<Change> {
+    let heals = [ActionKind::RegisterTaskDefinition, ActionKind::UpdateService, ActionKind::TagService];
     plan.actions
         .iter()
-        .filter(|action| matches!(action.kind, ActionKind::UpdateService | ActionKind::TagService))
+        .filter(|action| heals.contains(&action.kind))
         .flat_map(|action| action.changes.clone())
         .filter(|change| change.path != "service.taskDefinition" && !change.path.contains(OWN_TAGS))
         .collect()

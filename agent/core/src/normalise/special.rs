@@ -17,6 +17,26 @@ pub(super) fn is_as_absent(shape: &Structure, member: &str, owner: &Value, writt
     }
 }
 
+/// Whether a written member that is as absent must not be sent at all. (Others that only repeat what is known are: ECS
+/// stores the same.)
+pub(crate) fn is_never_sent(
+    shape: &Structure,
+    member: &str,
+    owner: &Value,
+    written: &Value,
+    context: &Context,
+) -> bool {
+    match (shape.name, member) {
+        ("PortMapping", "hostPort") => written == 0 && is_same_port(owner, written, context),
+        // ECS takes a platform version for Fargate alone, and LATEST is what there is without one.
+        ("Service", "platformVersion") => written == "LATEST",
+        ("DeploymentConfiguration", "linearConfiguration" | "canaryConfiguration") => {
+            is_as_absent(shape, member, owner, written, context)
+        }
+        _ => false,
+    }
+}
+
 fn strategy(configuration: &Value) -> &str {
     configuration.get("strategy").and_then(Value::as_str).unwrap_or("ROLLING")
 }

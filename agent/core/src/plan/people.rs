@@ -110,6 +110,13 @@ pub(super) fn under_other_control(live: &LiveService) -> String {
     )
 }
 
+/// Why a service is not created for a controller under which it would never be written.
+pub(super) fn for_another_controller(controller: &str) -> String {
+    format!(
+        "Git declares the {controller} deployment controller, and Lockstep writes only what ECS's own deployments control: it would create the service and never deploy to it, so it does not create it. Create it with the tool that deploys it, or take `deploymentController` out of Git"
+    )
+}
+
 /// Tags that tell of another tool or team.
 fn others_of(tags: &Tags) -> Vec<String> {
     let telling =

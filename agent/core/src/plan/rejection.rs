@@ -57,7 +57,13 @@ impl Planner<'_> {
             return self.rolls_back_without_history(failed, differences, plan);
         }
         let tagged = live.tags.get(identity::REJECTED).map(|tag| Rejected::parse(tag));
-        let recorded = tagged.as_ref().is_some_and(|tagged| tagged.hash == self.hash);
+        let recorded = tagged.as_ref().is_some_and(|tagged| {
+            // A hash from before `v2:` does not tell roles of one name apart; the deployment that is named does.
+            let of_another = |deployment: &PastDeployment| {
+                last_segment(&deployment.arn) == tagged.deployment && !targets(self.desired, deployment, &self.ignore)
+            };
+            tagged.is_of(self.desired, &self.hash) && (tagged.hash == self.hash || !past.iter().any(of_another))
+        });
         if *history == History::Unsupported && (!recorded || self.around.retry) {
             let text =
                 "this endpoint has no deployment history: a state that ECS rejected cannot be recognised".to_owned();
@@ -277,7 +283,7 @@ fn last_segment(arn: &str) -> &str {
 /// Whether a deployment was to bring this desired state, on the members that a service revision holds.
 fn targets(desired: &Desired, deployment: &PastDeployment, ignore: &[Path]) -> bool {
     let live = &deployment.revision.definition;
-    let context = Context::of([&desired.task_definition, live]);
+    let context = Context::of([&desired.task_definition, live]).at(&deployment.revision.arn);
     if !diff(Root::TaskDefinition, &desired.task_definition, live, &context, ignore).is_empty() {
         return false;
     }

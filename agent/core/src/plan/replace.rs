@@ -26,7 +26,15 @@ impl Planner<'_> {
     ) -> Vec<Change> {
         let refused = take(&mut differences.service, |change| change.effect == Effect::Refused);
         if !refused.is_empty() {
-            let text = format!("ECS cannot change {}", names(&refused));
+            let text = match self.other_controller() {
+                Some(controller) if refused.iter().any(|change| change.path.contains(".deploymentController")) => {
+                    format!(
+                        "{} stays: Lockstep writes only what ECS's own deployments control, and under the {controller} controller it could not write the service any more",
+                        names(&refused)
+                    )
+                }
+                _ => format!("ECS cannot change {}", names(&refused)),
+            };
             plan.withheld.push(Withheld { reason: Reason::Refused, text, changes: refused });
         }
         let ports = self.frozen_ports();
@@ -50,7 +58,7 @@ impl Planner<'_> {
             format!(
                 "{what} cannot be changed on a service that exists; it would have to be deleted and created again, which `replace: true` allows"
             )
-        } else if live.tags.get(identity::CREATED) == Some(&self.created_as()) {
+        } else if live.tags.get(identity::CREATED).is_some_and(|mark| self.is_created_as(mark)) {
             format!("the service was created for this state and still differs in {what}; it is not replaced again")
         } else {
             return replace;
@@ -68,8 +76,20 @@ impl Planner<'_> {
 
     /// What is chosen at creation, as a hash: a service that was created for it is not replaced for it again.
     pub(super) fn created_as(&self) -> String {
-        let context = Context::of([&self.desired.task_definition, &self.desired.service]);
-        let normal = normalise(Root::Service, &self.desired.service, &context);
+        self.chosen("v2", &Context::of([&self.desired.task_definition, &self.desired.service]))
+    }
+
+    /// Whether the mark of a service is of this state. Marks from before the hashes `v2:` have the role's name alone.
+    fn is_created_as(&self, mark: &str) -> bool {
+        if mark.starts_with("v1:") {
+            let context = Context::of([&self.desired.task_definition, &self.desired.service]);
+            return mark == self.chosen("v1", &Context { last_parts: true, ..context });
+        }
+        mark == self.created_as()
+    }
+
+    fn chosen(&self, form: &str, context: &Context) -> String {
+        let normal = normalise(Root::Service, &self.desired.service, context);
         let mut chosen: Map<String, Value> =
             CHOSEN_ONCE.iter().filter_map(|name| Some(((*name).to_owned(), normal.get(*name)?.clone()))).collect();
         for name in self.connected_ports() {
@@ -77,7 +97,7 @@ impl Planner<'_> {
                 chosen.insert(format!("port {name}"), Value::Array(vec![port.0.into(), port.1.into()]));
             }
         }
-        identity::hash(&[&Value::Object(chosen)])
+        identity::hash(form, &[&Value::Object(chosen)])
     }
 
     /// Names of ports that a Service Connect service uses on both sides with another protocol: ECS refuses that.

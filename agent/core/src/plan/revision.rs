@@ -5,18 +5,24 @@ use crate::{
     diff::{Change, diff},
     identity::{self, content_hash},
     normalise::Context,
-    observed::{Need, Reading, Revision},
+    observed::{History, Need, Reading, Revision},
     report::{Action, ActionKind, Order, RevisionRef},
+    send::sendable,
     tags::Tags,
 };
 use lockstep_manifests::canonical::Root;
-use serde_json::Value;
 
 impl Planner<'_> {
     /// The revision with the desired content: the one that is known, the family's newest, or one to register.
     pub(super) fn revision_to_use(&mut self) -> Option<(Vec<Action>, RevisionRef)> {
-        let fits = |revision: &Revision| revision.active && self.is_same_definition(&revision.definition);
-        if let Some(known) = self.observed.known.as_ref().filter(|known| fits(known)) {
+        let fits = |revision: &Revision| revision.active && self.is_same_definition(revision);
+        // What the service ran before is known from its history; going back to it registers nothing.
+        let past = match self.observed.history.found() {
+            Some(History::Known(past)) => past.as_slice(),
+            _ => &[],
+        };
+        let known = self.observed.known.iter().chain(past.iter().map(|deployment| &deployment.revision));
+        if let Some(known) = known.into_iter().find(|known| fits(known)) {
             return Some((Vec::new(), RevisionRef::Known(known.arn.clone())));
         }
         match &self.observed.newest {
@@ -37,12 +43,13 @@ impl Planner<'_> {
             _ => {}
         }
         let hash = content_hash(&self.definition);
-        let mut tags: Tags = self
+        let declared: Tags = self
             .desired
             .task_definition_tags
             .iter()
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect();
+        let mut tags = declared.clone();
         tags.extend(identity::ownership_tags(
             self.around.source,
             &self.desired.environment,
@@ -53,17 +60,19 @@ impl Planner<'_> {
             tags.insert(identity::COMMIT.to_owned(), self.around.commit.to_owned());
         }
         let base = match &self.observed.revision {
-            Reading::Found(revision) => revision.definition.clone(),
-            _ => self.observed.newest.found().map_or(Value::Null, |newest| newest.definition.clone()),
+            Reading::Found(revision) => Some(revision),
+            _ => self.observed.newest.found(),
         };
-        let context = Context::of([&*self.definition, &base]);
-        let mut changes = diff(Root::TaskDefinition, &self.definition, &base, &context, &[]);
-        changes.extend(
-            tag_changes(&tags, &Tags::new())
-                .into_iter()
-                .map(|change| Change { path: change.path.replacen("service", "taskDefinition", 1), ..change }),
-        );
-        let order = Order::Register { definition: self.definition.clone().into_owned(), tags };
+        let nothing = Revision::default();
+        let base = base.unwrap_or(&nothing);
+        let context = Context::of([&*self.definition, &base.definition]).at(&base.arn);
+        let mut changes = diff(Root::TaskDefinition, &self.definition, &base.definition, &context, &[]);
+        // Our own tags are no part of what Git says.
+        let of_revision =
+            |change: Change| Change { path: change.path.replacen("service", "taskDefinition", 1), ..change };
+        changes.extend(tag_changes(&declared, &base.tags).into_iter().map(of_revision));
+        let definition = sendable(Root::TaskDefinition, &self.definition, &context);
+        let order = Order::Register { definition, tags };
         let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
         Some((vec![action], RevisionRef::Registered))
     }
@@ -72,8 +81,8 @@ impl Planner<'_> {
         self.observed.service.found().is_some_and(|live| live.status != "INACTIVE")
     }
 
-    fn is_same_definition(&self, live: &Value) -> bool {
-        let context = Context::of([&*self.definition, live]);
-        diff(Root::TaskDefinition, &self.definition, live, &context, &[]).is_empty()
+    fn is_same_definition(&self, live: &Revision) -> bool {
+        let context = Context::of([&*self.definition, &live.definition]).at(&live.arn);
+        diff(Root::TaskDefinition, &self.definition, &live.definition, &context, &[]).is_empty()
     }
 }

@@ -4,14 +4,15 @@
 use crate::{
     diff::Change,
     ignore::keep_live,
-    normalise::{Context, default_of},
+    normalise::{Context, default_of, structure},
     observed::LiveService,
     rules::{Absent, Effect, rule_of},
+    send::{filled, sendable},
 };
 use lockstep_manifests::{
     canonical::Root,
     ecs::{Kind, Structure},
-    lists::list_kind,
+    lists::{ListKind, list_kind},
     path::Path,
     render::Desired,
 };
@@ -21,14 +22,15 @@ use std::collections::BTreeSet;
 /// The members to send for these changes, and whether a deployment must be forced with them.
 pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change], ignore: &[Path]) -> (Value, bool) {
     let names: BTreeSet<&str> = changes.iter().filter_map(Change::service_member).collect();
-    let context = Context::of([&desired.task_definition, &desired.service, &live.definition]);
+    let context = Context::of([&desired.task_definition, &desired.service, &live.definition]).at(&live.arn);
+    let sent = sendable(Root::Service, &desired.service, &context);
     let mut result = Map::new();
     let mut force = false;
     for member in Root::Service.shape().members {
         if !names.contains(member.name) {
             continue;
         }
-        let declared = desired.service.get(member.name).filter(|value| !is_empty(value));
+        let declared = sent.get(member.name).filter(|value| !is_empty(value));
         let change = rule_of("Service", member.name).change;
         force |= change.is_some_and(|change| change.effect == Effect::NeedsForce);
         if member.name == "launchType" {
@@ -39,6 +41,9 @@ pub(super) fn members(desired: &Desired, live: &LiveService, changes: &[Change],
         let live = live.definition.get(member.name);
         let value = match (declared, &member.kind, change.and_then(|change| change.remove)) {
             (Some(declared), Kind::Structure(shape), _) => Some(complete(declared, live, shape, &context)),
+            (Some(declared), Kind::List(Kind::Structure(shape)), _) => {
+                Some(with_what_stays(declared, live, shape, list_kind("Service", member.name)))
+            }
             (Some(declared), _, _) => Some(declared.clone()),
             (None, _, Some(remove)) => serde_json::from_str(remove).ok(),
             (None, Kind::Structure(shape), None) => Some(complete(&Value::Object(Map::new()), live, shape, &context)),
@@ -101,17 +106,63 @@ fn complete(declared: &Value, live: Option<&Value>, shape: &'static Structure, c
             (Some(written), existing, Kind::Structure(inner)) => Some(complete(written, existing, inner, context)),
             (Some(written), _, _) => Some(written.clone()),
             // What ECS decided stays as it is: leaving it out of a block that is sent whole would take it away.
-            (None, Some(existing), _) if rule_of(shape.name, member.name).absent == Absent::ServerDecides => {
-                Some(existing.clone())
-            }
+            (None, Some(existing), _) if is_kept(shape, member.name) => Some(existing.clone()),
             (None, Some(_), _) if is_of_another_strategy(shape, member.name, declared) => None,
+            // Alarms that are off on both sides need no word.
+            (None, Some(existing), Kind::Structure(inner))
+                if inner.name == "DeploymentAlarms" && is_as_nothing(existing, inner, context) =>
+            {
+                None
+            }
             (None, Some(existing), Kind::Structure(inner)) => {
                 let empty = complete(&Value::Null, Some(existing), inner, context);
                 (!is_empty(&empty)).then_some(empty)
             }
             (None, Some(_), Kind::List(_)) => Some(Value::Array(Vec::new())),
             (None, Some(_), _) => default_of(shape.name, member.name, context),
-            (None, None, _) => None,
+            (None, None, _) => filled(shape, member),
+        };
+        if let Some(value) = value {
+            result.insert(member.name.to_owned(), value);
+        }
+    }
+    Value::Object(result)
+}
+
+/// What ECS decided, or has no default for, stays as it is: leaving it out of what is sent whole would take it away.
+fn is_kept(shape: &Structure, member: &str) -> bool {
+    matches!(rule_of(shape.name, member).absent, Absent::ServerDecides | Absent::Stays(_))
+}
+
+fn is_as_nothing(value: &Value, shape: &'static Structure, context: &Context) -> bool {
+    structure(value, shape, context).as_object().is_some_and(Map::is_empty)
+}
+
+/// The elements of a keyed list, with what is live of the same element, not declared, and said to stay.
+fn with_what_stays(declared: &Value, live: Option<&Value>, shape: &'static Structure, kind: ListKind) -> Value {
+    let (ListKind::Keyed(key), Value::Array(items)) = (kind, declared) else { return declared.clone() };
+    let live: Vec<&Value> = live.and_then(Value::as_array).into_iter().flatten().collect();
+    let items = items.iter().map(|item| {
+        let same = live.iter().find(|other| key.text_of(other) == key.text_of(item));
+        same.map_or_else(|| item.clone(), |same| keeping(item, same, shape))
+    });
+    Value::Array(items.collect())
+}
+
+fn keeping(declared: &Value, live: &Value, shape: &'static Structure) -> Value {
+    let mut result = Map::new();
+    // Another type of volume has other numbers.
+    let other_type = declared.get("volumeType").is_some_and(|kind| live.get("volumeType") != Some(kind));
+    for member in shape.members {
+        let existing = live.get(member.name).filter(|value| !is_empty(value));
+        let value = match (declared.get(member.name), existing, &member.kind) {
+            (Some(written), Some(existing), Kind::Structure(inner)) => Some(keeping(written, existing, inner)),
+            (Some(written), _, _) => Some(written.clone()),
+            (None, Some(_), _) if other_type && matches!(member.name, "iops" | "throughput") => None,
+            (None, Some(existing), _) if matches!(rule_of(shape.name, member.name).absent, Absent::Stays(_)) => {
+                Some(existing.clone())
+            }
+            _ => None,
         };
         if let Some(value) = value {
             result.insert(member.name.to_owned(), value);

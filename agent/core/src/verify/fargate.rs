@@ -48,6 +48,7 @@ pub(super) fn sizes(subject: &Subject<'_>, findings: &mut Findings) {
     let size = |member: &str| text(&normal, member).and_then(|text| text.parse::<i64>().ok());
     let (Some(cpu), Some(memory)) = (size("cpu"), size("memory")) else {
         if is_set(definition, "cpu") && is_set(definition, "memory") && !is_open("cpu") && !is_open("memory") {
+            let path = path.member(if size("cpu").is_none() { "cpu" } else { "memory" });
             findings.fail(codes::FARGATE_SIZE, path, "cpu and memory are not numbers (512, `.5 vCPU`, `1 GB`)");
         }
         return;
@@ -66,7 +67,7 @@ pub(super) fn sizes(subject: &Subject<'_>, findings: &mut Findings) {
             "{cpu} CPU units with {memory} MiB is no size of Fargate's that is known{}",
             fits.unwrap_or_default()
         );
-        findings.warn(codes::FARGATE_SIZE, path, text);
+        findings.warn(codes::FARGATE_SIZE, path.member("memory"), text);
     } else if subject.windows && cpu < 1024 {
         findings.fail(codes::FARGATE_SIZE, path.member("cpu"), "Windows on Fargate needs at least 1024 CPU units");
     }

@@ -3,6 +3,7 @@
 
 mod people;
 mod rejection;
+mod truth;
 
 use lockstep_core::{
     cause::Cause,
@@ -180,7 +181,12 @@ fn a_changed_image_asks_for_the_newest_revision_and_then_is_one_registration_and
     let Some(Order::Update { members, revision, force }) = &plan.actions[1].order else { panic!() };
     assert_eq!((members, revision, force), (&json!({}), &Some(RevisionRef::Registered), &false));
     assert_eq!(plan.actions[1].effect(), Effect::NewDeployment);
-    assert_eq!(plan.actions[1].changes[0].path, "taskDefinition.containerDefinitions[web].image");
+    // I10: what the registration brings is listed there alone.
+    assert_eq!(paths(&plan), vec!["taskDefinition.containerDefinitions[web].image", "service.taskDefinition"]);
+    assert_eq!(
+        (&plan.actions[1].changes[0].old, &plan.actions[1].changes[0].new),
+        (&Some(json!(OLD)), &Some(json!("web")))
+    );
 }
 
 #[test]
@@ -422,7 +428,7 @@ fn secrets_are_masked() {
         json!([{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "LEVEL", "value": "info"}]);
     let plan = planned(&wanted, &observed(live(answer())), &around());
     assert!(!serde_json::to_string(&plan).unwrap().contains("hunter2"));
-    assert!(plan.actions[1].changes.iter().any(|change| change.masked));
+    assert!(plan.actions[0].changes.iter().any(|change| change.masked));
 }
 
 #[test]

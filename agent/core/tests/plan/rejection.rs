@@ -32,14 +32,12 @@ fn a_state_that_ecs_rolled_back_is_not_tried_again() {
 
     // A person's order, or another desired state, is a new try.
     let retry = Surroundings { retry: true, ..around() };
-    assert_eq!(
-        kinds(&planned(&wanted, &observation, &retry)),
-        vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]
-    );
+    // J5: the revision of the failed deployment exists, so that nothing is registered for it again.
+    assert_eq!(kinds(&planned(&wanted, &observation, &retry)), vec![ActionKind::UpdateService]);
     let mut other = declared();
     other["healthCheckGracePeriodSeconds"] = json!(60);
     let plan = planned(&desired("web:2", other), &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+    assert_eq!(kinds(&plan), vec![ActionKind::UpdateService]);
 }
 
 #[test]
@@ -68,7 +66,7 @@ fn what_a_newer_deployment_took_the_place_of_was_not_rejected() {
     stopped.gave_way = true;
     observation.history = Reading::Found(History::Known(vec![stopped]));
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+    assert_eq!(kinds(&plan), vec![ActionKind::UpdateService]);
 }
 
 #[test]
@@ -86,25 +84,52 @@ fn a_second_failure_is_told_from_the_first() {
     tagged.tags.insert(identity::REJECTED.into(), "v1:other 2".into());
     observation.service = Reading::Found(tagged);
     let plan = planned(&wanted, &observation, &around());
-    assert_eq!(kinds(&plan), vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService]);
+    assert_eq!(kinds(&plan), vec![ActionKind::UpdateService]);
+}
+
+// B1: what a version before `v2:` wrote down is still known, so that an upgrade tries no rejected state again.
+#[test]
+fn a_rejection_that_an_older_version_recorded_holds_after_an_upgrade() {
+    let mut wanted = desired("web:2", declared());
+    wanted.task_definition["executionRoleArn"] = json!("arn:aws:iam::111111111111:role/service-role/exec");
+    // As the older version made them: with the role's last part alone.
+    const BEFORE: &str = "v1:c39c9c0deb4ac307944b13ac35794de9";
+    let mut tagged = live(answer());
+    tagged.tags.insert(identity::REJECTED.into(), format!("{BEFORE} 2"));
+    let mut failed = past("ROLLBACK_SUCCESSFUL", "web:2", target());
+    failed.revision.definition["executionRoleArn"] = wanted.task_definition["executionRoleArn"].clone();
+    let mut observation = observed(tagged);
+    observation.history = Reading::Found(History::Known(vec![failed]));
+    observation.cause = Some(Cause::recorded("exit 1"));
+    let plan = planned(&wanted, &observation, &around());
+    assert_eq!((plan.verdict, reasons(&plan)), (Some(Verdict::Rejected), vec![Reason::Rejected]));
+    assert!(!kinds(&plan).contains(&ActionKind::TagService), "it is recorded already: {:?}", plan.actions);
+
+    // The same name on another path is another state.
+    wanted.task_definition["executionRoleArn"] = json!("arn:aws:iam::111111111111:role/exec");
+    assert_ne!(plan.verdict, planned(&wanted, &observation, &around()).verdict);
 }
 
 #[test]
 fn a_success_after_the_failure_or_another_target_does_not_reject() {
     let wanted = desired("web:2", declared());
     let mut observation = observed(live(answer()));
-    let deployed = [ActionKind::RegisterTaskDefinition, ActionKind::UpdateService];
-    for history in [
-        vec![past("SUCCESSFUL", "web:2", target()), past("ROLLBACK_SUCCESSFUL", "web:2", target())],
-        vec![past("ROLLBACK_SUCCESSFUL", "web:3", target())],
-        vec![past(
-            "ROLLBACK_SUCCESSFUL",
-            "web:2",
-            json!({"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["c"]}}}),
-        )],
+    let registered = vec![ActionKind::RegisterTaskDefinition, ActionKind::UpdateService];
+    let used_again = vec![ActionKind::UpdateService];
+    for (history, deployed) in [
+        (vec![past("SUCCESSFUL", "web:2", target()), past("ROLLBACK_SUCCESSFUL", "web:2", target())], &used_again),
+        (vec![past("ROLLBACK_SUCCESSFUL", "web:3", target())], &registered),
+        (
+            vec![past(
+                "ROLLBACK_SUCCESSFUL",
+                "web:2",
+                json!({"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["c"]}}}),
+            )],
+            &used_again,
+        ),
     ] {
         observation.history = Reading::Found(History::Known(history));
-        assert_eq!(kinds(&planned(&wanted, &observation, &around())), deployed);
+        assert_eq!(kinds(&planned(&wanted, &observation, &around())), *deployed);
     }
     observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_IN_PROGRESS", "web:3", target())]));
     let plan = planned(&wanted, &observation, &around());

@@ -4,6 +4,7 @@
 
 mod answer;
 mod definition;
+mod equality;
 mod leaves;
 mod mask;
 
@@ -103,6 +104,31 @@ proptest! {
         prop_assert_eq!(&list.1, &keyed.1);
         prop_assert_eq!(differences(root, &list.0, &keyed.0), Vec::<String>::new());
         prop_assert_eq!(differences(root, &keyed.0, &list.0), Vec::<String>::new());
+    }
+
+    /// B1: what is equal to the same is equal, whatever each of them spells out and however it is ordered. Three ways
+    /// to write one definition, and one that differs.
+    #[test]
+    fn equality_is_transitive(value in task_definition(), seeds in any::<[u64; 3]>(), pick in any::<prop::sample::Index>()) {
+        let root = Root::TaskDefinition;
+        let same: Vec<Value> = seeds.iter().map(|seed| answer(root, &value, &mut Chance::new(*seed))).collect();
+        for one in &same {
+            for other in &same {
+                prop_assert_eq!(differences(root, one, other), Vec::<String>::new(), "{:#} {:#}", one, other);
+            }
+        }
+        if let Some((path, changed)) = leaves::change_one(root, &value, pick) {
+            for one in &same {
+                prop_assert!(!differences(root, one, &changed).is_empty(), "{path} of {one:#}");
+                prop_assert!(!differences(root, &changed, one).is_empty(), "{path} of {one:#}");
+            }
+        }
+    }
+
+    /// B2: what is sent of a definition is what is compared of it.
+    #[test]
+    fn what_is_sent_is_what_is_compared((root, value) in either()) {
+        equality::assert_sent_is_compared(root, &value, &Context::of([&value]));
     }
 
     /// What is declared and absent on the other side is seen, unless it only spells out a default.
