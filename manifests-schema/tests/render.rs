@@ -121,6 +121,47 @@ fn layers_variables_and_substitution_come_together() {
     assert_eq!(members, ["family", "networkMode", "containerDefinitions", "requiresCompatibilities", "cpu", "memory"]);
 }
 
+// B1: a role by name is one of the environment's own account, and is sent, shown and compared by its ARN.
+#[test]
+fn roles_by_name_get_their_arn() {
+    let role = |role: &str| {
+        let text = WEB
+            .replace("  memory: 1024\n", &format!("  memory: 1024\n  taskRoleArn: {role}\n  executionRoleArn: exec\n"));
+        let text = text.replace(
+            "service: { desiredCount: 2 }",
+            "service: { role: \"/svc/ecs\", cluster: \"arn:aws:ecs:us-east-1:222222222222:cluster/prod\" }",
+        );
+        let rendering = run(&[("services/web/service.yaml", &text)], "prod-us");
+        assert_eq!(rendering.said(), Vec::<String>::new());
+        let desired = rendering.desired.unwrap();
+        let member = |definition: &Value, name: &str| definition[name].as_str().unwrap().to_owned();
+        assert_eq!(member(&desired.task_definition, "executionRoleArn"), "arn:aws:iam::222222222222:role/exec");
+        assert_eq!(member(&desired.service, "role"), "arn:aws:iam::222222222222:role/svc/ecs");
+        member(&desired.task_definition, "taskRoleArn")
+    };
+    assert_eq!(role("svc/app"), "arn:aws:iam::222222222222:role/svc/app");
+    assert_eq!(role("arn:aws:iam::111111111111:role/app"), "arn:aws:iam::111111111111:role/app");
+}
+
+// J5: what is wrong with a task definition as a whole is where the service's own files have it.
+#[test]
+fn a_definition_as_a_whole_has_its_place() {
+    let files = [("services/web/service.yaml", WEB)];
+    let tree = MemoryTree::new([("lockstep.yaml", CONFIG), files[0]]);
+    let mut problems = Vec::new();
+    let repository = Repository::load(&tree, &mut problems);
+    let service = Service::load(&repository, &repository.services[0], &tree, &mut problems);
+    let rendered = render(&repository, &repository.environments["prod"], &service, &mut problems).unwrap();
+    let place = |path: &str| {
+        let span = rendered.span_of(&path.parse().unwrap());
+        let problem = Diagnostic::error(lockstep_manifests::codes::WRONG_TYPE, &span, "x");
+        problem.place().map(|(file, line, _)| format!("{file}:{line}")).unwrap()
+    };
+    assert_eq!(place("taskDefinition.memory"), "services/web/service.yaml:4");
+    assert_eq!(place("taskDefinition"), "services/web/service.yaml:3");
+    assert_eq!(place("taskDefinition.executionRoleArn"), "services/web/service.yaml:3", "of what is missing");
+}
+
 #[test]
 fn pins_replace_the_tag_and_are_inherited_container_by_container() {
     let files = [
@@ -348,6 +389,14 @@ fn every_mistake_is_refused_at_its_place() {
         (
             vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "cluster: other"))],
             "LS0116 services/web/service.yaml:10:21 `cluster` is `other`, but environment `prod` is `prod`",
+        ),
+        (
+            // B1: a cluster of the same name in another account is another cluster.
+            vec![(
+                "services/web/service.yaml",
+                WEB.replace("desiredCount: 2", "cluster: arn:aws:ecs:eu-central-1:111111111111:cluster/prod"),
+            )],
+            "LS0116 services/web/service.yaml:10:21 `cluster` is `arn:aws:ecs:eu-central-1:111111111111:cluster/prod`, but environment `prod` is `prod`",
         ),
         (
             vec![("services/web/service.yaml", WEB.replace("memory: 1024", "pidMode: hots"))],

@@ -8,10 +8,10 @@ use lockstep::{
     config::Allow,
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
-use lockstep_core::report::{ServicePlan, SyncStatus};
+use lockstep_core::report::{ActionKind, ServicePlan, SyncStatus};
 use lockstep_tests::{
     moto::{self, Moto},
-    world::{ACCOUNT, World},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, World, calls, push_images, service},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -114,6 +114,107 @@ async fn on_the_sandbox_every_definition_reads_back_as_it_was_declared() {
     world.round_with(&Orders { everything: true, ..Orders::agent() }).await;
     assert_eq!(differences(&world.context), BTreeSet::new());
     assert_eq!(world.writes(), BTreeMap::new());
+}
+
+/// The members of the last request of this operation.
+fn sent(world: &World, operation: &str) -> serde_json::Value {
+    let journal = world.control.journal(0);
+    let entry = journal.iter().rev().find(|entry| entry.operation == operation);
+    entry.unwrap_or_else(|| panic!("no {operation}")).request.clone()
+}
+
+// B2, I1: what says nothing is not sent, alarms that are off are no reason to fail, and what is live is as declared.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_says_nothing_is_not_sent() {
+    let text = service(&format!("{IMAGE}:1")).replace("executionRoleArn: execution", "taskRoleArn: \"\"");
+    let text = text.replace(
+        "LEVEL: info }",
+        "LEVEL: info, EMPTY: \"\" }, user: \"\", hostname: \"\", workingDirectory: \"\", healthCheck: {}",
+    );
+    let more = "  platformVersion: \"\"\n  role: \"\"\n  placementConstraints: []\n";
+    let alarms = "alarms: { alarmNames: [], enable: false, rollback: false }, ";
+    let text = text.replace("deploymentConfiguration: { ", &format!("deploymentConfiguration: {{ {alarms}"));
+    let files = [("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &format!("{text}{more}"))];
+    let mut world = World::new(&files).await;
+    push_images(&world.control);
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.withheld, []);
+    assert_eq!(world.reported("web").plan.sync, SyncStatus::Synced);
+    let definition = sent(&world, "RegisterTaskDefinition");
+    let container = &definition["containerDefinitions"][0];
+    let environment = json!([{"name": "LEVEL", "value": "info"}, {"name": "EMPTY", "value": ""}]);
+    assert_eq!((definition.get("taskRoleArn"), &container["environment"]), (None, &environment));
+    for member in ["user", "hostname", "workingDirectory", "healthCheck"] {
+        assert_eq!(container.get(member), None, "{member}");
+    }
+    let created = sent(&world, "CreateService");
+    for member in ["platformVersion", "role"] {
+        assert_eq!(created.get(member), None, "{member}");
+    }
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    assert_eq!(created["deploymentConfiguration"], breaker);
+
+    // An update of the same block can be sent as well; alarms that are on are turned off in words.
+    let on = json!({"alarms": {"alarmNames": ["slow"], "enable": true, "rollback": true}, "maximumPercent": 150,
+        "deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "deploymentConfiguration": on})).await;
+    world.settle().await;
+    let updated = sent(&world, "UpdateService")["deploymentConfiguration"].clone();
+    assert_eq!(updated["alarms"], json!({"alarmNames": [], "enable": false, "rollback": false}));
+    assert_eq!(updated["maximumPercent"], 200);
+    assert_eq!((world.reported("web").plan.sync, world.reported("web").plan.actions.len()), (SyncStatus::Synced, 0));
+}
+
+// B1: a role on another path, or of another account, is another role: it is seen and deployed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_the_same_name_elsewhere_is_another_role() {
+    let app = |role: &str| {
+        service(&format!("{IMAGE}:1")).replace("executionRoleArn: execution", &format!("executionRoleArn: {role}"))
+    };
+    let mut world =
+        World::new(&[("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", &app("exec"))]).await;
+    push_images(&world.control);
+    world.settle().await;
+    let arn = |path: &str| format!("arn:aws:iam::{ACCOUNT}:role/{path}");
+    assert_eq!(sent(&world, "RegisterTaskDefinition")["executionRoleArn"], arn("exec"));
+    let mut revisions = 1;
+    for (role, is_other) in [
+        (arn("exec"), false),
+        ("service-role/exec".to_owned(), true),
+        (arn("service-role/exec"), false),
+        (arn("exec").replace(ACCOUNT, "222222222222"), true),
+    ] {
+        world.control.reset_calls();
+        world.repository.commit(&role, &[("services/web/service.yaml", &app(&role))]);
+        world.settle().await;
+        let writes = if is_other { vec![("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)] } else { vec![] };
+        assert_eq!(world.writes(), calls(&writes), "{role}");
+        revisions += u32::from(is_other);
+        assert_eq!(world.reported("web").revision, format!("web:{revisions}"));
+    }
+    // Back to the first: its revision is used again.
+    world.control.reset_calls();
+    world.repository.commit("back", &[("services/web/service.yaml", &app("exec"))]);
+    world.settle().await;
+    assert_eq!((world.writes(), world.reported("web").revision), (calls(&[("ecs:UpdateService", 1)]), "web:1".into()));
+}
+
+// J5: what a plan with nothing remembered shows for a revert is what is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_of_a_revert_is_what_is_written() {
+    let mut world = World::of_services(&["web"]).await;
+    world.settle().await;
+    world.repository.commit("2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.settle().await;
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    world.restart(false).await;
+    world.round_with(&Orders::default()).await;
+    let planned: Vec<_> = world.reported("web").plan.actions.iter().map(|action| action.kind).collect();
+    assert_eq!(planned, [ActionKind::UpdateService]);
+    world.restart(false).await;
+    world.control.reset_calls();
+    world.round().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
 }
 
 /// What moto does not keep.

@@ -241,6 +241,23 @@ async fn services_that_deploy_elsewhere_are_observed_and_never_written() {
         assert_eq!(state.plan.sync, SyncStatus::OutOfSync);
         assert_ne!(state.plan.health, Health::Unknown);
         let text = &state.plan.withheld[0].text;
+        // I6: as soon as nothing differs it is Synced, with the controller as a note.
+        if controller == "CODE_DEPLOY" {
+            let image = app.replace(&format!("{IMAGE}:1"), &format!("{IMAGE}:0")).replace("    app: {", "    web: {");
+            let image =
+                image.replace(", environment: { LEVEL: info }", "").replace("executionRoleArn: execution\n  ", "");
+            let image = image.replace("deploymentCircuitBreaker: { enable: true, rollback: true }", "");
+            let image = format!("{image}  deploymentController: {{ type: {controller} }}\n");
+            world.repository.commit("as it runs", &[("services/web/service.yaml", &image)]);
+            world.round().await;
+            let state = world.reported("web");
+            assert_eq!(
+                (reasons(&state), state.plan.sync),
+                (vec![Reason::Controller], SyncStatus::Synced),
+                "{state:#?}"
+            );
+            assert_eq!((&state.plan.withheld[0].changes, world.writes()), (&vec![], calls(&[])));
+        }
         let way_out = if controller == "EXPRESS" { "Express" } else { "deploymentController" };
         assert!(text.contains(way_out), "{controller}: {text}");
     }

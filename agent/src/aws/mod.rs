@@ -17,6 +17,8 @@ mod parameters;
 mod queue;
 mod reference;
 mod rollouts;
+#[cfg(test)]
+mod sendable_tests;
 mod signed;
 
 pub use clients::{AccountRole, Accounts, Clients};

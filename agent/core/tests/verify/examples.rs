@@ -14,8 +14,8 @@ fn each_rule_has_an_example_that_fails_it() {
     let s = |name: &str| format!("service.{name}");
     let on_fargate: Vec<Case> = vec![
         (true, "/memory", Value::Null, Fail, "LS0501", t("memory")),
-        (true, "/cpu", json!("lots"), Fail, "LS0501", "taskDefinition".into()),
-        (true, "/memory", json!("512"), Warn, "LS0501", "taskDefinition".into()),
+        (true, "/cpu", json!("lots"), Fail, "LS0501", t("cpu")),
+        (true, "/memory", json!("512"), Warn, "LS0501", t("memory")),
         (true, "/ephemeralStorage", json!({"sizeInGiB": 20}), Fail, "LS0501", t("ephemeralStorage.sizeInGiB")),
         (
             true,
