@@ -84,9 +84,16 @@ impl Check<'_> {
                     .find(|(owner, name, _)| *owner == shape.name && *name == member.name)
                     .map(|(_, _, value)| Json::Bool(*value)),
             };
+            // An empty text is as absent, and is not sent.
+            let is_empty = member.required && value.as_ref().and_then(Json::as_str) == Some("");
             match value {
-                Some(value) => {
+                Some(value) if !is_empty => {
                     result.insert(member.name.to_owned(), value);
+                }
+                Some(_) => {
+                    let place = map.get(member.name).map_or(&node.span, |entry| &entry.node.span);
+                    let message = format!("`{}` needs `{}`, which is empty", shape.name, member.name);
+                    self.problems.push(Diagnostic::error(codes::MISSING, place, message));
                 }
                 None if member.required && !self.missing_is_fine(shape, map) => {
                     let message = format!("`{}` needs `{}`", shape.name, member.name);

@@ -126,10 +126,11 @@ fn sent(world: &World, operation: &str) -> serde_json::Value {
 // B2, I1: what says nothing is not sent, alarms that are off are no reason to fail, and what is live is as declared.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_says_nothing_is_not_sent() {
-    let text = service(&format!("{IMAGE}:1")).replace("executionRoleArn: execution", "taskRoleArn: \"\"");
+    let text = service(&format!("{IMAGE}:1"))
+        .replace("executionRoleArn: execution", "executionRoleArn: execution\n  taskRoleArn: \"\"");
     let text = text.replace(
         "LEVEL: info }",
-        "LEVEL: info, EMPTY: \"\" }, user: \"\", hostname: \"\", workingDirectory: \"\", healthCheck: {}",
+        "LEVEL: info, EMPTY: \"\" }, user: \"\", hostname: \"\", workingDirectory: \"\", linuxParameters: {}",
     );
     let more = "  platformVersion: \"\"\n  role: \"\"\n  placementConstraints: []\n";
     let alarms = "alarms: { alarmNames: [], enable: false, rollback: false }, ";
@@ -144,7 +145,7 @@ async fn what_says_nothing_is_not_sent() {
     let container = &definition["containerDefinitions"][0];
     let environment = json!([{"name": "LEVEL", "value": "info"}, {"name": "EMPTY", "value": ""}]);
     assert_eq!((definition.get("taskRoleArn"), &container["environment"]), (None, &environment));
-    for member in ["user", "hostname", "workingDirectory", "healthCheck"] {
+    for member in ["user", "hostname", "workingDirectory", "linuxParameters"] {
         assert_eq!(container.get(member), None, "{member}");
     }
     let created = sent(&world, "CreateService");
