@@ -34,7 +34,8 @@ pub struct Asked {
 pub const LEFT_ALONE: &[Reason] = &[Reason::Paused, Reason::Controller, Reason::Orphan];
 
 /// Notes: something is left to somebody else, and the service is as declared all the same.
-const NOTES: &[Reason] = &[Reason::Autoscaled, Reason::NoHistory, Reason::Held, Reason::Observe];
+const NOTES: &[Reason] =
+    &[Reason::Autoscaled, Reason::NoHistory, Reason::Held, Reason::Observe, Reason::NotComparable, Reason::Undeclared];
 
 /// Where a service stands on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,7 @@ mod tests {
         let cases: &[(SyncStatus, Option<Verdict>, &[Reason], Ending)] = &[
             (Synced, Some(V::Deployed), &[], Ending::Done),
             (Synced, None, &[R::Autoscaled], Ending::Done),
+            (Synced, None, &[R::NotComparable, R::Undeclared], Ending::Done),
             (Synced, Some(V::Rejected), &[R::Rejected], Ending::Rejected),
             (Synced, Some(V::Stalled), &[R::Stalled], Ending::TimedOut),
             (Synced, Some(V::Progressing), &[], Ending::TimedOut),

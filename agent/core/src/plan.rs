@@ -205,7 +205,7 @@ impl Planner<'_> {
         let creation = self.creation_changes();
         if let Some(controller) = self.other_controller() {
             let text = for_another_controller(controller);
-            let withheld = vec![Withheld { reason: Reason::Controller, text, changes: creation }];
+            let withheld = vec![Withheld { reason: Reason::Refused, text, changes: creation }];
             return ServicePlan { withheld, ..self.bare(SyncStatus::OutOfSync, Health::Missing) };
         }
         if let Some(waiting) = &self.around.waiting_for {

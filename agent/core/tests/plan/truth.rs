@@ -206,7 +206,7 @@ fn a_service_for_another_controller_is_not_created() {
     wanted["deploymentController"] = json!({"type": "CODE_DEPLOY"});
     let missing = Observation { service: Reading::Missing, newest: Reading::Missing, ..Observation::default() };
     let plan = planned(&desired("web:1", wanted.clone()), &missing, &around());
-    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Controller]));
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Refused]));
     assert!(plan.withheld[0].text.starts_with("Git declares the CODE_DEPLOY deployment controller"), "{plan:#?}");
 
     let replaceable = Desired { replace: true, ..desired("web:1", wanted) };
