@@ -4,13 +4,14 @@
 
 use crate::{
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, nearest, suggest},
     ecs::{Kind, Structure, shapes},
     lists::{Key, KeyForm, ListKind, list_kind, port_key},
     node::{Entry, Map, Node, Value},
     source::Span,
     substitute::has_substitution,
 };
+use std::collections::HashMap;
 
 /// Where a document comes from: decides what `null` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Origin {
     Aws,
     /// A layer of ours: `null` removes what an earlier layer declared.
     Layer,
+    /// What AWS answered, for comparing with: all of it is taken as it is.
+    Live,
 }
 
 /// Which of the two roots a document describes.
@@ -57,9 +60,18 @@ impl Root {
 
 /// The canonical form of a document, with what is wrong with it in `problems`.
 pub fn canonical(node: Node, root: Root, origin: Origin, problems: &mut Vec<Diagnostic>) -> Node {
-    let mut reader = Reader { origin, root, problems };
-    let node = if origin == Origin::Aws { reader.unwrap_answer(node) } else { node };
+    let is_answer = origin == Origin::Live || (origin == Origin::Aws && is_answer(&node, root));
+    let mut reader = Reader { origin, root, is_answer, problems };
+    let node = if origin == Origin::Layer { node } else { reader.unwrap_answer(node) };
     reader.structure(node, root.shape(), true)
+}
+
+/// Whether a document is what AWS answered: in its wrapper, or with members that only answers have.
+fn is_answer(node: &Node, root: Root) -> bool {
+    let is_wrapped =
+        wrapped_services(node, root).is_some() || node.get(root.name()).is_some_and(|inner| inner.as_map().is_some());
+    let map = node.as_map();
+    is_wrapped || map.is_some_and(|map| map.keys().any(|name| root.read_only().contains(&name.as_str())))
 }
 
 /// The services of an answer of DescribeServices.
@@ -108,6 +120,8 @@ fn take_from_primary(node: &mut Node) {
 struct Reader<'a> {
     origin: Origin,
     root: Root,
+    /// Whether the document is what AWS answered.
+    is_answer: bool,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -124,8 +138,20 @@ impl Reader<'_> {
         let mut inner = unwrapped(node, self.root);
         if self.root == Root::Service {
             take_from_primary(&mut inner);
+            self.drop_count_of_daemon(&mut inner);
         }
         inner
+    }
+
+    /// ECS answers how many tasks a DAEMON service has as its `desiredCount`, and refuses one that is declared.
+    fn drop_count_of_daemon(&mut self, node: &mut Node) {
+        let is_daemon = node.get("schedulingStrategy").and_then(Node::as_str) == Some("DAEMON");
+        if let (true, true, Some(map)) = (self.is_answer, is_daemon, node.as_map_mut())
+            && let Some(entry) = map.shift_remove("desiredCount")
+        {
+            let message = "`desiredCount` of a DAEMON service is part of what AWS answers, not of what is declared; it was dropped";
+            self.problems.push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
+        }
     }
 
     fn structure(&mut self, node: Node, shape: &'static Structure, top: bool) -> Node {
@@ -242,11 +268,19 @@ impl Reader<'_> {
             self.problems.push(Diagnostic::error(codes::NOT_STATE, &entry.key, message));
             return;
         }
+        let members = shape.members.iter().map(|member| member.name);
+        // A name that is nearly one of ours was mistyped after it was pasted.
+        let is_mistyped = self.origin != Origin::Live && nearest(name, members.clone()).is_some();
+        if self.is_answer && !is_mistyped {
+            let message = format!(
+                "AWS answers `{name}` of {}, which this build does not know; it was dropped",
+                shape_name(shape, self.root)
+            );
+            self.problems.push(Diagnostic::error(codes::READ_ONLY, &entry.key, message).as_note());
+            return;
+        }
         let message = format!("{} has no member `{name}`", shape_name(shape, self.root));
-        self.problems.push(
-            Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message)
-                .suggest(name, shape.members.iter().map(|member| member.name)),
-        );
+        suggest(self.problems, Diagnostic::error(codes::UNKNOWN_KEY, &entry.key, message), name, members);
     }
 
     fn value(&mut self, node: Node, kind: &'static Kind, owner: &'static Structure, name: &'static str) -> Node {
@@ -322,6 +356,16 @@ impl Reader<'_> {
     fn keyed(&mut self, node: Node, key: Key, shape: &'static Structure, name: &'static str) -> Node {
         let span = node.span.clone();
         let mut result = Map::new();
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        if let Value::Map(map) = &node.value
+            && is_one_element(map, shape)
+        {
+            let members: Vec<&str> = map.keys().map(String::as_str).collect();
+            let message = format!("`{name}` is a list of maps with {}; this is one of them", members.join(", "));
+            let hint = format!("write a list: `{name}: [{{ {}: … }}]`", members.join(": …, "));
+            self.problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message).hint(hint));
+            return Node::empty_map(&span);
+        }
         match node.value {
             Value::Map(map) => {
                 for (text, entry) in map {
@@ -342,7 +386,17 @@ impl Reader<'_> {
                     let Some((text, place)) = self.element_key(&item, &place, key, name) else {
                         continue;
                     };
-                    let node = self.element(item, &text, &place, key, shape);
+                    let mut node = self.element(item, &text, &place, key, shape);
+                    if (key.repeats || self.origin == Origin::Live) && result.contains_key(&text) {
+                        // One of several with this key keeps it, so that its number is no part of it.
+                        let own = key_members(&text, key).swap_remove(0);
+                        let written = Entry { key: place.clone(), node: Node::string(own.1, &place) };
+                        node.as_map_mut().map(|map| map.insert(own.0.to_owned(), written));
+                        let number = counts.entry(text.clone()).or_insert(1);
+                        let text = numbered(&result, &text, number);
+                        self.insert(&mut result, text, Entry { key: place, node }, name);
+                        continue;
+                    }
                     self.insert(&mut result, text, Entry { key: place, node }, name);
                 }
             }
@@ -447,6 +501,47 @@ impl Reader<'_> {
             }
         }
         node
+    }
+}
+
+/// Whether a map that stands for a list is no map by key, but one of the list's elements: its keys are the element's
+/// members, and their values are what these hold. (A container may be called `user`: its value is a map then.)
+fn is_one_element(map: &Map, shape: &'static Structure) -> bool {
+    fn holds(node: &Node, kind: &Kind) -> bool {
+        match (kind, &node.value) {
+            (_, Value::Null) => false,
+            (Kind::Document, _) | (Kind::List(_), Value::List(_)) | (Kind::Map(_), Value::Map(_)) => true,
+            (Kind::Structure(shape) | Kind::List(Kind::Structure(shape)), Value::Map(map)) => {
+                !map.is_empty() && map.keys().all(|name| shape.member(name).is_some())
+            }
+            (Kind::Structure(_) | Kind::List(_) | Kind::Map(_), _) => false,
+            _ => node.scalar_text().is_some(),
+        }
+    }
+    let fits =
+        |(name, entry): (&String, &Entry)| shape.member(name).is_some_and(|member| holds(&entry.node, &member.kind));
+    !map.is_empty() && map.iter().all(fits)
+}
+
+/// The key of one more element with the same key: `volume`, `volume#2`, as the normaliser has them.
+fn numbered(map: &Map, text: &str, last: &mut usize) -> String {
+    loop {
+        *last += 1;
+        let key = format!("{text}#{last}");
+        if !map.contains_key(&key) {
+            return key;
+        }
+    }
+}
+
+/// The key of an element without the number that it has as one of several with this key: such an element holds its key
+/// itself.
+pub(crate) fn without_number<'a>(text: &'a str, element: &Node, key: Key) -> &'a str {
+    let own = [key.members[0], "containerPortRange"];
+    let holds_key = own.into_iter().any(|member| element.get(member).is_some());
+    match text.rsplit_once('#') {
+        Some((plain, number)) if number.parse::<usize>().is_ok() && holds_key => plain,
+        _ => text,
     }
 }
 

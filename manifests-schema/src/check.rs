@@ -2,7 +2,7 @@
 //! model's member order. Scalars are coerced where the meaning is plain; everything else is an error at its place.
 
 use crate::{
-    canonical::key_members,
+    canonical::{key_members, without_number},
     codes,
     diagnostic::Diagnostic,
     ecs::{Kind, Structure},
@@ -172,7 +172,7 @@ impl Check<'_> {
     }
 
     fn element(&mut self, text: &str, node: &Node, key: Key, shape: &'static Structure) -> Json {
-        let mut value = self.structure(node, shape, &key_members(text, key));
+        let mut value = self.structure(node, shape, &key_members(without_number(text, node, key), key));
         if let Json::Object(map) = &mut value
             && shape.name == "PortMapping"
             && node.get("protocol").is_none()

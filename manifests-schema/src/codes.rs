@@ -32,6 +32,8 @@ codes! {
     TOO_COMPLEX = "LS0005", "too complex", "What a repository costs is counted before it is built: a file may have 100,000 values (aliases expanded) and 64 levels, a service in one environment 20,000 values and 1 MiB of text, and an environment and the whole repository have limits as well (see the configuration page). The place is where the count went over: an alias, a copy patch, a variable, a component, or an environment.";
     /// More diagnostics than are shown.
     TOO_MANY = "LS0006", "more of the same file", "A file has more errors, warnings or notes than are shown. They are counted. Many of them often have one cause: mend the first ones and look again.";
+    /// A template, or a file for another tool.
+    TEMPLATE = "LS0007", "template", "The file is written for a template engine or for CloudFormation. Lockstep has no template engine: it reads files as they are, in the ECS API's own form. What differs between environments is said in overlays, or by variables: `${{ vars.NAME }}`.";
     /// A key that the format does not have.
     UNKNOWN_KEY = "LS0101", "unknown key", "The key is not part of the format. Keys are case-sensitive and follow the ECS API. A key that is left in place would be silently ignored by ECS, so Lockstep refuses it.";
     /// A value of the wrong type.

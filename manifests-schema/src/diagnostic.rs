@@ -3,6 +3,7 @@
 use crate::{
     codes::{self, Code},
     source::Span,
+    template,
 };
 
 /// How bad a diagnostic is. Warnings and notes never change an exit code.
@@ -130,14 +131,14 @@ pub fn in_file_order(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.dedup();
 }
 
-/// Sorts into file order, and keeps the first [`MOST_OF_A_FILE`] of each file, errors before all else: of the others it is
-/// said how many there are.
+/// Sorts into file order, says of a template in one sentence that it is one, and keeps the first [`MOST_OF_A_FILE`] of each
+/// file, errors before all else: of the others it is said how many there are.
 pub fn cut(diagnostics: &mut Vec<Diagnostic>) {
-    in_file_order(diagnostics);
-    if diagnostics.len() <= MOST_OF_A_FILE {
+    if diagnostics.is_empty() {
         return;
     }
-    let mut kept: Vec<Diagnostic> = Vec::new();
+    in_file_order(diagnostics);
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     let mut rest = std::mem::take(diagnostics).into_iter().peekable();
     while let Some(first) = rest.next() {
         let path = first.span.as_ref().map(|span| span.file.path.clone());
@@ -145,6 +146,7 @@ pub fn cut(diagnostics: &mut Vec<Diagnostic>) {
         while let Some(next) = rest.next_if(|next| next.span.as_ref().map(|span| &span.file.path) == path.as_ref()) {
             of_file.push(next);
         }
+        of_file = template::recognise(of_file);
         if of_file.len() > MOST_OF_A_FILE {
             of_file = cut_file(of_file);
         }

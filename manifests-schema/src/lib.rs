@@ -31,6 +31,7 @@ pub mod source;
 pub mod stack;
 pub mod substitute;
 pub mod sync;
+mod template;
 pub mod trace;
 pub mod tree;
 pub mod updates;

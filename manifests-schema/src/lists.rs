@@ -23,6 +23,8 @@ pub struct Key {
     pub scalar: Option<&'static str>,
     /// What reading the key takes.
     pub form: KeyForm,
+    /// Whether ECS takes several elements of one key, so that a key alone does not tell them apart.
+    pub repeats: bool,
 }
 
 /// How a key is written.
@@ -37,15 +39,15 @@ pub enum KeyForm {
 }
 
 const fn by(member: &'static [&'static str]) -> ListKind {
-    ListKind::Keyed(Key { members: member, scalar: None, form: KeyForm::Single })
+    ListKind::Keyed(Key { members: member, scalar: None, form: KeyForm::Single, repeats: false })
 }
 
 const fn by_with(member: &'static [&'static str], scalar: &'static str) -> ListKind {
-    ListKind::Keyed(Key { members: member, scalar: Some(scalar), form: KeyForm::Single })
+    ListKind::Keyed(Key { members: member, scalar: Some(scalar), form: KeyForm::Single, repeats: false })
 }
 
 const fn composite(members: &'static [&'static str]) -> ListKind {
-    ListKind::Keyed(Key { members, scalar: None, form: KeyForm::Composite })
+    ListKind::Keyed(Key { members, scalar: None, form: KeyForm::Composite, repeats: false })
 }
 
 /// (structure, member, how it compares).
@@ -62,7 +64,12 @@ pub const TABLE: &[(&str, &str, ListKind)] = &[
     (
         "ContainerDefinition",
         "portMappings",
-        ListKind::Keyed(Key { members: &["containerPort", "protocol"], scalar: None, form: KeyForm::Port }),
+        ListKind::Keyed(Key {
+            members: &["containerPort", "protocol"],
+            scalar: None,
+            form: KeyForm::Port,
+            repeats: false,
+        }),
     ),
     ("ContainerDefinition", "entryPoint", ListKind::Ordered),
     ("ContainerDefinition", "command", ListKind::Ordered),
@@ -107,7 +114,11 @@ pub const TABLE: &[(&str, &str, ListKind)] = &[
     ("ServiceConnectConfiguration", "services", by(&["portName"])),
     ("ServiceConnectConfiguration", "containerConfigurations", ListKind::Set),
     ("ServiceConnectService", "clientAliases", by(&["port"])),
-    ("ServiceManagedEBSVolumeConfiguration", "tagSpecifications", by(&["resourceType"])),
+    (
+        "ServiceManagedEBSVolumeConfiguration",
+        "tagSpecifications",
+        ListKind::Keyed(Key { members: &["resourceType"], scalar: None, form: KeyForm::Single, repeats: true }),
+    ),
     ("EBSTagSpecification", "tags", by_with(&["key"], "value")),
     ("GatewayConnectorFilters", "accessTypes", ListKind::Set),
     ("MonitoringConfiguration", "metricConfigurations", ListKind::Set),

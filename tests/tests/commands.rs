@@ -111,6 +111,10 @@ fn any_file_that_people_have_is_validated_alone() {
     ]);
     let (exit, stdout, stderr) = run(&files, &["validate", "good.json"]);
     assert_eq!((exit, stdout.as_str()), (0, "good.json: a task definition: 1 note\n"));
+    // E7: notes are one line a file.
+    assert_eq!(stderr, "note: good.json: 1 note (read-only member dropped); -v shows all\n\n");
+    let (exit, _, stderr) = run(&files, &["validate", "-v", "good.json"]);
+    assert_eq!(exit, 0);
     assert!(
         stderr.contains(
             "note[LS0401]: `taskDefinitionArn`, `revision`, `status`, `compatibilities` are part of what AWS answers"

@@ -18,6 +18,9 @@ pub(super) struct ValidateArgs {
     /// Files that hold one task definition or service each, in any form that AWS takes or prints; no repository is read.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Show every note, not only how many a file has.
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 /// The name of the format as data.
@@ -28,7 +31,7 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
         if args.target.is_named() {
             return Err(Failure::new(Exit::Usage, "files are validated by themselves, without a repository"));
         }
-        return of_files(&args.files, format);
+        return of_files(&args.files, args.verbose, format);
     }
     let opened = args.target.open().await?;
     let problems = &opened.snapshot.problems;
@@ -44,10 +47,10 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
         "services": repository.services.iter().map(|service| &service.name).collect::<Vec<_>>(),
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
     });
-    Ok(tell(problems, &summary, &data, format))
+    Ok(tell(problems, &summary, &data, args.verbose, format))
 }
 
-fn of_files(files: &[PathBuf], format: Format) -> Result<Exit, Failure> {
+fn of_files(files: &[PathBuf], verbose: bool, format: Format) -> Result<Exit, Failure> {
     let mut problems = Vec::new();
     let mut kinds = Vec::new();
     for path in files {
@@ -64,15 +67,15 @@ fn of_files(files: &[PathBuf], format: Format) -> Result<Exit, Failure> {
         "files": kinds.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect::<Vec<_>>(),
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
     });
-    Ok(tell(&problems, &summary.join("\n"), &data, format))
+    Ok(tell(&problems, &summary.join("\n"), &data, verbose, format))
 }
 
-fn tell(problems: &[Diagnostic], summary: &str, data: &serde_json::Value, format: Format) -> Exit {
+fn tell(problems: &[Diagnostic], summary: &str, data: &serde_json::Value, verbose: bool, format: Format) -> Exit {
     match format {
         Format::Json => output::data(&output::json(data)),
         Format::Text => {
-            for problem in problems {
-                output::say(&format!("{}\n", diagnostics::render(problem)));
+            for text in diagnostics::listed(problems, verbose) {
+                output::say(&format!("{text}\n"));
             }
             let found = diagnostics::summary(problems).map_or(String::new(), |summary| format!(": {summary}"));
             output::data(&format!("{summary}{found}"));

@@ -46,6 +46,27 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     super::terminal::marked(&Renderer::styled().render(&[group]))
 }
 
+/// All diagnostics, each with its line; of notes one line for each file, unless all are asked for.
+pub fn listed(diagnostics: &[Diagnostic], every_note: bool) -> Vec<String> {
+    let is_short = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Note && !every_note;
+    let mut texts: Vec<String> = diagnostics.iter().filter(|it| !is_short(it)).map(render).collect();
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for note in diagnostics.iter().filter(is_short) {
+        let path = note.span.as_ref().map_or("", |span| span.file.path.as_str());
+        match notes.last_mut() {
+            Some((last, titles)) if *last == path => titles.push(note.code.title),
+            _ => notes.push((path, vec![note.code.title])),
+        }
+    }
+    for (path, mut titles) in notes {
+        let count = super::count(titles.len(), "note");
+        titles.sort_unstable();
+        titles.dedup();
+        texts.push(format!("note: {}: {count} ({}); -v shows all", super::clean(path), titles.join(", ")));
+    }
+    texts
+}
+
 /// A whole map is pointed at by its first line.
 fn one_line(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let start = range.start.min(text.len());

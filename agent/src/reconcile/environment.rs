@@ -132,7 +132,11 @@ impl Worker {
         };
         let mut plans: Vec<ServiceState> = Vec::new();
         let mut wanted: BTreeMap<String, (Arc<Desired>, String)> = BTreeMap::new();
-        for (name, rendered) in &entries {
+        for (at, (name, rendered)) in entries.iter().enumerate() {
+            if at % 16 == 15 {
+                // The agent has one thread: the API and other sources are not kept waiting.
+                tokio::task::yield_now().await;
+            }
             match self.bind(name, rendered, environment, &parameters) {
                 Ok(desired) => {
                     wanted.insert(name.clone(), desired);

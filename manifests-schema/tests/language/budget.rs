@@ -173,8 +173,7 @@ fn numbers_beyond_64_bits_are_text_where_text_is_asked_and_too_large_elsewhere()
         ),
         ("-1", "`stopAfterFailures` must be a whole number; 0 is no limit, not `-1`"),
     ] {
-        let config =
-            CONFIG.replace("cluster: prod", &format!("cluster: prod\n    sync: {{ stopAfterFailures: {value} }}"));
+        let config = CONFIG.replace("cluster: prod", &format!("cluster: prod, sync: {{ stopAfterFailures: {value} }}"));
         let (said, _, _) = counted(&[("lockstep.yaml", &config), ("services/web/service.yaml", WEB)]);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].ends_with(message), "{said:?}");
