@@ -16,6 +16,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// How often the line on a terminal is drawn again.
 const REDRAW: Duration = Duration::from_millis(250);
+/// A look that is shorter says nothing of how far it is.
+const SHORT: Duration = Duration::from_secs(1);
 /// How often it is said elsewhere how far a long look is.
 const SAY: Duration = Duration::from_secs(5);
 /// The line's width: a longer one would wrap, and could not be taken back.
@@ -27,6 +29,7 @@ pub(super) struct Progress {
     in_place: bool,
     is_drawn: bool,
     said_at: Instant,
+    began_at: Instant,
     /// What the line says beside how far a look is.
     state: String,
 }
@@ -35,12 +38,20 @@ impl Progress {
     /// For stderr. A quiet one says nothing.
     pub(super) fn new(quiet: bool) -> Self {
         let in_place = std::io::stderr().is_terminal();
-        Self { quiet, in_place, is_drawn: false, said_at: Instant::now(), state: String::new() }
+        Self {
+            quiet,
+            in_place,
+            is_drawn: false,
+            said_at: Instant::now(),
+            began_at: Instant::now(),
+            state: String::new(),
+        }
     }
 
     /// Runs a round, and tells meanwhile what happens.
     pub(super) async fn round(&mut self, opened: &mut Opened, events: &mut Receiver<Event>, orders: &Orders) {
         self.said_at = Instant::now();
+        self.began_at = self.said_at;
         let context = opened.context.clone();
         {
             let round = opened.runner.round(&context, orders);
@@ -82,7 +93,8 @@ impl Progress {
     }
 
     fn far(&mut self, (done, all): (usize, usize)) {
-        if all == 0 || done >= all {
+        // What was said last stays, unless the look takes its time.
+        if all == 0 || done >= all || self.began_at.elapsed() < SHORT {
             return;
         }
         let text = format!("{done} of {} looked at", output::count(all, "service"));
