@@ -55,7 +55,9 @@ impl Cache {
             tracing::error!(directory = %directory.display(), reason, "the cache cannot be used; going on without a cache");
             Store::Nothing
         });
-        Self { store, seal: Seal::kept(&state.join("cache.key")), directory }
+        // Without a cache nothing is to be told again after a restart.
+        let seal = if matches!(store, Store::Nothing) { Seal::new() } else { Seal::kept(&state.join("cache.key")) };
+        Self { store, seal, directory }
     }
 
     /// A cache that keeps nothing beyond the process and writes nothing to a disk, for commands by hand.
