@@ -13,6 +13,7 @@ use crate::{
     path::{Path, Step},
     source::Span,
     substitute::has_substitution,
+    sync::WrittenNarrowing,
     tree::Tree,
     updates,
 };
@@ -66,6 +67,8 @@ pub struct Layer {
     pub replace: Option<bool>,
     /// What the layer adds to each service that it is laid on, variables apart: those count where they are used.
     pub(crate) weight: Weight,
+    /// What the service narrows of its environment's `sync`.
+    pub(crate) sync: Option<WrittenNarrowing>,
 }
 
 /// Most components that a layer names, and most paths that it ignores.
@@ -184,6 +187,7 @@ impl Layer {
         layer.after = names.map(|node| after(node, fields));
         layer.adopt = fields.boolean("adopt").map(|(value, _)| value);
         layer.replace = fields.boolean("replace").map(|(value, _)| value);
+        layer.sync = WrittenNarrowing::read(fields);
         fields.not_yet();
         bounded(&mut layer.components, "components", |(_, span)| span, fields.problems);
         bounded(&mut layer.ignore, "ignore", |ignored| &ignored.span, fields.problems);

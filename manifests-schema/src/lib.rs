@@ -40,4 +40,4 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use render::{Desired, Rendered};
 pub use repository::{Environment, Repository};
 pub use service::Service;
-pub use sync::{Mode, SyncPolicy};
+pub use sync::{CountRule, Heal, Mode, Narrowing, SyncPolicy};

@@ -22,6 +22,7 @@ use crate::{
     source::Span,
     stack::{LayerName, Stacked, layers_of, pins_of},
     substitute::{Named, Parameters, Reference, Resolved, Scope, Substitution},
+    sync::Narrowing,
     updates::{self, Policy},
 };
 use indexmap::IndexMap;
@@ -45,6 +46,8 @@ pub struct Rendered {
     pub adopt: bool,
     /// Whether the service may be deleted and created again for what cannot be changed otherwise.
     pub replace: bool,
+    /// What it narrows of its environment's `sync`.
+    pub sync: Narrowing,
     /// Image policies by container.
     pub updates: IndexMap<String, Policy>,
     /// The pin in effect of each container that has one, with the environment in whose file it stands.
@@ -83,6 +86,9 @@ pub struct Desired {
     pub adopt: bool,
     /// Whether the service may be deleted and created again for what cannot be changed otherwise.
     pub replace: bool,
+    /// What it narrows of its environment's `sync`.
+    #[serde(default)]
+    pub sync: Narrowing,
     /// RegisterTaskDefinition's input, without tags.
     pub task_definition: Json,
     /// Tags declared for the task definition.
@@ -136,6 +142,7 @@ pub fn render_offline(
         ignore: Vec::new(),
         adopt: false,
         replace: false,
+        sync: Narrowing::default(),
         updates: IndexMap::new(),
         pins: Vec::new(),
         pin_files: IndexMap::new(),
@@ -170,6 +177,9 @@ pub fn render_offline(
                 }
                 rendered.adopt = layer.adopt.unwrap_or(rendered.adopt);
                 rendered.replace = layer.replace.unwrap_or(rendered.replace);
+                if let Some(sync) = &layer.sync {
+                    rendered.sync.take(sync);
+                }
             }
         }
     }
@@ -451,6 +461,7 @@ impl Binding<'_> {
             ignore: rendered.ignore.iter().map(|ignored| ignored.path.to_string()).collect(),
             adopt: rendered.adopt,
             replace: rendered.replace,
+            sync: rendered.sync,
             task_definition: Json::Object(task_definition),
             task_definition_tags,
             service: if ours { Json::Object(service) } else { Json::Null },

@@ -237,6 +237,7 @@ fn layer(definitions: &mut Definitions) -> Map<String, Value> {
             "replace",
             json!({"type": "boolean", "description": "delete the service and create it again for what ECS cannot change on it"}),
         ),
+        ("sync", sync_of_service()),
     ];
     let mut result: Map<String, Value> = members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     result.insert("patches".into(), json!({"type": "array", "description": "RFC 6902 operations on {taskDefinition, service}, keyed lists in keyed form", "items": operation}));
@@ -308,12 +309,34 @@ fn updates(definitions: &mut Definitions) -> Value {
     })
 }
 
+/// `sync.heal`.
+fn heal() -> Value {
+    let members = [
+        (
+            "after",
+            json!({"type": "string", "pattern": "^([0-9]+[smhd])+$", "description": "how long drift must last before it is healed (0s)"}),
+        ),
+        (
+            "count",
+            json!({"enum": ["up", "both", "never"], "description": "the desired count: up (default) lowers one that was raised by hand only after an hour, both heals in both directions at once, never leaves it alone"}),
+        ),
+    ];
+    let map = object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());
+    let never = json!({"const": "never"});
+    described(one_of([never, map]), "whether and when drift is healed; never: it is only reported")
+}
+
+/// `sync` of a service, which only narrows what its environment allows.
+fn sync_of_service() -> Value {
+    let mode = json!({"const": "observe", "description": "the service is observed only"});
+    let members = [("mode".to_owned(), mode), ("heal".to_owned(), heal())];
+    described(object(members.into_iter().collect()), "narrows what the environment's sync allows")
+}
+
 fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     let defaults = defaults(definitions);
     let count = |text: &str| json!({"type": "integer", "minimum": 0, "description": text});
     let span = |text: &str| json!({"type": "string", "pattern": "^([0-9]+[smhd])+$", "description": text});
-    let heal =
-        object([("after".to_owned(), span("how long drift must last before it is healed (0s)"))].into_iter().collect());
     let sync = [
         (
             "mode",
@@ -329,7 +352,7 @@ fn repository(definitions: &mut Definitions) -> Map<String, Value> {
             "prune",
             json!({"type": "boolean", "description": "whether services that are not declared any more are deleted (false)"}),
         ),
-        ("heal", heal),
+        ("heal", heal()),
         ("deadline", span("how long a rollout may go without progress before it is called stalled (20m)")),
     ];
     let sync = object(sync.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());

@@ -263,6 +263,7 @@ impl Layer {
             && self.scope.is_none()
             && self.adopt.is_none()
             && self.replace.is_none()
+            && self.sync.is_none()
     }
 }
 

@@ -14,6 +14,57 @@ pub enum Mode {
     Converge,
 }
 
+/// In which directions drift of a service's desired count is healed, narrowest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CountRule {
+    /// A live count is left alone.
+    Never,
+    /// A count below Git's is raised. One above it is lowered only when it has lasted: somebody raised it for a reason.
+    #[default]
+    Up,
+    /// In both directions at once.
+    Both,
+}
+
+/// Whether and when drift is healed. Commits are not drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Heal {
+    /// Drift is reported and left alone.
+    Never,
+    /// Drift is healed.
+    When {
+        /// How long it must last before.
+        after: Duration,
+        /// What holds for the desired count.
+        count: CountRule,
+    },
+}
+
+impl Default for Heal {
+    fn default() -> Self {
+        Self::When { after: Duration::ZERO, count: CountRule::default() }
+    }
+}
+
+/// What a service says of `sync`. It only narrows what its environment allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Narrowing {
+    /// Whether the service is observed only.
+    pub observe: bool,
+    /// Whether its drift is never healed.
+    #[serde(default)]
+    pub heal_never: bool,
+    /// How long its drift must last at least before it is healed.
+    #[serde(default)]
+    pub after: Duration,
+    /// The rule for its desired count; the environment's where there is none.
+    #[serde(default)]
+    pub count: Option<CountRule>,
+}
+
 /// A shorter deadline would call every rollout stalled.
 const SHORTEST_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -30,8 +81,8 @@ pub struct SyncPolicy {
     pub max_unexplained: usize,
     /// Whether services that are not declared any more are deleted.
     pub prune: bool,
-    /// How long drift must last before it is healed.
-    pub heal_after: Duration,
+    /// Whether and when drift is healed.
+    pub heal: Heal,
     /// How long a rollout may go without progress before it is called stalled.
     pub deadline: Duration,
 }
@@ -44,10 +95,17 @@ impl Default for SyncPolicy {
             stop_after_failures: 3,
             max_unexplained: 10,
             prune: false,
-            heal_after: Duration::ZERO,
+            heal: Heal::default(),
             deadline: Duration::from_secs(20 * 60),
         }
     }
+}
+
+/// `heal` as it is written: the members that a map does not name are the parent's.
+#[derive(Clone, Copy, Debug)]
+enum WrittenHeal {
+    Never,
+    Map { after: Option<Duration>, count: Option<CountRule> },
 }
 
 /// The settings as one environment writes them: what it does not name is its parent's.
@@ -58,23 +116,13 @@ pub(crate) struct Written {
     stop_after_failures: Option<usize>,
     max_unexplained: Option<usize>,
     prune: Option<bool>,
-    heal_after: Option<Duration>,
+    heal: Option<WrittenHeal>,
     deadline: Option<Duration>,
 }
 
 impl Written {
     pub(crate) fn read(fields: &mut Fields<'_>) -> Self {
-        let mut written = Self::default();
-        if let Some((text, span)) = fields.text("mode") {
-            match text.as_str() {
-                "observe" => written.mode = Some(Mode::Observe),
-                "converge" => written.mode = Some(Mode::Converge),
-                _ => fields.problems.push(
-                    Diagnostic::error(codes::NOT_ALLOWED, &span, format!("`{text}` is not a mode"))
-                        .hint("the modes are observe and converge"),
-                ),
-            }
-        }
+        let mut written = Self { mode: mode(fields).map(|(mode, _)| mode), ..Self::default() };
         written.max_concurrent = count(fields, "maxConcurrent");
         written.stop_after_failures = count(fields, "stopAfterFailures");
         written.max_unexplained = count(fields, "maxUnexplained");
@@ -85,13 +133,91 @@ impl Written {
             fields.problems.push(Diagnostic::error(codes::NOT_ALLOWED, fields.span(), message));
             written.deadline = None;
         }
-        if let Some(entry) = fields.take("heal") {
-            let mut heal = Fields::new(entry.node, "`heal`", fields.problems);
-            written.heal_after = span_of_time(&mut heal, "after");
-            heal.finish();
-        }
+        written.heal = heal(fields);
         written
     }
+}
+
+/// `sync` of a layer, as it is written. Later layers replace members of earlier ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WrittenNarrowing {
+    observe: bool,
+    heal: Option<WrittenHeal>,
+}
+
+impl WrittenNarrowing {
+    /// Reads `sync` of a layer of a service.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let entry = fields.take("sync")?;
+        let mut inner = Fields::new(entry.node, "`sync` of a service", fields.problems);
+        let mode = mode(&mut inner);
+        if let Some((Mode::Converge, span)) = &mode {
+            let message = "a service can only narrow what its environment allows: `mode: observe`";
+            let hint = "remove it: without `mode`, the environment's holds";
+            inner.problems.push(Diagnostic::error(codes::NOT_ALLOWED, span, message).hint(hint));
+        }
+        let read = Self { observe: matches!(mode, Some((Mode::Observe, _))), heal: heal(&mut inner) };
+        inner.finish();
+        Some(read)
+    }
+}
+
+impl Narrowing {
+    /// Takes what a later layer says.
+    pub(crate) fn take(&mut self, layer: &WrittenNarrowing) {
+        self.observe |= layer.observe;
+        match layer.heal {
+            Some(WrittenHeal::Never) => self.heal_never = true,
+            Some(WrittenHeal::Map { after, count }) => {
+                self.heal_never = false;
+                self.after = after.unwrap_or(self.after);
+                self.count = count.or(self.count);
+            }
+            None => {}
+        }
+    }
+}
+
+fn mode(fields: &mut Fields<'_>) -> Option<(Mode, Span)> {
+    let (text, span) = fields.text("mode")?;
+    match text.as_str() {
+        "observe" => Some((Mode::Observe, span)),
+        "converge" => Some((Mode::Converge, span)),
+        _ => {
+            fields.problems.push(
+                Diagnostic::error(codes::NOT_ALLOWED, &span, format!("`{text}` is not a mode"))
+                    .hint("the modes are observe and converge"),
+            );
+            None
+        }
+    }
+}
+
+fn heal(fields: &mut Fields<'_>) -> Option<WrittenHeal> {
+    let entry = fields.take("heal")?;
+    if entry.node.as_str() == Some("never") {
+        return Some(WrittenHeal::Never);
+    }
+    if let Some(text) = entry.node.scalar_text() {
+        let message = format!("`heal` is `never`, or a map of after and count, not `{text}`");
+        fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, &entry.node.span, message));
+        return None;
+    }
+    let mut heal = Fields::new(entry.node, "`heal`", fields.problems);
+    let after = span_of_time(&mut heal, "after");
+    let count = heal.text("count").and_then(|(text, span)| match text.as_str() {
+        "up" => Some(CountRule::Up),
+        "both" => Some(CountRule::Both),
+        "never" => Some(CountRule::Never),
+        _ => {
+            let message = format!("`{text}` is not a rule for the desired count");
+            let hint = "the rules are up (a count raised by hand is lowered after an hour), both (at once) and never";
+            heal.problems.push(Diagnostic::error(codes::NOT_ALLOWED, &span, message).hint(hint));
+            None
+        }
+    });
+    heal.finish();
+    Some(WrittenHeal::Map { after, count })
 }
 
 impl SyncPolicy {
@@ -111,10 +237,34 @@ impl SyncPolicy {
             stop_after_failures: last(chain.clone(), |it| it.stop_after_failures, default.stop_after_failures),
             max_unexplained: last(chain.clone(), |it| it.max_unexplained, default.max_unexplained),
             prune: last(chain.clone(), |it| it.prune, default.prune),
-            heal_after: last(chain.clone(), |it| it.heal_after, default.heal_after),
+            heal: heal_of(chain.clone()),
             deadline: last(chain, |it| it.deadline, default.deadline),
         }
     }
+
+    /// Whether and when drift of a service is healed: the narrower of both.
+    pub fn heal_of(&self, service: &Narrowing) -> Heal {
+        match self.heal {
+            Heal::When { after, count } if !service.heal_never => Heal::When {
+                after: after.max(service.after),
+                count: service.count.map_or(count, |narrower| narrower.min(count)),
+            },
+            _ => Heal::Never,
+        }
+    }
+}
+
+/// Member by member, as everything of `sync`; `never` takes the place of the whole map, and a map that of `never`.
+fn heal_of<'a>(chain: impl Iterator<Item = &'a Written>) -> Heal {
+    chain.filter_map(|written| written.heal).fold(Heal::default(), |before, written| match (written, before) {
+        (WrittenHeal::Never, _) => Heal::Never,
+        (WrittenHeal::Map { after, count }, Heal::When { after: old, count: kept }) => {
+            Heal::When { after: after.unwrap_or(old), count: count.unwrap_or(kept) }
+        }
+        (WrittenHeal::Map { after, count }, Heal::Never) => {
+            Heal::When { after: after.unwrap_or_default(), count: count.unwrap_or_default() }
+        }
+    })
 }
 
 fn count(fields: &mut Fields<'_>, name: &'static str) -> Option<usize> {
@@ -174,6 +324,24 @@ pub fn parse_span(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// K1: a service narrows what its environment allows, and never widens it.
+    #[test]
+    fn a_service_only_narrows() {
+        let minute = Duration::from_secs(60);
+        let policy = |heal| SyncPolicy { heal, ..SyncPolicy::default() };
+        let when = |after, count| Heal::When { after, count };
+        let service = |after, count| Narrowing { after, count, ..Narrowing::default() };
+        let environment = policy(when(minute, CountRule::Up));
+        assert_eq!(environment.heal_of(&Narrowing::default()), when(minute, CountRule::Up));
+        assert_eq!(environment.heal_of(&service(2 * minute, Some(CountRule::Both))), when(2 * minute, CountRule::Up));
+        assert_eq!(
+            environment.heal_of(&service(Duration::ZERO, Some(CountRule::Never))),
+            when(minute, CountRule::Never)
+        );
+        assert_eq!(environment.heal_of(&Narrowing { heal_never: true, ..Narrowing::default() }), Heal::Never);
+        assert_eq!(policy(Heal::Never).heal_of(&service(minute, Some(CountRule::Both))), Heal::Never);
+    }
 
     #[test]
     fn spans_of_time() {

@@ -75,8 +75,13 @@ fn observed(desired: &Desired) -> Observation {
         deployments: vec![deployment],
         ..LiveService::default()
     };
-    let revision =
-        Revision { arn: "arn".into(), definition: desired.task_definition.clone(), tags: Tags::new(), active: true };
+    let revision = Revision {
+        arn: "arn".into(),
+        definition: desired.task_definition.clone(),
+        tags: Tags::new(),
+        active: true,
+        ..Revision::default()
+    };
     Observation {
         service: Reading::Found(live),
         revision: Reading::Found(revision),

@@ -78,7 +78,9 @@ impl Chaos {
             (0..count).map(|at| (name(at), Stated { tag: "1".to_owned(), count: 1 })).collect();
         let files: Vec<(String, String)> = stated.iter().map(|(name, one)| (path(name), manifest(one))).collect();
         let mut files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-        files.push(("lockstep.yaml", ONE_ENVIRONMENT));
+        // Counts are drift in both directions, so that all of it ends as declared.
+        let config = ONE_ENVIRONMENT.replace("mode: converge", "mode: converge, heal: { count: both }");
+        files.push(("lockstep.yaml", config.as_str()));
         let setup = Setup::default();
         let world = World::set_up(&files, Setup { options: Options { ..options }, ..setup }).await;
         for tag in GOOD {

@@ -34,7 +34,9 @@ async fn a_round_at_rest_is_one_read_for_ten_services_and_nothing_else() {
         let mut world = deployed(count).await;
         assert!(!world.round().await);
         let expected = u64::try_from(count.div_ceil(10)).unwrap();
-        assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", expected)]), "{count} services");
+        // Apart: the cluster's tags, once per round that reads services.
+        let expected = [("ecs:DescribeClusters", 1), ("ecs:DescribeServices", expected)];
+        assert_eq!(world.calls(), calls(&expected), "{count} services");
     }
 }
 
@@ -44,7 +46,7 @@ async fn a_commit_that_changes_nothing_for_ecs_writes_nothing() {
     let commented = format!("# A comment, and another order of things.\n{}", service(&format!("{IMAGE}:1")));
     world.repository.commit("words", &[("README.md", "hello"), ("services/s0003/service.yaml", &commented)]);
     world.settle().await;
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 2)]));
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeClusters", 1), ("ecs:DescribeServices", 2)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,12 +71,18 @@ async fn a_restart_costs_reads_only_with_and_without_the_cache() {
     world.restart(true).await;
     world.settle().await;
     // The list is the scan for orphans, at the start and then hourly.
-    let expected = [("ecs:DescribeServices", 2), ("ecs:ListServices", 1), ("sts:GetCallerIdentity", 1)];
+    let expected = [
+        ("ecs:DescribeClusters", 1),
+        ("ecs:DescribeServices", 2),
+        ("ecs:ListServices", 1),
+        ("sts:GetCallerIdentity", 1),
+    ];
     assert_eq!(world.calls(), calls(&expected));
     world.control.reset_calls();
     world.restart(false).await;
     world.settle().await;
     let expected = [
+        ("ecs:DescribeClusters", 1),
         ("ecs:DescribeServices", 2),
         ("ecs:DescribeTaskDefinition", 11),
         ("ecs:ListServices", 1),
@@ -129,6 +137,7 @@ async fn a_bump_after_thirty_others_reads_no_old_revisions() {
     bump(&world, 1, 30);
     world.round().await;
     let expected = [
+        ("ecs:DescribeClusters", 1),
         ("ecs:DescribeServices", 1),
         ("ecs:DescribeTaskDefinition", 1),
         ("ecs:RegisterTaskDefinition", 1),
@@ -140,6 +149,7 @@ async fn a_bump_after_thirty_others_reads_no_old_revisions() {
     bump(&world, 1, 31);
     sync_by_hand(&mut world).await;
     let expected = [
+        ("ecs:DescribeClusters", 2),
         ("ecs:DescribeServices", 2),
         ("ecs:DescribeTaskDefinition", 2),
         ("ecs:RegisterTaskDefinition", 1),
@@ -154,14 +164,21 @@ async fn a_bump_after_thirty_others_reads_no_old_revisions() {
     world.control.reset_calls();
     bump(&world, 1, 31);
     world.round().await;
-    let expected = [("ecs:DescribeServices", 1), ("ecs:ListServiceDeployments", 1), ("ecs:UpdateService", 1)];
+    let expected = [
+        ("ecs:DescribeClusters", 1),
+        ("ecs:DescribeServices", 1),
+        ("ecs:ListServiceDeployments", 1),
+        ("ecs:UpdateService", 1),
+    ];
     assert_eq!(world.calls(), calls(&expected));
 }
 
 // J1: fifty at once, until all are written. The look before the write is five calls, by hand ten.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_bumps_cost_160_calls_of_the_agent_and_260_by_hand() {
-    let is_own = |name: &str| !matches!(name, "ecs:DescribeServices" | "ecs:DescribeServiceDeployments");
+    let is_own = |name: &str| {
+        !matches!(name, "ecs:DescribeClusters" | "ecs:DescribeServices" | "ecs:DescribeServiceDeployments")
+    };
     let mut world = deployed(50).await;
     bump(&world, 50, 1);
     until_written(&mut world, &Orders::agent()).await;
@@ -191,7 +208,7 @@ async fn a_service_that_does_not_exist_in_an_observed_environment_costs_nothing_
     for _ in 0..3 {
         world.round().await;
     }
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 3)]));
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeClusters", 3), ("ecs:DescribeServices", 3)]));
     assert_eq!(world.reported("web").plan.actions.len(), 2, "it is shown what would be done");
     // One that exists and differs is asked for once.
     let converging = ONE_ENVIRONMENT.to_owned();
@@ -205,7 +222,7 @@ async fn a_service_that_does_not_exist_in_an_observed_environment_costs_nothing_
     for _ in 0..3 {
         world.round().await;
     }
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 3)]));
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeClusters", 3), ("ecs:DescribeServices", 3)]));
 }
 
 fn bump_of_web(world: &World) {

@@ -41,7 +41,7 @@ async fn begin(world: &World, step: usize) {
         0 => {}
         1 => commit(world, "2"),
         2 => {
-            let edit = json!({"cluster": "prod", "service": "web", "desiredCount": 3, "enableExecuteCommand": true});
+            let edit = json!({"cluster": "prod", "service": "web", "desiredCount": 0, "enableExecuteCommand": true});
             world.ecs("UpdateService", edit).await;
         }
         3 => commit(world, "bad"),

@@ -4,8 +4,15 @@
 #[path = "people/ordered.rs"]
 mod ordered;
 
-use lockstep::reconcile::Orders;
-use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
+use lockstep::{
+    board::{Event, Trigger},
+    reconcile::Orders,
+};
+use lockstep_core::{
+    plan::Restart,
+    report::{Health, Reason, SyncStatus, Verdict},
+    scale::Scale,
+};
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
     outcome,
@@ -14,6 +21,9 @@ use lockstep_tests::{
 };
 use serde_json::json;
 use std::time::Duration;
+
+/// Counts are healed in both directions at once.
+const BOTH: &str = "heal: { count: both }";
 
 /// A settled world with these services, and this line of `sync:` in place of the plain one.
 async fn world(names: &[&str], sync: &str) -> World {
@@ -49,7 +59,7 @@ fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_service_is_left_alone_until_its_time_is_over() {
-    let mut world = world(&["web", "api"], "").await;
+    let mut world = world(&["web", "api"], BOTH).await;
     let (code, stdout, stderr) = run(
         &world,
         &["pause", "web", "-e", "prod", "--for", "1h", "--reason", "INC-4711 db failover", "--source", SOURCE],
@@ -90,7 +100,7 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_environment_is_paused_and_resumed_by_hand() {
-    let mut world = world(&["api", "web"], "").await;
+    let mut world = world(&["api", "web"], BOTH).await;
     let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "--source", SOURCE, "-o", "json"]);
     assert_eq!(code, 0);
     let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -127,7 +137,7 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_healed_only_when_it_lasts() {
-    let mut world = world(&["web"], "heal: { after: 15m }").await;
+    let mut world = world(&["web"], "heal: { after: 15m, count: both }").await;
     scale(&world, "web", 3).await;
     world.control.reset_calls();
     for _ in 0..14 {
@@ -136,7 +146,11 @@ async fn drift_is_healed_only_when_it_lasts() {
     }
     let state = world.reported("web");
     assert_eq!((reasons(&state), world.writes()), (vec![Reason::Healing], calls(&[])));
-    assert!(state.plan.withheld[0].text.starts_with("drift, healed at 20"), "{}", state.plan.withheld[0].text);
+    assert!(
+        state.plan.withheld[0].text.starts_with("drift; will be corrected at 20"),
+        "{}",
+        state.plan.withheld[0].text
+    );
     assert_eq!(state.axes.sync.value, "OutOfSync");
     // The age of the drift is remembered over a restart.
     world.restart(true).await;
@@ -151,7 +165,7 @@ async fn drift_is_healed_only_when_it_lasts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_somebody_keeps_changing_is_contested_and_the_rest_is_healed() {
-    let mut world = world(&["web"], "").await;
+    let mut world = world(&["web"], BOTH).await;
     let arn = world.described("web").await["serviceArn"].clone();
     let tag = json!([{"key": "terraform-workspace", "value": "shop"}]);
     world.ecs("TagResource", json!({"resourceArn": arn, "tags": tag})).await;
@@ -182,6 +196,202 @@ async fn a_field_that_somebody_keeps_changing_is_contested_and_the_rest_is_heale
     world.round_with(&Orders { by_hand: true, begins: true, ..Orders::agent() }).await;
     world.settle().await;
     assert_eq!(world.described("web").await["desiredCount"], 1);
+}
+
+/// K1: who raises a count in an incident keeps it for an hour, over a restart and over a commit that leaves it alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_was_raised_by_hand_stays_for_an_hour() {
+    let mut world = world(&["web"], "").await;
+    scale(&world, "web", 10).await;
+    world.control.reset_calls();
+    for _ in 0..5 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::Healing], calls(&[])));
+    let text = &state.plan.withheld[0].text;
+    assert!(text.starts_with("the count was raised to 10, above Git's 1; it will be lowered at 20"), "{text}");
+    world.restart(true).await;
+    world.repository.commit("2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.control.advance(Duration::from_secs(60));
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
+    assert_eq!(world.described("web").await["desiredCount"], 10, "the commit says nothing of the count");
+    // The hour is over: it is drift like any other.
+    world.control.advance(Duration::from_secs(3600));
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    assert_eq!(world.described("web").await["desiredCount"], 1);
+    // One that is too low is raised at once, and a commit that changes the count is obeyed at once.
+    scale(&world, "web", 0).await;
+    world.settle().await;
+    assert_eq!(world.described("web").await["desiredCount"], 1);
+    scale(&world, "web", 10).await;
+    world.round().await;
+    let app = service(&format!("{IMAGE}:2")).replace("desiredCount: 1", "desiredCount: 2");
+    world.repository.commit("two", &[("services/web/service.yaml", &app)]);
+    world.control.advance(Duration::from_secs(60));
+    world.settle().await;
+    assert_eq!(world.described("web").await["desiredCount"], 2);
+}
+
+/// K1: `heal: never` deploys commits and only reports drift; a service narrows what its environment allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_that_is_only_reported_and_services_that_are_only_observed() {
+    let mut world = world(&["web", "api", "job"], "").await;
+    let narrowed = |tag: &str, sync: &str| format!("sync: {sync}\n{}", service(&format!("{IMAGE}:{tag}")));
+    let (web, api) = (narrowed("1", "{ heal: never }"), narrowed("1", "{ mode: observe }"));
+    world.repository.commit("sync", &[("services/web/service.yaml", &web), ("services/api/service.yaml", &api)]);
+    world.settle().await;
+    for service in ["web", "api", "job"] {
+        scale(&world, service, 0).await;
+        world.ecs("UpdateService", json!({"cluster": "prod", "service": service, "enableExecuteCommand": true})).await;
+    }
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]), "job's alone");
+    assert_eq!(reasons(&world.reported("web")), [Reason::NotHealed]);
+    assert_eq!(reasons(&world.reported("api")), [Reason::Observe]);
+    assert_eq!(world.reported("api").plan.sync, SyncStatus::OutOfSync);
+    // Commits: deployed where only healing is off, shown where the service is only observed.
+    let (web, api) = (narrowed("2", "{ heal: never }"), narrowed("2", "{ mode: observe }"));
+    world.repository.commit("2", &[("services/web/service.yaml", &web), ("services/api/service.yaml", &api)]);
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]), "web's");
+    assert_eq!(world.reported("api").plan.verdict, Some(Verdict::Pending));
+    // A person's order writes both.
+    world.round_with(&Orders { by_hand: true, ..Orders::agent() }).await;
+    world.settle().await;
+    assert_eq!(world.described("web").await["desiredCount"], 1);
+    assert_eq!(world.reported("api").plan.sync, SyncStatus::Synced);
+}
+
+/// K3: `terraform apply` once a day takes back what Git says, and each time it is deployed again; not a third time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_fight_ends_at_the_third_time() {
+    let mut world = world(&["web"], "").await;
+    let theirs = json!({"cluster": "prod", "service": "web", "enableExecuteCommand": true});
+    for day in 1..=2 {
+        world.ecs("UpdateService", theirs.clone()).await;
+        world.settle().await;
+        assert_eq!(world.described("web").await["enableExecuteCommand"], false, "day {day}");
+        world.control.advance(Duration::from_secs(24 * 3600));
+        world.round().await;
+    }
+    world.ecs("UpdateService", theirs).await;
+    world.control.reset_calls();
+    world.settle().await;
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::Contested], calls(&[])));
+    let text = &state.plan.withheld[0].text;
+    let begin =
+        "contested: somebody else put back to the same value service.enableExecuteCommand 3 times within 7 days";
+    assert!(text.starts_with(begin), "{text}");
+}
+
+/// K6: one tag on the cluster pauses an environment, services that do not exist yet included; it is seen before a
+/// deployment is started, and a cluster whose tags may not be read is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_paused_by_a_tag_of_its_cluster() {
+    let mut world = world(&["web"], "").await;
+    let cluster = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod");
+    let value = "until=2200-01-01T00:00:00Z by=ada reason=INC-4711";
+    let tags = json!([{"key": "lockstep:pause/prod", "value": value}]);
+    world.ecs("TagResource", json!({"resourceArn": cluster, "tags": tags})).await;
+    let new = service(&format!("{IMAGE}:1"));
+    let web = service(&format!("{IMAGE}:2"));
+    world.repository.commit("new", &[("services/new/service.yaml", &new), ("services/web/service.yaml", &web)]);
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[]));
+    for name in ["new", "web"] {
+        let state = world.reported(name);
+        assert_eq!(reasons(&state), [Reason::Paused], "{name}");
+        assert_eq!(
+            state.plan.withheld[0].text,
+            "the environment is paused by ada until 2200-01-01T00:00:00Z: INC-4711"
+        );
+    }
+    let untag = json!({"resourceArn": cluster, "tagKeys": ["lockstep:pause/prod"]});
+    world.ecs("UntagResource", untag).await;
+    world.settle().await;
+    assert_eq!(
+        (world.reported("new").plan.sync, world.reported("web").plan.sync),
+        (SyncStatus::Synced, SyncStatus::Synced)
+    );
+    // Another environment's pause is none of this one's.
+    let other = json!([{"key": "lockstep:pause/staging", "value": value}]);
+    world.ecs("TagResource", json!({"resourceArn": cluster, "tags": other})).await;
+    world.repository.commit("1", &[("services/web/service.yaml", &new)]);
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.sync, SyncStatus::Synced);
+}
+
+/// K2: a restart deploys what runs once more, whatever waits in Git, and says who asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_one_deployment_of_what_runs() {
+    let mut world = world(&["web"], "heal: never").await;
+    let before = world.described("web").await;
+    let by = Restart { by: "ada".into(), reason: "leaks memory".into() };
+    let order = Orders { by_hand: true, restart: Some(by), ..Orders::agent() };
+    world.control.reset_calls();
+    world.round_with(&order).await;
+    assert_eq!(world.writes(), calls(&[("ecs:TagResource", 1), ("ecs:UpdateService", 1)]));
+    let told = world.happened();
+    assert!(told.iter().any(|event| matches!(event, Event::Wrote { trigger: Trigger::Restart, .. })), "{told:?}");
+    world.round_with(&order).await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::RollingBack], "one at a time");
+    world.settle().await;
+    let after = world.described("web").await;
+    assert_ne!(after["currentServiceDeployment"], before["currentServiceDeployment"]);
+    assert_eq!(after["taskDefinition"], before["taskDefinition"]);
+    let tag = after["tags"].as_array().unwrap().iter().find(|tag| tag["key"] == "lockstep:restarted").unwrap().clone();
+    let value = tag["value"].as_str().unwrap();
+    assert!(value.starts_with("at=20") && value.ends_with("by=ada reason=leaks memory"), "{value}");
+    assert_eq!(
+        (world.reported("web").plan.sync, world.reported("web").plan.verdict),
+        (SyncStatus::Synced, Some(Verdict::Deployed))
+    );
+    assert_eq!(world.writes(), calls(&[("ecs:TagResource", 1), ("ecs:UpdateService", 1)]), "once");
+}
+
+/// K2: a count for a while is left alone, and put back at its end; a minimum of a scalable target likewise, unless
+/// somebody changed it meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_for_a_while_is_put_back_at_its_end() {
+    let mut world = world(&["web", "api", "job"], "").await;
+    let until = Some(world.control.now() as i64 + 7200);
+    let scaled = |was| Scale { count: 5, was, until, by: "ada".into(), reason: "sale".into() };
+    for (service, was) in [("web", 1), ("api", 2), ("job", 2)] {
+        let arn = world.described(service).await["serviceArn"].clone();
+        let tag = json!({"key": "lockstep:scale", "value": scaled(was).value()});
+        world.ecs("TagResource", json!({"resourceArn": arn, "tags": [tag]})).await;
+    }
+    scale(&world, "web", 5).await;
+    world.control.register_scalable_target(ACCOUNT, REGION, "service/prod/api", 5, 10);
+    world.control.register_scalable_target(ACCOUNT, REGION, "service/prod/job", 7, 10);
+    world.control.reset_calls();
+    for _ in 0..5 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(60));
+    }
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), world.writes()), (vec![Reason::Scaled], calls(&[])));
+    assert_eq!(state.plan.withheld[0].text, scaled(1).text());
+    world.control.advance(Duration::from_secs(7200));
+    world.settle().await;
+    let expected =
+        [("application-autoscaling:RegisterScalableTarget", 1), ("ecs:UntagResource", 3), ("ecs:UpdateService", 1)];
+    assert_eq!(world.writes(), calls(&expected));
+    assert_eq!(world.described("web").await["desiredCount"], 1);
+    let clients = world.context.accounts.clients(ACCOUNT, REGION).await;
+    let minimum = async |name| clients.scalable("prod", name).await.found().map(|target| target.minimum);
+    assert_eq!(minimum("api").await, Some(2));
+    assert_eq!(minimum("job").await, Some(7), "somebody changed it meanwhile");
+    assert_eq!(world.reported("web").plan.sync, SyncStatus::Synced);
 }
 
 #[tokio::test(flavor = "multi_thread")]

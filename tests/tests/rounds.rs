@@ -40,7 +40,7 @@ async fn drift_is_named_and_healed_once() {
     world
         .ecs(
             "UpdateService",
-            json!({"cluster": "prod", "service": "web", "desiredCount": 4, "enableExecuteCommand": true}),
+            json!({"cluster": "prod", "service": "web", "desiredCount": 0, "enableExecuteCommand": true}),
         )
         .await;
     world.control.reset_calls();
@@ -112,7 +112,7 @@ async fn what_ecs_rolled_back_is_rejected_with_its_cause_and_never_tried_again()
         world.control.advance(Duration::from_secs(300));
         world.round().await;
     }
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 5)]));
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeClusters", 5), ("ecs:DescribeServices", 5)]));
 
     // A restart, and a lost cache, change nothing: it is in ECS's own history and in tags.
     for keep_cache in [true, false] {
@@ -163,7 +163,7 @@ async fn drift_beside_a_rejected_state_is_healed_without_the_rejected_part() {
     world.repository.commit("web: bad", &[("services/web/service.yaml", &service(&format!("{IMAGE}:bad")))]);
     world.settle().await;
     world.settle().await;
-    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 2})).await;
+    world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 0})).await;
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
@@ -381,7 +381,7 @@ async fn an_unreadable_repository_keeps_the_last_good_state() {
     assert!(world.runner.refresh(&world.context).await.is_err());
     world.control.reset_calls();
     world.runner.round(&world.context, &Orders::agent()).await;
-    assert_eq!(world.calls(), calls(&[("ecs:DescribeServices", 1)]));
+    assert_eq!(world.calls(), calls(&[("ecs:DescribeClusters", 1), ("ecs:DescribeServices", 1)]));
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
     let error = world.context.board.update(0, |source| source.error.clone()).unwrap();
     assert!(error.starts_with("failed to read the repository"), "{error}");

@@ -224,6 +224,12 @@ pub struct Revision {
     pub tags: Tags,
     /// Whether it is ACTIVE.
     pub active: bool,
+    /// The principal that registered it, as ECS names it (an ARN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
+    /// When it was registered, epoch seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<i64>,
 }
 
 /// A service revision: what a deployment was to bring. Immutable.
@@ -291,6 +297,15 @@ pub enum History {
     Unsupported,
 }
 
+/// The bounds that Application Auto Scaling keeps for a service's desired count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScalableTarget {
+    /// MinCapacity.
+    pub minimum: i64,
+    /// MaxCapacity.
+    pub maximum: i64,
+}
+
 /// Everything that was read of one service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
@@ -304,8 +319,8 @@ pub struct Observation {
     pub newest: Reading<Revision>,
     /// The deployment history.
     pub history: Reading<History>,
-    /// Whether a scalable target owns the desired count.
-    pub scalable: Reading<()>,
+    /// The scalable target that owns the desired count.
+    pub scalable: Reading<ScalableTarget>,
     /// Why the newest failed deployment failed, where it was found out.
     pub cause: Option<Cause>,
 }

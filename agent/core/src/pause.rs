@@ -3,10 +3,18 @@
 //! The value is `until=TIME by=WHO reason=WHY`; every part may be absent. A time that cannot be read means for ever: who
 //! asks to be left alone is left alone.
 
-use crate::tags::{Tags, tag_text};
+use crate::{
+    note::{Note, signed},
+    tags::{Tags, tag_text},
+};
 
 /// The tag's name.
 pub const PAUSE: &str = "lockstep:pause";
+
+/// The name of the tag that pauses an environment, on its cluster.
+pub fn environment_tag(environment: &str) -> String {
+    format!("{PAUSE}/{environment}")
+}
 
 /// A pause as its tag says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,37 +32,20 @@ pub struct Pause {
 impl Pause {
     /// Reads the tag's value.
     pub fn parse(value: &str) -> Self {
-        let mut pause = Self { until: None, written: String::new(), by: String::new(), reason: String::new() };
-        let mut reason: Option<Vec<&str>> = None;
-        for word in value.split_whitespace() {
-            match (word.split_once('='), &mut reason) {
-                (_, Some(words)) => words.push(word),
-                (Some(("until", time)), None) => {
-                    pause.written = time.to_owned();
-                    pause.until = time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
-                }
-                (Some(("by", who)), None) => pause.by = who.to_owned(),
-                (Some(("reason", first)), None) => reason = Some(vec![first]),
-                _ => {}
-            }
+        let note = Note::read(value);
+        Self {
+            until: note.time("until"),
+            written: note.value("until").to_owned(),
+            by: note.value("by").to_owned(),
+            reason: note.reason.clone(),
         }
-        pause.reason = reason.unwrap_or_default().join(" ");
-        pause
     }
 
     /// The tag's value, with what tags do not allow left out.
     pub fn value(&self) -> String {
-        let mut value = String::new();
-        if let Some(until) = self.until.and_then(|until| jiff::Timestamp::from_second(until).ok()) {
-            value.push_str(&format!("until={until} "));
-        }
-        if !self.by.is_empty() {
-            value.push_str(&format!("by={} ", self.by.replace(char::is_whitespace, "-")));
-        }
-        if !self.reason.is_empty() {
-            value.push_str(&format!("reason={}", self.reason));
-        }
-        tag_text(&value)
+        let until = self.until.and_then(|until| jiff::Timestamp::from_second(until).ok());
+        let until = until.map_or_else(String::new, |until| format!("until={until}"));
+        tag_text(format!("{until}{}", signed(&self.by, &self.reason)).trim_start())
     }
 
     /// In words: `paused by ada until 2026-11-26T10:00:00Z: INC-4711`.
@@ -72,9 +63,18 @@ impl Pause {
     }
 }
 
-/// The pause that is in force at a moment (epoch seconds).
+/// The pause of a service that is in force at a moment (epoch seconds).
 pub fn in_force(tags: &Tags, now: i64) -> Option<Pause> {
-    let pause = Pause::parse(tags.get(PAUSE)?);
+    by_tag(tags, PAUSE, now)
+}
+
+/// The pause of an environment that is in force at a moment, by the tags of its cluster.
+pub fn of_environment(cluster_tags: &Tags, environment: &str, now: i64) -> Option<Pause> {
+    by_tag(cluster_tags, &environment_tag(environment), now)
+}
+
+fn by_tag(tags: &Tags, name: &str, now: i64) -> Option<Pause> {
+    let pause = Pause::parse(tags.get(name)?);
     pause.until.is_none_or(|until| until > now).then_some(pause)
 }
 
@@ -103,5 +103,15 @@ mod tests {
         }
         assert_eq!(in_force(&tags("until=2026-11-26T10:00:00Z"), 1_795_687_200), None);
         assert_eq!(in_force(&Tags::new(), 0), None);
+    }
+
+    /// K6: one cluster may hold several environments, each with its own pause.
+    #[test]
+    fn an_environment_is_paused_by_the_tag_that_names_it() {
+        let tags = Tags::from([("lockstep:pause/prod".to_owned(), "until=2026-11-26T10:00:00Z by=ada".to_owned())]);
+        assert_eq!(of_environment(&tags, "prod", 1_795_687_199).map(|pause| pause.by), Some("ada".to_owned()));
+        assert_eq!(of_environment(&tags, "prod", 1_795_687_200), None);
+        assert_eq!(of_environment(&tags, "prod-us", 0), None);
+        assert_eq!(in_force(&tags, 0), None, "it is no pause of a service");
     }
 }

@@ -1,10 +1,12 @@
 //! The planner: what is desired and what was observed in, typed actions and reasons out. When it needs to know more
 //! before it can decide, it says what; the caller reads that and asks again. It never does anything itself.
 
+mod count;
 mod difference;
 mod people;
 mod rejection;
 mod replace;
+mod restart;
 mod revision;
 mod update;
 
@@ -16,6 +18,7 @@ use crate::{
     ignore::with_live,
     normalise::Context,
     observed::{LiveService, Need, Observation, Reading, Rollout},
+    pause::Pause,
     report::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld, changes_of,
     },
@@ -33,11 +36,15 @@ use lockstep_manifests::{
     render::Desired,
 };
 use people::{for_another_controller, under_other_control, withhold_paused};
+pub use restart::{RESTARTED, Restart};
 use serde_json::Value;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
 };
+
+/// The path of the desired count.
+const COUNT: &str = "service.desiredCount";
 
 /// What the planner must know beside the service.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +65,10 @@ pub struct Surroundings<'a> {
     pub only_shown: bool,
     /// Whether to plan as if nothing were paused: to show what a pause holds back.
     pub unpaused: bool,
+    /// A person's order to start what runs anew.
+    pub restart: Option<Restart>,
+    /// The pause of the whole environment that is in force.
+    pub paused: Reading<Pause>,
     /// AWS's time, epoch seconds.
     pub now: i64,
     /// Differences that are not to be healed now, by path.
@@ -247,6 +258,9 @@ impl Planner<'_> {
             Ok(adopting) => adopting,
             Err((reason, text)) => return self.not_ours(health, reason, text),
         };
+        if let Some(restart) = &self.around.restart {
+            return self.restart(live, restart);
+        }
         let Some(differences) = self.differences(live) else {
             return self.bare(SyncStatus::Unknown, health);
         };
@@ -263,6 +277,10 @@ impl Planner<'_> {
         }
         self.note_autoscaling(live, &mut plan);
         plan.withheld.extend(differences.remarks.iter().cloned().map(remarked));
+        let mut differences = differences;
+        if !self.scaled(live, &mut differences, &mut plan) {
+            return plan;
+        }
         if differences.is_empty() {
             return self.equal(live, plan);
         }
@@ -331,37 +349,14 @@ impl Planner<'_> {
         plan
     }
 
-    /// A declared count that differs is left alone where a scalable target owns it.
-    fn note_autoscaling(&mut self, live: &LiveService, plan: &mut ServicePlan) {
-        let declared = self.desired.service.get("desiredCount").and_then(Value::as_i64);
-        if declared.is_some_and(|declared| declared != live.desired)
-            && matches!(self.observed.scalable, Reading::Found(()))
-        {
-            let text =
-                "the desired count is left to Application Auto Scaling, which has a scalable target for it".to_owned();
-            plan.withheld.push(Withheld { reason: Reason::Autoscaled, text, changes: Vec::new() });
-        }
-    }
-
     fn act_on(&mut self, live: &LiveService, mut differences: Differences, plan: &mut ServicePlan) {
         self.hold_back(live, &mut differences, plan);
         if differences.is_empty() {
             plan.verdict = Some(self.verdict_of(live));
             return;
         }
-        if differences.service.iter().any(|change| change.path == "service.desiredCount") {
-            match &self.observed.scalable {
-                Reading::Unread => {
-                    self.needs.insert(Need::Scalable);
-                    return;
-                }
-                Reading::Missing => {}
-                Reading::Found(()) => differences.service.retain(|change| change.path != "service.desiredCount"),
-                Reading::Failed(text) => {
-                    let held = take(&mut differences.service, |change| change.path == "service.desiredCount");
-                    plan.withheld.push(Withheld { reason: Reason::Unread, text: text.clone(), changes: held });
-                }
-            }
+        if !self.leave_to_autoscaling(&mut differences, plan) {
+            return;
         }
         if differences.is_empty() {
             if plan.withheld.is_empty() || plan.withheld.iter().all(|withheld| withheld.changes.is_empty()) {

@@ -191,6 +191,7 @@ mod tests {
             ignore: vec![],
             adopt: false,
             replace: false,
+            sync: lockstep_manifests::Narrowing::default(),
             task_definition: json!({"executionRoleArn": "execution", "taskRoleArn": "web"}),
             task_definition_tags: Default::default(),
             service: json!({"loadBalancers": [{"targetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/a/1"}]}),

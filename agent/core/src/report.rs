@@ -29,6 +29,8 @@ pub enum ActionKind {
     TagService,
     /// Set tags of a task definition revision.
     TagTaskDefinition,
+    /// End a count for a while: put the count, or the scalable target's minimum, back, and remove its tag.
+    EndScale,
 }
 
 /// Why something is not done. A closed list.
@@ -79,8 +81,12 @@ pub enum Reason {
     Failed,
     /// A person asked to leave the service alone for a while.
     Paused,
+    /// A person asked for another count for a while.
+    Scaled,
     /// Drift that has to last longer before it is healed.
     Healing,
+    /// Drift that is only reported.
+    NotHealed,
     /// Somebody else keeps changing it; it is not healed any more.
     Contested,
     /// Other services of the same change failed.
@@ -200,6 +206,16 @@ pub enum Order {
         /// The tags to set.
         tags: BTreeMap<String, String>,
     },
+    /// UntagResource on the service.
+    UntagService {
+        /// The tag's name.
+        tag: String,
+    },
+    /// RegisterScalableTarget with another minimum, and nothing else changed.
+    Minimum {
+        /// The minimum.
+        capacity: i64,
+    },
     /// TagResource on a task definition revision.
     TagRevision {
         /// The revision.
@@ -310,10 +326,12 @@ impl ServicePlan {
         let held = [
             Reason::Observe,
             Reason::Paused,
+            Reason::Scaled,
             Reason::Contested,
             Reason::Stopped,
             Reason::Unexplained,
             Reason::Healing,
+            Reason::NotHealed,
             Reason::NotAdopted,
         ];
         self.actions.is_empty() && held.iter().any(|reason| self.is_withheld_for(*reason))

@@ -39,6 +39,7 @@ fn desired(task_definition: Value, service: Value) -> Desired {
         ignore: vec![],
         adopt: false,
         replace: false,
+        sync: lockstep_manifests::Narrowing::default(),
         task_definition,
         task_definition_tags: Map::new(),
         service,
@@ -63,7 +64,13 @@ fn observed(task_definition: Value, service: Value) -> Observation {
         current_deployment: Some("arn:deployment/1".into()),
         ..LiveService::default()
     };
-    let revision = Revision { arn: REVISION.into(), definition: task_definition, tags: Tags::new(), active: true };
+    let revision = Revision {
+        arn: REVISION.into(),
+        definition: task_definition,
+        tags: Tags::new(),
+        active: true,
+        ..Revision::default()
+    };
     Observation {
         service: Reading::Found(live),
         revision: Reading::Found(revision.clone()),

@@ -4,7 +4,7 @@ use super::{AwsError, Clients, Remedy, call::Kind, generated, pace::Group};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
 use lockstep_core::{
-    observed::{LiveDeployment, LiveService, Reading, Revision, ServiceEvent, ServiceRevision},
+    observed::{LiveDeployment, LiveService, Reading, Revision, ScalableTarget, ServiceEvent, ServiceRevision},
     tags::Tags,
 };
 use serde_json::Value;
@@ -88,6 +88,19 @@ impl Clients {
                 (name.clone(), reading)
             })
             .collect()
+    }
+
+    /// The ARN and the tags of a cluster.
+    ///
+    /// # Errors
+    /// As the call fails; a cluster that is not there.
+    pub async fn cluster(&self, name: &str) -> Result<(String, Tags), AwsError> {
+        const OPERATION: &str = "ecs:DescribeClusters";
+        let request = self.ecs.describe_clusters().clusters(name).include(sdk::ClusterField::Tags);
+        let answer = self.call(OPERATION, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await?;
+        let found = answer.clusters().first();
+        let found = found.ok_or_else(|| AwsError::build(OPERATION, &format!("there is no cluster {name}")))?;
+        Ok((found.cluster_arn().unwrap_or_default().to_owned(), tags(found.tags())))
     }
 
     /// The names of a cluster's services.
@@ -210,7 +223,7 @@ impl Clients {
     }
 
     /// Whether Application Auto Scaling has a target for the service.
-    pub async fn scalable(&self, cluster: &str, service: &str) -> Reading<()> {
+    pub async fn scalable(&self, cluster: &str, service: &str) -> Reading<ScalableTarget> {
         const OPERATION: &str = "application-autoscaling:DescribeScalableTargets";
         self.pace.acquire(Group::Parameters).await;
         let answer = self
@@ -221,8 +234,12 @@ impl Clients {
             .send()
             .await;
         match answer {
-            Ok(answer) if answer.scalable_targets().is_empty() => Reading::Missing,
-            Ok(_) => Reading::Found(()),
+            Ok(answer) => answer.scalable_targets().first().map_or(Reading::Missing, |target| {
+                Reading::Found(ScalableTarget {
+                    minimum: target.min_capacity().into(),
+                    maximum: target.max_capacity().into(),
+                })
+            }),
             Err(error) => Reading::Failed(AwsError::from_sdk(OPERATION, &error).to_string()),
         }
     }
@@ -291,6 +308,8 @@ pub(super) fn revision_of(definition: &sdk::TaskDefinition, tag_list: &[sdk::Tag
         definition: to_json(&generated::task_definition_from_sdk(definition)),
         tags: tags(tag_list),
         active: definition.status().is_none_or(|status| *status == sdk::TaskDefinitionStatus::Active),
+        registered_by: definition.registered_by().map(str::to_owned),
+        registered_at: definition.registered_at().map(aws_smithy_types::DateTime::secs),
     }
 }
 

@@ -117,6 +117,29 @@ impl Clients {
     }
 }
 
+impl Clients {
+    /// RegisterScalableTarget with another minimum: the call changes what it names of a target that exists.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn set_minimum(&self, cluster: &str, service: &str, capacity: i64) -> Result<(), AwsError> {
+        use aws_sdk_applicationautoscaling::types as scaling;
+        const OPERATION: &str = "application-autoscaling:RegisterScalableTarget";
+        let capacity = i32::try_from(capacity).map_err(|error| AwsError::build(OPERATION, &error))?;
+        self.pace.acquire(Group::Parameters).await;
+        let answer = self
+            .scaling
+            .register_scalable_target()
+            .service_namespace(scaling::ServiceNamespace::Ecs)
+            .resource_id(format!("service/{cluster}/{service}"))
+            .scalable_dimension(scaling::ScalableDimension::EcsServiceDesiredCount)
+            .min_capacity(capacity)
+            .send()
+            .await;
+        answer.map(drop).map_err(|error| AwsError::from_sdk(OPERATION, &error))
+    }
+}
+
 fn written(service: Option<&sdk::Service>) -> Written {
     service.map_or_else(Written::default, |service| Written {
         arn: service.service_arn().unwrap_or_default().to_owned(),

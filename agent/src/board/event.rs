@@ -18,6 +18,8 @@ pub enum Trigger {
     Drift,
     /// It is not declared any more.
     Removed,
+    /// A person ordered to deploy what runs once more.
+    Restart,
 }
 
 /// Something that happened.

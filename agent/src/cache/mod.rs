@@ -256,6 +256,7 @@ mod tests {
             definition: definition.clone(),
             active: true,
             tags: [("pwd".to_owned(), "hunter2".to_owned())].into(),
+            ..Revision::default()
         };
         let service = ServiceRevision {
             arn: "arn:s:1".into(),

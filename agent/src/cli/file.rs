@@ -83,6 +83,7 @@ fn checked(definition: &Definition) -> Vec<Diagnostic> {
         ignore: Vec::new(),
         adopt: false,
         replace: false,
+        sync: lockstep_manifests::Narrowing::default(),
         task_definition: definition.value.clone(),
         task_definition_tags: Map::new(),
         service: Value::Null,

@@ -88,6 +88,7 @@ impl Teller {
                     Trigger::Change => "updated, rolling out".to_owned(),
                     Trigger::Drift => "drift healed".to_owned(),
                     Trigger::Removed => "removed".to_owned(),
+                    Trigger::Restart => "restarted".to_owned(),
                 };
                 let mut line = format!("  {environment}/{service}  {}", paint::notable(&what));
                 if *trigger != Trigger::Create {

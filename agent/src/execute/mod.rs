@@ -126,6 +126,14 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
             place.clients.tag(arn, tags).await?;
         }
         Order::TagRevision { arn, tags } => place.clients.tag(arn, tags).await?,
+        Order::UntagService { tag } => {
+            let arn =
+                place.arn.ok_or_else(|| AwsError::build("ecs:UntagResource", &"the service's ARN is not known"))?;
+            place.clients.untag(arn, tag).await?;
+        }
+        Order::Minimum { capacity } => {
+            place.clients.set_minimum(&place.environment.cluster, place.service, *capacity).await?;
+        }
     }
     Ok(())
 }

@@ -142,6 +142,7 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::PruneService => "remove the service, which is not declared any more",
         ActionKind::TagService => "tag the service",
         ActionKind::TagTaskDefinition => "tag the task definition revision",
+        ActionKind::EndScale => "end the scale: its time is over",
     }
 }
 

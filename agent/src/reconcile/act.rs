@@ -94,6 +94,7 @@ impl Round<'_> {
         };
         let trigger = match existing {
             None => Trigger::Create,
+            Some(_) if self.orders.restart.is_some() => Trigger::Restart,
             Some(_) if self.was_deployed(hash, existing, track) => Trigger::Drift,
             Some(_) => Trigger::Change,
         };
@@ -103,6 +104,9 @@ impl Round<'_> {
             changes.retain(|change| !change.path.starts_with("taskDefinition"));
         }
         let starts = plan.actions.iter().any(starts_deployment);
+        if starts && self.was_paused_meanwhile(plan).await {
+            return String::new();
+        }
         let healed = drift_of(plan);
         match execute(plan, &place).await {
             Ok(done) => {
@@ -286,5 +290,6 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::PruneService => "removed the service",
         ActionKind::TagService => "tagged the service",
         ActionKind::TagTaskDefinition => "tagged the task definition revision",
+        ActionKind::EndScale => "ended the scale",
     }
 }

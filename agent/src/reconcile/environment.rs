@@ -3,6 +3,7 @@
 
 use super::{
     Context, Orders, Timing,
+    cluster::ClusterTags,
     load::Snapshot,
     prune::{History, Orphans},
     service::{Others, Prepared, Round, Track},
@@ -50,6 +51,7 @@ pub(super) struct Worker {
     parameters: Option<(Instant, Parameters)>,
     bound: HashMap<String, Bound>,
     orphans: Orphans,
+    cluster: ClusterTags,
 }
 
 struct Bound {
@@ -83,6 +85,7 @@ impl Worker {
             parameters: None,
             bound: HashMap::new(),
             orphans: Orphans::default(),
+            cluster: ClusterTags::default(),
         }
     }
 
@@ -163,10 +166,12 @@ impl Worker {
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
+            cluster: self.cluster.look(&clients, environment, !due.is_empty()).await,
             brake: Mutex::new(self.brake(environment, &wanted, &live)),
             unexplained: None,
             all_bound: true,
         };
+        withheld.extend(round.cluster.says());
         let prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
@@ -187,7 +192,8 @@ impl Worker {
         let in_flight = removing
             || plans.iter().any(|state| {
                 matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
-                    && (may_write || state.plan.verdict == Some(Verdict::Progressing))
+                    && ((may_write && !state.plan.is_withheld_for(Reason::Observe))
+                        || state.plan.verdict == Some(Verdict::Progressing))
                     && !state.plan.is_held()
             });
         self.report(context, snapshot, environment, orders, plans, withheld, in_flight)

@@ -3,6 +3,7 @@
 
 mod act;
 mod changes;
+mod cluster;
 mod environment;
 mod facts;
 mod fleet;
@@ -24,6 +25,7 @@ use crate::{
     board::{Board, Event},
     cache::Cache,
 };
+use lockstep_core::plan::Restart;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -131,6 +133,8 @@ pub struct Orders {
     pub adopt: bool,
     /// Whether a state that ECS rejected is tried once more.
     pub retry: bool,
+    /// A person's order to deploy what runs once more.
+    pub restart: Option<Restart>,
     /// Whether a person confirmed that many services may be removed.
     pub prune: bool,
     /// The removals that a person was shown, as `environment/service`: no others are made. None for the agent's own.

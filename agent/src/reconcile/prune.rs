@@ -108,6 +108,9 @@ impl Orphans {
         for (name, live) in ours {
             let by = if around.prune { self.declared_by(round, &name, history).await } else { Declared::Never };
             let mut plan = plan_orphan(&live, &name, &by, around);
+            if let Reading::Found(pause) = round.cluster.pause() {
+                plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
+            }
             let stopping = round.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
             let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.begins;
             let is_shown = round.orders.removals.as_ref().is_none_or(|shown| {

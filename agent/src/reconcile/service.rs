@@ -1,6 +1,6 @@
 //! One service in a round: ask what the planner needs to know, act on its orders, and say what became of it.
 
-use super::{Context, Orders, act::Setback};
+use super::{Context, Orders, act::Setback, cluster::ClusterTags};
 use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
@@ -164,6 +164,8 @@ pub(super) struct Round<'a> {
     /// When the round should be over: what is not done by then is left to the next one, so that what was started is
     /// followed and reported meanwhile.
     pub until: Instant,
+    /// What the cluster's tags say.
+    pub cluster: ClusterTags,
     /// The environment's rollouts.
     pub brake: Mutex<Brake>,
     /// More services than may be healed differ without a commit or a parameter: how many.
@@ -201,7 +203,7 @@ impl Round<'_> {
             // What was deployed before is not: a revert is a change, and no drift.
             track.deployed = None;
             track.changed = Some(hash.to_owned());
-            track.memory().drift = drift::Memory::default();
+            track.memory().drift.turn_to(hash);
         }
         // A person's order tries once more, and then keeps to the pauses like everybody else.
         if track.hash != hash || self.orders.begins {
@@ -213,7 +215,8 @@ impl Round<'_> {
             hash.clone_into(&mut track.found);
         }
         let fingerprint = fingerprint(&live, waiting.as_ref());
-        if let Some(state) = track.at_rest(hash, fingerprint) {
+        let ordered = self.orders.restart.is_some() || self.cluster.pause().found().is_some();
+        if let Some(state) = track.at_rest(hash, fingerprint).filter(|_| !ordered) {
             let mut state = ServiceState { commit: self.commit.to_owned(), observed_at: self.now_text(), ..state };
             self.turn_axes(&mut state, track);
             track.observed_at = Some(Instant::now());
@@ -254,12 +257,18 @@ impl Round<'_> {
             let since = plan.rejected_at.or_else(|| self.rejected_since(hash, live.found(), track));
             self.brake().note_rejected(&desired.service_name, since.unwrap_or_else(|| self.clients.now()));
         }
+        // A service that is observed only narrows what its environment allows; a person's order writes all the same.
+        let is_observed = desired.sync.observe && !self.orders.by_hand;
+        if is_observed {
+            let text = "the service is only observed (its `sync: { mode: observe }`)".to_owned();
+            plan.withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
+        }
         let waits = track.not_before.is_some_and(|at| self.clients.now() < at);
         let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
-        if waits && !plan.actions.is_empty() {
+        if waits && !is_observed && !plan.actions.is_empty() {
             self.wait_for_next_attempt(&mut plan, track);
             note.clone_from(&track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default());
-        } else if may_write && !plan.actions.is_empty() && !stopping {
+        } else if may_write && !is_observed && !plan.actions.is_empty() && !stopping {
             self.hold(desired, hash, unexplained, &mut plan, track);
             if !plan.actions.is_empty() {
                 note = self.act(desired, hash, &live, &mut plan, track).await;
@@ -267,6 +276,7 @@ impl Round<'_> {
         }
         if plan.sync == SyncStatus::Synced {
             track.memory().pending = None;
+            track.memory().drift.settled(desired.service.get("desiredCount").and_then(serde_json::Value::as_i64));
             if track.parameters.as_ref() != Some(&desired.parameters) {
                 self.context.cache.keep_parameters(&self.identity(desired), &desired.parameters);
                 track.parameters = Some(desired.parameters.clone());
@@ -387,6 +397,8 @@ impl Round<'_> {
             retry: self.orders.retry && !track.retried,
             only_shown: !self.may_write,
             unpaused: self.orders.unpaused,
+            restart: self.orders.restart.clone(),
+            paused: self.cluster.pause(),
             now: self.clients.now(),
             holds: BTreeMap::new(),
             parameters_before: before.clone(),
@@ -421,11 +433,13 @@ impl Round<'_> {
     ) -> ServicePlan {
         let Prepared { plan, mut observed } = prepared;
         let is_drift = self.was_deployed(hash, observed.service.found(), track);
-        if self.orders.by_hand || !is_drift || plan.sync == SyncStatus::Unknown {
+        if self.orders.by_hand || plan.sync == SyncStatus::Unknown {
             return plan;
         }
-        let after = self.environment.sync.heal_after;
-        let holds = track.memory().drift.consider(hash, &drift_of(&plan), self.clients.now(), after);
+        let heal = self.environment.sync.heal_of(&desired.sync);
+        let changes = drift_of(&plan);
+        let look = drift::Look { desired: hash, changes: &changes, now: self.clients.now(), heal, is_drift };
+        let holds = track.memory().drift.consider(&look);
         if holds.is_empty() {
             return plan;
         }

@@ -1,25 +1,33 @@
 //! People win: what is left alone because a person, another tool or another controller has a say in it.
 
-use super::{Differences, Planner, Surroundings, names, take};
+use super::{Differences, Planner, Surroundings, names as named, take};
 use crate::{
     diff::Change,
     drift::Hold,
     identity::{Owner, owner},
-    observed::{LiveService, Observation},
+    observed::{LiveService, Observation, Reading},
     pause,
     report::{Reason, ServicePlan, Withheld},
     tags::Tags,
 };
 
-/// A paused service is looked at and left alone, whatever there is to do.
+/// A paused service is looked at and left alone, whatever there is to do. So is each of a paused environment, one that
+/// does not exist yet included.
 pub(super) fn withhold_paused(observed: &Observation, around: &Surroundings<'_>, mut plan: ServicePlan) -> ServicePlan {
     if around.unpaused {
         return plan;
     }
-    let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) else {
+    if let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) {
+        plan.withhold_all(Reason::Paused, pause.text());
         return plan;
-    };
-    plan.withhold_all(Reason::Paused, pause.text());
+    }
+    match &around.paused {
+        Reading::Found(pause) => plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text())),
+        Reading::Failed(text) if !plan.actions.is_empty() => {
+            plan.withhold_all(Reason::Unread, format!("whether the environment is paused is not known: {text}"));
+        }
+        _ => {}
+    }
     plan
 }
 
@@ -55,40 +63,87 @@ impl Planner<'_> {
         }
         held.extend(take(&mut differences.service, is_held));
         held.extend(take(&mut differences.tags, is_held));
-        let contested = |change: &Change| matches!(holds.get(&change.path), Some(Hold::Contested { .. }));
+        let hold = |change: &Change| holds.get(&change.path);
+        let contested = |change: &Change| matches!(hold(change), Some(Hold::Contested { .. }));
         let any_contested = held.iter().any(contested);
-        let (disputed, young): (Vec<Change>, Vec<Change>) = held
-            .into_iter()
-            .partition(|change| contested(change) || (any_contested && change.path.starts_with("taskDefinition")));
+        let disputed =
+            take(&mut held, |change| contested(change) || (any_contested && change.path.starts_with("taskDefinition")));
+        let never = take(&mut held, |change| matches!(hold(change), Some(Hold::Never { .. })));
+        let raised = take(&mut held, |change| matches!(hold(change), Some(Hold::Raised { .. })));
         if !disputed.is_empty() {
-            let flips = holds.values().filter_map(|hold| match hold {
-                Hold::Contested { flips } => Some(*flips),
-                Hold::Young { .. } => None,
-            });
-            let mut text = format!(
-                "contested: somebody else changed {} {} times within an hour; it is not healed any more",
-                names(&disputed),
-                flips.max().unwrap_or_default()
-            );
-            let others = others_of(&live.tags);
-            if !others.is_empty() {
-                text = format!("{text}. The service's tags name {}", others.join(", "));
-            }
-            if let Some(event) = live.events.first() {
-                text = format!("{text}. The latest event: {}", event.text);
-            }
-            plan.withheld.push(Withheld { reason: Reason::Contested, text, changes: disputed });
+            plan.withheld.push(self.contested(live, disputed));
         }
-        if !young.is_empty() {
+        if !never.is_empty() {
+            let only_count = holds.values().any(|hold| matches!(hold, Hold::Never { count: true }));
+            let key = if only_count { "sync.heal.count: never" } else { "sync.heal: never" };
+            let text = format!("drift is only reported here ({key}); `lockstep sync` corrects it");
+            plan.withheld.push(Withheld { reason: Reason::NotHealed, text, changes: never });
+        }
+        if let Some(Hold::Raised { live, until }) = raised.first().and_then(hold) {
+            let declared = raised[0].new.as_ref().map(ToString::to_string).unwrap_or_default();
+            let text = format!(
+                "the count was raised to {live}, above Git's {declared}; it will be lowered{} if it is still there (sync.heal.count: up). To keep it, commit it",
+                at(*until)
+            );
+            plan.withheld.push(Withheld { reason: Reason::Healing, text, changes: raised });
+        }
+        if !held.is_empty() {
             let until = holds.values().filter_map(|hold| match hold {
-                Hold::Young { until } => jiff::Timestamp::from_second(*until).ok(),
-                Hold::Contested { .. } => None,
+                Hold::Young { until } => Some(*until),
+                _ => None,
             });
-            let until = until.min().map_or_else(String::new, |until| format!("at {until}"));
-            let text = format!("drift, healed {until} if it lasts (sync.heal.after)");
-            plan.withheld.push(Withheld { reason: Reason::Healing, text, changes: young });
+            let text = format!(
+                "drift; will be corrected{} if it is still there (sync.heal.after)",
+                until.min().map_or_else(String::new, at)
+            );
+            plan.withheld.push(Withheld { reason: Reason::Healing, text, changes: held });
         }
     }
+
+    /// Fields that somebody else keeps changing: what they do, who they seem to be, and how it ends.
+    fn contested(&self, live: &LiveService, disputed: Vec<Change>) -> Withheld {
+        let flips = self.around.holds.values().filter_map(|hold| match hold {
+            Hold::Contested { flips, slowly } => Some((*flips, *slowly)),
+            _ => None,
+        });
+        let (times, slowly) = flips.max().unwrap_or_default();
+        let how = if slowly { "put back to the same value" } else { "changed" };
+        let within = if slowly { "7 days" } else { "an hour" };
+        let mut text = format!(
+            "contested: somebody else {how} {} {times} times within {within}; Lockstep leaves it alone",
+            named(&disputed)
+        );
+        let revision = self.observed.revision.found().filter(|_| in_definition(&disputed));
+        if let Some(by) = revision.and_then(|revision| revision.registered_by.as_deref()) {
+            text = format!("{text}. The revision in use was registered by {by}");
+        }
+        let others = others_of(&live.tags);
+        if !others.is_empty() {
+            text = format!("{text}. The service's tags name {}", others.join(", "));
+        }
+        if let Some(event) = live.events.first() {
+            text = format!("{text}. The latest event: {}", event.text);
+        }
+        let elsewhere = if in_definition(&disputed) {
+            "If Terraform should keep the service and Lockstep the image: `scope: taskDefinition` here, and `lifecycle { ignore_changes = [task_definition] }` there"
+        } else {
+            "If it belongs to another tool, name it in `ignore` here; if to Git, take it out there (Terraform: `ignore_changes`)"
+        };
+        let end = if slowly { "a week" } else { "an hour" };
+        let text = format!(
+            "{text}. {elsewhere}. It ends {end} after the last change, by a commit that changes the field, or by `lockstep sync`"
+        );
+        Withheld { reason: Reason::Contested, text, changes: disputed }
+    }
+}
+
+fn in_definition(changes: &[Change]) -> bool {
+    changes.iter().any(|change| change.path.starts_with("taskDefinition"))
+}
+
+/// ` at TIME`, or nothing where there is no such time.
+fn at(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |time| format!(" at {time}"))
 }
 
 /// Why a service is only observed, and the way out.

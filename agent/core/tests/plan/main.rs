@@ -10,7 +10,10 @@ use lockstep_core::{
     drift::Hold,
     identity::{self, desired_hash},
     lint::lint,
-    observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout},
+    observed::{
+        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout,
+        ScalableTarget,
+    },
     plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     rules::Effect,
@@ -38,6 +41,7 @@ fn desired(image: &str, service: Value) -> Desired {
         ignore: vec![],
         adopt: false,
         replace: false,
+        sync: lockstep_manifests::Narrowing::default(),
         task_definition: task_definition(image),
         task_definition_tags: Map::new(),
         service,
@@ -95,7 +99,13 @@ fn live(definition: Value) -> LiveService {
 }
 
 fn revision(arn: &str, image: &str) -> Revision {
-    Revision { arn: arn.into(), definition: answered_task_definition(image), tags: Tags::new(), active: true }
+    Revision {
+        arn: arn.into(),
+        definition: answered_task_definition(image),
+        tags: Tags::new(),
+        active: true,
+        ..Revision::default()
+    }
 }
 
 fn observed(live: LiveService) -> Observation {
@@ -273,7 +283,7 @@ fn the_desired_count_is_left_to_autoscaling() {
     observation.scalable = Reading::Unread;
     let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Scalable]));
-    observation.scalable = Reading::Found(());
+    observation.scalable = Reading::Found(ScalableTarget { minimum: 1, maximum: 10 });
     let plan = planned(&wanted, &observation, &around());
     assert_eq!((kinds(&plan), plan.sync), (vec![], SyncStatus::Synced));
     assert_eq!(reasons(&plan), vec![Reason::Autoscaled]);

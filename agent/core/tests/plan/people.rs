@@ -29,7 +29,7 @@ fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
     edited.tags.insert("aws:cloudformation:stack-name".into(), "shop".into());
     let observation = observed(edited);
     let holds = BTreeMap::from([
-        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3 }),
+        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3, slowly: false }),
         ("service.propagateTags".to_owned(), Hold::Young { until: 1_795_687_200 }),
     ]);
     let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
@@ -40,10 +40,55 @@ fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
     assert_eq!(reasons(&plan), vec![Reason::Contested, Reason::Healing]);
     assert_eq!(
         plan.withheld[0].text,
-        "contested: somebody else changed service.enableExecuteCommand 3 times within an hour; it is not healed any more. The service's tags name aws:cloudformation:stack-name=shop"
+        "contested: somebody else changed service.enableExecuteCommand 3 times within an hour; Lockstep leaves it alone. The service's tags name aws:cloudformation:stack-name=shop. If it belongs to another tool, name it in `ignore` here; if to Git, take it out there (Terraform: `ignore_changes`). It ends an hour after the last change, by a commit that changes the field, or by `lockstep sync`"
     );
-    assert_eq!(plan.withheld[1].text, "drift, healed at 2026-11-26T10:00:00Z if it lasts (sync.heal.after)");
+    assert_eq!(
+        plan.withheld[1].text,
+        "drift; will be corrected at 2026-11-26T10:00:00Z if it is still there (sync.heal.after)"
+    );
     assert_eq!(plan.withheld[0].changes[0].path, "service.enableExecuteCommand");
+}
+
+/// K3: who registered the revision that keeps coming back, and what to write elsewhere.
+#[test]
+fn a_slow_fight_names_who_registered_the_revision() {
+    let wanted = desired("web:2", declared());
+    let mut observation = observed(live(answer()));
+    let mut theirs = revision("arn:td/web:1", "web:1");
+    theirs.registered_by = Some("arn:aws:sts::111111111111:assumed-role/terraform/ci".into());
+    observation.revision = Reading::Found(theirs);
+    let image = "taskDefinition.containerDefinitions[web].image".to_owned();
+    let holds = BTreeMap::from([(image, Hold::Contested { flips: 3, slowly: true })]);
+    let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Contested]));
+    assert_eq!(
+        plan.withheld[0].text,
+        "contested: somebody else put back to the same value taskDefinition.containerDefinitions[web].image 3 times within 7 days; Lockstep leaves it alone. The revision in use was registered by arn:aws:sts::111111111111:assumed-role/terraform/ci. If Terraform should keep the service and Lockstep the image: `scope: taskDefinition` here, and `lifecycle { ignore_changes = [task_definition] }` there. It ends a week after the last change, by a commit that changes the field, or by `lockstep sync`"
+    );
+}
+
+/// K1: a count that was raised, and drift that is only reported.
+#[test]
+fn a_raised_count_and_reported_drift_stay() {
+    let wanted = desired("web:1", declared());
+    let mut edited = live(answer());
+    edited.definition["desiredCount"] = json!(10);
+    edited.definition["enableExecuteCommand"] = json!(true);
+    edited.desired = 10;
+    let mut observation = observed(edited);
+    observation.scalable = Reading::Missing;
+    let count = "service.desiredCount".to_owned();
+    let holds = BTreeMap::from([(count.clone(), Hold::Raised { live: 10, until: 1_795_687_200 })]);
+    let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
+    assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::UpdateService], vec!["service.enableExecuteCommand"]));
+    assert_eq!(
+        plan.withheld[0].text,
+        "the count was raised to 10, above Git's 2; it will be lowered at 2026-11-26T10:00:00Z if it is still there (sync.heal.count: up). To keep it, commit it"
+    );
+    let holds = ["service.enableExecuteCommand".to_owned(), count].map(|path| (path, Hold::Never { count: false }));
+    let plan = planned(&wanted, &observation, &Surroundings { holds: holds.into(), ..around() });
+    assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotHealed]));
+    assert_eq!(plan.withheld[0].text, "drift is only reported here (sync.heal: never); `lockstep sync` corrects it");
 }
 
 #[test]

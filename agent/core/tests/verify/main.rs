@@ -19,6 +19,7 @@ fn desired(task_definition: Value, service: Value) -> Desired {
         ignore: vec![],
         adopt: false,
         replace: false,
+        sync: lockstep_manifests::Narrowing::default(),
         task_definition,
         task_definition_tags: Map::new(),
         service,
