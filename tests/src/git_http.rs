@@ -69,6 +69,7 @@ struct Shared {
     hold: Mutex<Option<Hold>>,
     held: AtomicBool,
     mischief: Mutex<Option<Plan>>,
+    denial: Mutex<Option<Mischief>>,
     seen: Mutex<Seen>,
 }
 
@@ -124,6 +125,7 @@ impl GitServer {
             hold: Mutex::default(),
             held: AtomicBool::new(false),
             mischief: Mutex::default(),
+            denial: Mutex::default(),
             seen: Mutex::default(),
         });
         let accepting = std::thread::spawn({
@@ -195,6 +197,11 @@ impl GitServer {
     /// Does wrong from now on, where the plan says so.
     pub fn misbehave(&self, plan: impl Fn(&str, &str) -> Option<Mischief> + Send + 'static) {
         *self.shared.mischief.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(plan));
+    }
+
+    /// What those are told who present another token, or none; otherwise it is a 401.
+    pub fn deny_with(&self, mischief: Mischief) {
+        *self.shared.denial.lock().unwrap_or_else(PoisonError::into_inner) = Some(mischief);
     }
 
     /// Does right again.
@@ -290,6 +297,12 @@ impl Shared {
     }
 
     fn mischief(&self, head: &Head) -> Option<Mischief> {
+        if self.token.is_some() && presented(head) != self.token {
+            let denial = self.denial.lock().unwrap_or_else(PoisonError::into_inner);
+            if denial.is_some() {
+                return denial.clone();
+            }
+        }
         let plan = self.mischief.lock().unwrap_or_else(PoisonError::into_inner);
         plan.as_ref().and_then(|plan| plan(&head.method, &head.target))
     }

@@ -36,6 +36,17 @@ pub struct SshServer {
     _directory: TempDir,
 }
 
+/// What a server does that others do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// It has a kind of host key that clients refuse today.
+    OldHostKey,
+    /// A start-up file of its shell writes to stdout before Git does.
+    Welcome,
+    /// It greets before anybody is let in.
+    Banner,
+}
+
 #[derive(Default)]
 struct Shared {
     stopping: AtomicBool,
@@ -45,6 +56,15 @@ struct Shared {
 impl SshServer {
     /// Serves the bare repositories of a directory to the user who runs the test.
     pub fn start(root: &Path) -> Self {
+        Self::with(root, None)
+    }
+
+    /// The same with something odd.
+    pub fn odd(root: &Path, oddity: Oddity) -> Self {
+        Self::with(root, Some(oddity))
+    }
+
+    fn with(root: &Path, oddity: Option<Oddity>) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -56,7 +76,7 @@ impl SshServer {
             file
         });
         let log = directory.path().join("log");
-        let sshd = Sshd::new(directory.path(), &host, &key, &log);
+        let sshd = Sshd::new(directory.path(), &host, &key, &log, oddity);
         let shared = Arc::new(Shared::default());
         let accepting = std::thread::spawn({
             let shared = shared.clone();
@@ -155,10 +175,28 @@ struct Sshd {
 
 impl Sshd {
     /// Writes the configuration, and has it read once, so that what is wrong with it is told at the start.
-    fn new(directory: &Path, host: &Path, client: &Path, log: &Path) -> Self {
+    fn new(directory: &Path, host: &Path, client: &Path, log: &Path, oddity: Option<Oddity>) -> Self {
         let (authorized, configuration) = (directory.join("authorized_keys"), directory.join("sshd_config"));
         let shell = git_shell();
         let command = format!(r#"'{}' -c \"$SSH_ORIGINAL_COMMAND\""#, shell.display());
+        let command = match oddity {
+            Some(Oddity::Welcome) => format!("echo Welcome to git.example.com; {command}"),
+            _ => command,
+        };
+        let (host, more) = match oddity {
+            Some(Oddity::OldHostKey) => {
+                let old = directory.join("old-host");
+                let mut keygen = Command::new(program("ssh-keygen", "openssh-client"));
+                answer(keygen.args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "", "-f"]).arg(&old));
+                (old, "HostKeyAlgorithms ssh-rsa\n".to_owned())
+            }
+            Some(Oddity::Banner) => {
+                let banner = directory.join("banner");
+                write(&banner, "All activity on this machine is logged.\nUnauthorised users leave.\n");
+                (host.to_owned(), format!("Banner \"{}\"\n", banner.display()))
+            }
+            _ => (host.to_owned(), String::new()),
+        };
         write(&authorized, &format!("restrict,command=\"{command}\" {}", public(client)));
         write(
             &configuration,
@@ -166,7 +204,7 @@ impl Sshd {
                 "HostKey \"{}\"\nAuthorizedKeysFile \"{}\"\nPidFile none\nLogLevel VERBOSE\nUsePAM no\nStrictModes no\n\
                  UseDNS no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
                  PermitRootLogin forced-commands-only\nAcceptEnv GIT_PROTOCOL\n\
-                 SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1\n",
+                 SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1\n{more}",
                 host.display(),
                 authorized.display(),
             ),

@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use lockstep::git::{
-    Access, Credentials, FileEdit, GitError, Location, NewCommit, Person, PushError, Remote, SigningKey, SshAccess,
-    SshKey, Tip,
+    Access, Credentials, FileEdit, GitError, Limits, Location, NewCommit, Person, PushError, Remote, SigningKey,
+    SshAccess, SshKey, Tip,
 };
 use lockstep_manifests::tree::Tree;
 use lockstep_tests::{
     eventually,
     git_http::{GitServer, Hold, Options, Repository, git},
-    git_ssh::SshServer,
+    git_ssh::{Oddity, SshServer},
 };
 use std::{path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
@@ -432,6 +432,59 @@ fn who_is_who_over_ssh() {
     drop(ssh);
     let away = rig.open_with(&url, key(&copies[0], &copies[1])).tip().unwrap_err();
     assert!(matches!(&away, GitError::Unreachable { reason, .. } if reason.contains("Connection refused")), "{away:?}");
+}
+
+// D5: ssh's own reason, and what a server's shell says before Git does.
+#[test]
+fn odd_servers_are_quoted() {
+    let rig = Rig::new();
+    let reason = |ssh: &SshServer, own: &Path| {
+        let error = rig.open_with(&ssh.url("deploy.git"), key(own, ssh.known_hosts())).tip().unwrap_err();
+        (error.to_string().replace(&ssh.url("deploy.git"), "URL"), ssh.port())
+    };
+    let ssh = SshServer::odd(rig.root.path(), Oddity::OldHostKey);
+    let (text, port) = reason(&ssh, ssh.key());
+    assert_eq!(
+        text,
+        format!(
+            "the repository URL cannot be reached: Unable to negotiate with 127.0.0.1 port {port}: no matching host key type \
+             found. Their offer: ssh-rsa. The server and this ssh program have no algorithm in common: update the server, or \
+             use https://"
+        )
+    );
+    let ssh = SshServer::odd(rig.root.path(), Oddity::Welcome);
+    assert_eq!(
+        reason(&ssh, ssh.key()).0,
+        "failed to read the repository URL: the server says `Welcome to git.example.com` where Git's answer should begin"
+    );
+    // A greeting is no reason, and does no harm.
+    let ssh = SshServer::odd(rig.root.path(), Oddity::Banner);
+    let (text, _) = reason(&ssh, ssh.other_key());
+    assert!(
+        text.starts_with("the repository URL refuses the credentials: ") && text.contains("Permission denied"),
+        "{text}"
+    );
+    assert!(!text.contains("activity"), "{text}");
+    rig.open_with(&ssh.url("deploy.git"), key(ssh.key(), ssh.known_hosts())).tip().unwrap();
+}
+
+// H8: a server that reads nothing and says nothing, over SSH.
+#[test]
+fn an_exchange_over_ssh_has_an_end() {
+    let rig = Rig::new();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ssh = SshServer::start(rig.root.path());
+    let limits = Limits { references: Duration::from_millis(400), ..Limits::default() };
+    let access = Access { limits, ..key(ssh.key(), ssh.known_hosts()) };
+    let start = std::time::Instant::now();
+    let error = rig.open_with(&format!("ssh://git@127.0.0.1:{port}/deploy.git"), access).tip().unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(
+        matches!(&error, GitError::Unreachable { reason, .. }
+            if reason == "the server is too slow: the exchange was not done within 400 ms"),
+        "{error:?}"
+    );
 }
 
 #[test]
