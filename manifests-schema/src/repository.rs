@@ -7,7 +7,7 @@ use crate::{
     fields::Fields,
     kind::LayerKind,
     layer::{Files, Layer, variables},
-    name::is_name,
+    name::{cluster_name, is_account, is_name, is_region},
     node::{Map, Value},
     source::Span,
     sync::{self, SyncPolicy},
@@ -245,12 +245,18 @@ fn read_environment(mut fields: Fields<'_>, key: Span, files: &mut Files<'_>) ->
     written.inherits = fields.text("inherits");
     written.account = fields.text("account");
     if let Some((account, span)) = &written.account
-        && !(account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
+        && !is_account(account)
     {
         let message = format!("`{account}` is not an AWS account id (12 digits; keep the quotes for leading zeros)");
         fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, span, message));
     }
     written.region = fields.text("region");
+    if let Some((region, span)) = &written.region
+        && !is_region(region)
+    {
+        let message = format!("`{region}` is not a region like eu-central-1");
+        fields.problems.push(Diagnostic::error(codes::WRONG_TYPE, span, message));
+    }
     written.cluster = fields.text("cluster");
     written.vars = variables(&mut fields);
     written.after = fields.texts("after");
@@ -319,6 +325,21 @@ fn build(
     let account = inherited(|written| written.account.as_ref(), "account", problems);
     let region = inherited(|written| written.region.as_ref(), "region", problems);
     let cluster = inherited(|written| written.cluster.as_ref(), "cluster", problems);
+    // What is no region gets into no host name: without one there is nothing to ask.
+    let region = region.filter(|region| is_region(region));
+    let cluster = match (&account, &region, cluster) {
+        (Some(account), Some(region), Some(cluster)) => match cluster_name(&cluster, account, region) {
+            Ok(name) => Some(name.to_owned()),
+            Err(reason) => {
+                let place = chain.iter().rev().find_map(|link| written[link].cluster.as_ref());
+                let place = place.map_or(&span, |(_, place)| place);
+                problems
+                    .push(Diagnostic::error(codes::WRONG_TYPE, place, reason).hint("write the cluster's name alone"));
+                None
+            }
+        },
+        _ => None,
+    };
     let mut vars = Map::new();
     for link in chain {
         vars.extend(written[link].vars.clone());

@@ -2,12 +2,14 @@
 //! what the commit says. The registry is compared with Git, never with what runs.
 
 mod choose;
+mod ecr;
 mod hold;
 mod labels;
 mod message;
 mod reference;
 
 pub use choose::{Candidate, Decision, Judged, Ranked, Rule, Verified, decide, judge};
+pub use ecr::EcrRegistry;
 pub use hold::{Change, Held, held_by};
 pub use labels::Labels;
 pub use message::{Bump, BumpMessage, Template, TemplateError, is_bump, release_message, releases, trailer_of};

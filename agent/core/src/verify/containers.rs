@@ -1,7 +1,10 @@
 //! What containers need of each other and of their task.
 
 use super::{Findings, Subject, is_on, is_set, list, number, of_container, task_definition, text};
-use crate::normalise::{Context, normalise};
+use crate::{
+    images::EcrRegistry,
+    normalise::{Context, normalise},
+};
 use lockstep_manifests::{canonical::Root, codes, repository::find_cycle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -292,7 +295,7 @@ pub(super) fn roles(subject: &Subject<'_>, findings: &mut Findings) {
         let logs = container.pointer("/logConfiguration/logDriver").and_then(Value::as_str) == Some("awslogs");
         let why = if has_secrets {
             "secrets"
-        } else if subject.fargate && image.contains(".dkr.ecr.") {
+        } else if subject.fargate && EcrRegistry::of_image(image).is_some() {
             "an image in ECR"
         } else if subject.fargate && logs {
             "awslogs"

@@ -8,9 +8,12 @@ mod containers;
 mod deployment;
 mod fargate;
 mod limits;
+mod object;
 mod ports;
 mod service;
 mod words;
+
+pub use object::object;
 
 use lockstep_manifests::{
     Desired,
