@@ -1,5 +1,5 @@
 //! An HTTP server that answers what a test wants, and keeps what it was asked: for counterparts that do wrong, and for
-//! those that nobody should talk to. It reads no bodies.
+//! those that nobody should talk to. What bodies hold it does not look at.
 
 use crate::{
     certificates::{Certificates, accept},
@@ -52,6 +52,10 @@ enum Body {
     Whole(Vec<u8>),
     /// The same again and again, until the client goes away.
     Endless(Vec<u8>),
+    /// A byte each second, until the client goes away.
+    Dripping,
+    /// Less than the header says; then the connection ends.
+    Short(Vec<u8>),
 }
 
 impl Reply {
@@ -63,6 +67,16 @@ impl Reply {
     /// An answer whose body never ends.
     pub fn endless(status: u16, part: &str) -> Self {
         Self { status, headers: Vec::new(), body: Body::Endless(part.as_bytes().to_vec()) }
+    }
+
+    /// An answer that comes byte by byte, and never ends.
+    pub fn dripping(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Dripping }
+    }
+
+    /// An answer that ends before the length that it names.
+    pub fn short(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Short(body.into()) }
     }
 
     /// With a header more.
@@ -81,6 +95,21 @@ impl Reply {
             Body::Whole(body) => {
                 head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
                 stream.write_all(&[head.as_bytes(), body].concat())?;
+            }
+            Body::Short(body) => {
+                head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len() + 1000));
+                stream.write_all(&[head.as_bytes(), body].concat())?;
+                stream.flush()?;
+                return Err(std::io::Error::other("the rest is kept back"));
+            }
+            Body::Dripping => {
+                head.push_str("Content-Length: 1000\r\n\r\n");
+                stream.write_all(head.as_bytes())?;
+                loop {
+                    stream.flush()?;
+                    std::thread::sleep(Duration::from_secs(1));
+                    stream.write_all(b" ")?;
+                }
             }
             Body::Endless(part) => {
                 head.push_str("Transfer-Encoding: chunked\r\n\r\n");
@@ -216,6 +245,8 @@ impl Shared {
     fn serve(&self, stream: impl Read + Write) -> std::io::Result<()> {
         let mut stream = BufReader::new(stream);
         while let Some(asked) = head(&mut stream)? {
+            let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            std::io::copy(&mut stream.by_ref().take(length), &mut std::io::sink())?;
             let reply = (self.answer)(&asked);
             // Noted before it is sent: who has the answer finds the request in the list.
             lock(&self.asked).push(asked);

@@ -1,6 +1,7 @@
 //! What a source may reach. Looked at when a plan is made, and again before each write.
 
 use globset::Glob;
+use lockstep_core::images::EcrRegistry;
 use lockstep_manifests::substitute::Reference;
 use std::fmt;
 
@@ -43,7 +44,14 @@ impl Allow {
 
     /// Whether the agent may contact a registry: the environment's own ECR, and those that are listed.
     pub fn registry(&self, host: &str, account: &str) -> bool {
-        is_ecr_of(host, account) || self.registries.iter().any(|pattern| matches(pattern, host))
+        let host = host.to_ascii_lowercase();
+        EcrRegistry::parse(&host).is_some_and(|registry| registry.account == account)
+            || self.registries.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &host))
+    }
+
+    /// Whether a registry's host is named letter for letter, and not only by a glob.
+    pub fn names_registry(&self, host: &str) -> bool {
+        self.registries.iter().any(|pattern| pattern.eq_ignore_ascii_case(host))
     }
 
     /// Whether a parameter may be read, or a secret's ARN asked for.
@@ -54,16 +62,6 @@ impl Allow {
         };
         patterns.iter().any(|pattern| matches(pattern, name))
     }
-}
-
-/// Whether a host is ECR's of an account, to its last letter: what only begins like it may be anybody's.
-fn is_ecr_of(host: &str, account: &str) -> bool {
-    let rest = host.strip_prefix(account).and_then(|rest| rest.strip_prefix(".dkr.ecr"));
-    let Some(rest) = rest.map(|rest| rest.strip_prefix("-fips").unwrap_or(rest)) else { return false };
-    let rest = rest.strip_suffix(".cn").unwrap_or(rest);
-    rest.strip_prefix('.').and_then(|rest| rest.strip_suffix(".amazonaws.com")).is_some_and(|region| {
-        !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
@@ -92,11 +90,16 @@ mod tests {
     #[test]
     fn only_ecr_of_the_account_is_reached_unless_more_is_allowed() {
         let none = Allow::default();
-        for host in
-            ["111111111111.dkr.ecr.eu-central-1.amazonaws.com", "111111111111.dkr.ecr-fips.us-east-1.amazonaws.com"]
-        {
+        for host in ["111111111111.dkr.ecr.eu-central-1.amazonaws.com", "111111111111.dkr-ecr-fips.us-east-1.on.aws"] {
             assert!(none.registry(host, "111111111111"), "{host}");
         }
+        // E1: host names have no case.
+        let listed =
+            Allow { registries: vec!["Registry.Example.com".into(), "*.dev.example.com".into()], ..none.clone() };
+        for host in ["registry.example.com", "REGISTRY.example.com", "A.Dev.Example.com"] {
+            assert!(listed.registry(host, "111111111111"), "{host}");
+        }
+        assert!(listed.names_registry("registry.Example.com") && !listed.names_registry("a.dev.example.com"));
         for host in [
             "222222222222.dkr.ecr.eu-central-1.amazonaws.com",
             "111111111111.dkr.ecr.evil.example",

@@ -132,7 +132,10 @@ pub(super) fn read_registries(
         }
         fields.finish();
         let config = RegistryConfig { username, password, insecure, token_hosts, blob_hosts, authority };
-        registries.insert(host, config);
+        if registries.insert(host.to_ascii_lowercase(), config).is_some() {
+            let message = format!("`{host}` is here twice: host names have no case");
+            problems.push(Diagnostic::error(codes::DUPLICATE_KEY, &entry.key, message));
+        }
     }
 }
 

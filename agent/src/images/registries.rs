@@ -6,7 +6,7 @@ use crate::{
     config::{Allow, RegistryConfig, resolve_secret},
     oci::{self, OciError},
 };
-use lockstep_core::images::{Candidate, Labels, Verified};
+use lockstep_core::images::{Candidate, EcrRegistry, Labels, Verified};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -51,8 +51,8 @@ impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ecr { account, region, repository } => {
-                let end = if region.starts_with("cn-") { ".cn" } else { "" };
-                write!(formatter, "{account}.dkr.ecr.{region}.amazonaws.com{end}/{repository}")
+                let registry = EcrRegistry { account: account.clone(), region: region.clone() };
+                write!(formatter, "{}/{repository}", registry.host())
             }
             Self::Other { host, repository } => write!(formatter, "{host}/{repository}"),
         }
@@ -153,7 +153,12 @@ impl Registries {
     /// Somebody pushed: what was read of the repository is old. Answers the number of the push.
     pub fn pushed(&self, place: &Place) -> u64 {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
-        lock(&self.pushes).insert(place.clone(), generation);
+        let mut pushes = lock(&self.pushes);
+        // Whoever may write into the queue may name any repository; what is forgotten is polled all the same.
+        if pushes.len() >= MOST_LISTINGS {
+            pushes.clear();
+        }
+        pushes.insert(place.clone(), generation);
         generation
     }
 
@@ -353,7 +358,7 @@ impl Registries {
     /// The client of a registry. One that only a glob allows must not have a private address.
     async fn other(&self, accounts: &Accounts, host: &str, allow: &Allow) -> Result<Arc<oci::Registry>, String> {
         let settings = lock(&self.settings).get(host).cloned();
-        let exact = settings.is_some() || allow.registries.iter().any(|pattern| pattern == host);
+        let exact = settings.is_some() || allow.names_registry(host);
         let key = (host.to_owned(), exact);
         if let Some(known) = lock(&self.others).get(&key) {
             return Ok(known.clone());

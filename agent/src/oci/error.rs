@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// The same for the whole wait, so that it is told once.
+fn waiting(after: Option<Duration>) -> String {
+    after.map_or(String::new(), |wait| format!(": it asked for a pause of {}s and is not asked before", wait.as_secs()))
+}
+
 /// Why a registry could not be read, by what helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OciError {
@@ -38,7 +43,7 @@ pub enum OciError {
         reason: String,
     },
     /// The registry wants to be asked less often.
-    #[error("the registry {registry} limits how often it is asked")]
+    #[error("the registry {registry} limits how often it is asked{}", waiting(*.after))]
     Throttled {
         /// The registry's host.
         registry: String,

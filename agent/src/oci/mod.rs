@@ -12,6 +12,7 @@ mod token;
 mod trust;
 
 pub use error::OciError;
+pub(crate) use names::digest_of;
 pub use names::split;
 pub use registry::{Manifest, Registry};
 

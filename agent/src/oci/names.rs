@@ -11,9 +11,13 @@ pub fn split(image_without_tag: &str) -> (String, String) {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
         _ => (DOCKER, image_without_tag),
     };
-    let host = if host == "index.docker.io" { DOCKER } else { host };
+    // Host names have no case.
+    let host = match host.to_ascii_lowercase() {
+        host if host == "index.docker.io" => DOCKER.to_owned(),
+        host => host,
+    };
     let official = host == DOCKER && !repository.contains('/');
-    (host.to_owned(), if official { format!("library/{repository}") } else { repository.to_owned() })
+    (host, if official { format!("library/{repository}") } else { repository.to_owned() })
 }
 
 /// Whether a text is a repository's name.
@@ -29,7 +33,7 @@ fn is_component(text: &str) -> bool {
 }
 
 /// The digest of some bytes.
-pub(super) fn digest_of(bytes: &[u8]) -> String {
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     use std::fmt::Write;
     Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
@@ -51,6 +55,8 @@ mod tests {
             ("docker.io/team/app", "docker.io", "team/app"),
             ("index.docker.io/nginx", "docker.io", "library/nginx"),
             ("localhost/app", "localhost", "app"),
+            ("Registry.Example.com:5000/app", "registry.example.com:5000", "app"),
+            ("Index.docker.io/nginx", "docker.io", "library/nginx"),
             ("localhost:5000/a/b", "localhost:5000", "a/b"),
             ("ghcr.io/owner/app", "ghcr.io", "owner/app"),
             ("registry:5000/app", "registry:5000", "app"),

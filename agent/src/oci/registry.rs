@@ -15,6 +15,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use std::{
+    collections::HashSet,
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -35,7 +36,10 @@ const LONGEST_MANIFEST: usize = 4 * 1024 * 1024;
 const LONGEST_BLOB: usize = 1024 * 1024;
 const LONGEST_GRANT: usize = 256 * 1024;
 /// Longest that a registry may ask to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+/// Longest wait in the middle of a listing, and how often; a longer one is for the next look.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MOST_PAUSES: usize = 3;
 /// Manifests that are understood: indexes before single ones.
 const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
@@ -64,6 +68,8 @@ pub struct Registry {
     tokens: Mutex<Tokens>,
     /// Whether it asked for user and password itself.
     is_basic: AtomicBool,
+    /// Until when it is left alone, and how long it asked for that.
+    rest: Mutex<Option<(Instant, Duration)>>,
 }
 
 impl fmt::Debug for Registry {
@@ -102,7 +108,8 @@ impl Registry {
         let trust = Trust::new(host, &access)?;
         let http = Http::new(host, access.authority.as_deref())?;
         let credentials = access.credentials;
-        Ok(Self { trust, http, credentials, tokens: Mutex::default(), is_basic: AtomicBool::new(false) })
+        let is_basic = AtomicBool::new(false);
+        Ok(Self { trust, http, credentials, tokens: Mutex::default(), is_basic, rest: Mutex::default() })
     }
 
     /// All tags of a repository, in the registry's order. What is no tag by the grammar is left out.
@@ -181,9 +188,17 @@ impl Registry {
 
     async fn pages_of_tags(&self, repository: &str) -> Result<Vec<String>, OciError> {
         let (mut tags, mut bytes) = (Vec::new(), 0);
-        let mut place = self.trust.own(&format!("/v2/{repository}/tags/list?n={PAGE}"))?;
+        let own = format!("/v2/{repository}/tags/list");
+        let mut place = self.trust.own(&format!("{own}?n={PAGE}"))?;
+        let mut read = HashSet::from([place.url.clone()]);
         for _ in 0..MOST_PAGES {
             let answer = self.ask(&place, repository, "application/json", LONGEST_PAGE).await?;
+            // Some registries refuse to be asked for so many; without a number they take their own.
+            if read.len() == 1 && code(&answer).as_deref() == Some("PAGINATION_NUMBER_INVALID") {
+                place = self.trust.own(&own)?;
+                read.insert(place.url.clone());
+                continue;
+            }
             if answer.status != StatusCode::OK {
                 return Err(self.refused(&answer, repository));
             }
@@ -196,6 +211,11 @@ impl Registry {
             tags.extend(list.tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag)));
             let Some(next) = answer.texts(LINK).find_map(next_link) else { return Ok(tags) };
             place = self.trust.next_page(&place.url, next)?;
+            if !read.insert(place.url.clone()) {
+                return Err(self
+                    .trust
+                    .malformed(format!("the tags of {repository} lead back to a page that was read")));
+            }
         }
         // A part of them could lack the very tag that is looked for.
         Err(self.trust.malformed(format!("{repository} has more tags than are read")))
@@ -220,7 +240,7 @@ impl Registry {
     /// Asks the registry itself, and once more with what it asks for.
     async fn ask(&self, place: &Place, repository: &str, accept: &str, longest: usize) -> Result<Answer, OciError> {
         let presented = self.at_hand(repository);
-        let answer = self.get(place, &presented, accept, longest).await?;
+        let answer = self.get_in_time(place, &presented, accept, longest).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -238,7 +258,7 @@ impl Registry {
             },
             None => return Err(self.trust.malformed("it asks for authentication in no way that is understood")),
         };
-        let answer = self.get(place, &authorization, accept, longest).await?;
+        let answer = self.get_in_time(place, &authorization, accept, longest).await?;
         if answer.status == StatusCode::UNAUTHORIZED { Err(self.denied(repository)) } else { Ok(answer) }
     }
 
@@ -259,7 +279,7 @@ impl Registry {
         place.url = asking(&place.url, service, repository);
         let authorization = self.credentials.clone().map_or(Authorization::None, Authorization::Basic);
         let asked = Instant::now();
-        let answer = self.get(&place, &authorization, "application/json", LONGEST_GRANT).await?;
+        let answer = self.get_in_time(&place, &authorization, "application/json", LONGEST_GRANT).await?;
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(self.denied(repository));
         }
@@ -270,6 +290,29 @@ impl Registry {
             .ok_or_else(|| self.trust.malformed(format!("{} hands out no token", name(&place.url))))?;
         self.tokens().keep(repository, &grant, asked);
         Ok(grant.token)
+    }
+
+    /// Asks, and waits where that is asked for: a short time here, a long one until a later look. Nothing is asked before.
+    async fn get_in_time(
+        &self,
+        place: &Place,
+        authorization: &Authorization,
+        accept: &str,
+        longest: usize,
+    ) -> Result<Answer, OciError> {
+        let rest = *self.rest();
+        if let Some((_, wait)) = rest.filter(|(until, _)| Instant::now() < *until) {
+            return Err(OciError::Throttled { registry: self.trust.host.clone(), after: Some(wait) });
+        }
+        let mut answer = self.get(place, authorization, accept, longest).await?;
+        for _ in 0..MOST_PAUSES {
+            let wait = if answer.status == StatusCode::TOO_MANY_REQUESTS { wait_of(&answer) } else { None };
+            let Some(wait) = wait.filter(|wait| *wait <= LONGEST_PAUSE) else { break };
+            tracing::info!(registry = self.trust.host, ?wait, "the registry asks to wait");
+            tokio::time::sleep(wait).await;
+            answer = self.get(place, authorization, accept, longest).await?;
+        }
+        Ok(answer)
     }
 
     async fn get(
@@ -290,6 +333,10 @@ impl Registry {
             Failure::Unreachable(reason) => self.unreachable(place(reason)),
             Failure::TooLong => self.trust.malformed(place(format!("the answer is longer than {longest} bytes"))),
         })
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Option<(Instant, Duration)>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tokens(&self) -> MutexGuard<'_, Tokens> {
@@ -323,8 +370,8 @@ impl Registry {
         let code = code(answer).map(|code| format!(" ({code})")).unwrap_or_default();
         let reason = format!("{who} {}{code}", status.as_u16());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = answer.texts(RETRY_AFTER).next().and_then(|text| text.trim().parse().ok());
-            let after = seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+            let after = wait_of(answer);
+            *self.rest() = after.map(|wait| (Instant::now() + wait, wait));
             return OciError::Throttled { registry: self.trust.host.clone(), after };
         }
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
@@ -353,6 +400,17 @@ impl Registry {
     fn invalid(&self, reason: String) -> OciError {
         OciError::Invalid { registry: self.trust.host.clone(), reason }
     }
+}
+
+/// How long a `Retry-After` header asks to wait: it has seconds, or a date.
+fn wait_of(answer: &Answer) -> Option<Duration> {
+    let text = answer.texts(RETRY_AFTER).next()?.trim();
+    let seconds = text.parse::<u64>().ok().or_else(|| {
+        let date = jiff::fmt::rfc2822::parse(text).ok()?;
+        let seconds = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
+        Some(u64::try_from(seconds).unwrap_or_default())
+    })?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// The beginning of a text that is no name, in one line.

@@ -185,36 +185,119 @@ async fn pages_are_followed_at_the_registry() {
     assert_eq!(registry.asked().len(), 3);
 }
 
+// E4: behind a proxy, registries write what they are called inside.
 #[tokio::test]
-async fn a_page_elsewhere_is_not_followed() {
+async fn a_page_elsewhere_is_asked_for_at_the_registry() {
     let foreign = Listener::foreign();
-    for to in [format!("http://{}/v2/x", foreign.address()), format!("//{}/v2/x", foreign.address())] {
+    for to in [
+        format!("http://{}/v2/team/app/tags/list?last=1", foreign.address()),
+        format!("https://{}/v2/team/app/tags/list?last=1", foreign.address()),
+        format!("//{}/v2/team/app/tags/list?last=1", foreign.address()),
+    ] {
         let link = format!("<{to}>; rel=\"next\"");
-        let registry = Listener::start(move |_| Reply::new(200, r#"{"tags":["1"]}"#).with("Link", &link));
-        let reason = forbidden(client(&registry.address(), with_user(USER, PASSWORD)).tags("team/app").await);
-        assert_eq!(reason, format!("its next page is at {}", foreign.address()));
-        assert_eq!(registry.asked().len(), 1);
+        let registry = Listener::start(move |asked| match asked.target.as_str() {
+            "/v2/team/app/tags/list?last=1" => Reply::new(200, r#"{"tags":["2"]}"#),
+            _ => Reply::new(200, r#"{"tags":["1"]}"#).with("Link", &link),
+        });
+        let tags = client(&registry.address(), with_user(USER, PASSWORD)).tags("team/app").await;
+        assert_eq!(tags.unwrap(), ["1", "2"], "{to}");
     }
+    // What is no page of a listing is not asked for.
+    let registry =
+        Listener::start(|_| Reply::new(200, r#"{"tags":["1"]}"#).with("Link", "<https://x/admin>; rel=next"));
+    let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
+    assert_eq!(reason, "its next page is none of the distribution API");
+    assert_eq!(registry.asked().len(), 1);
     assert!(!foreign.was_connected());
 }
 
+// E4
+#[tokio::test]
+async fn a_registry_that_takes_no_number_is_asked_without() {
+    let refusal = r#"{"errors":[{"code":"PAGINATION_NUMBER_INVALID","message":"invalid number of results"}]}"#;
+    let registry = Listener::start(move |asked: &Asked| match asked.target.as_str() {
+        "/v2/team/app/tags/list" => {
+            Reply::new(200, r#"{"tags":["1"]}"#).with("Link", "</v2/team/app/tags/list?last=1>; rel=next")
+        }
+        "/v2/team/app/tags/list?last=1" => Reply::new(200, r#"{"tags":["2"]}"#),
+        _ => Reply::new(400, refusal),
+    });
+    assert_eq!(client(&registry.address(), plain()).tags("team/app").await.unwrap(), ["1", "2"]);
+    assert_eq!(
+        registry.targets(),
+        ["/v2/team/app/tags/list?n=1000", "/v2/team/app/tags/list", "/v2/team/app/tags/list?last=1"]
+    );
+    // One that refuses whatever it is asked is asked twice.
+    let registry = Listener::start(move |_| Reply::new(400, refusal));
+    let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
+    assert_eq!(reason, "it answers 400 (PAGINATION_NUMBER_INVALID)");
+    assert_eq!(registry.asked().len(), 2);
+}
+
+// E4
+#[tokio::test]
+async fn a_short_wait_is_waited_and_a_long_one_is_left_for_later() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let registry = Listener::start(move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 | 1 => Reply::new(429, "").with("Retry-After", "0"),
+        _ => Reply::new(200, r#"{"tags":["1"]}"#),
+    });
+    assert_eq!(client(&registry.address(), plain()).tags("team/app").await.unwrap(), ["1"]);
+    assert_eq!(registry.asked().len(), 3);
+
+    let registry = Listener::start(|_| Reply::new(429, "").with("Retry-After", "40"));
+    let limited = client(&registry.address(), plain());
+    for _ in 0..3 {
+        let error = limited.tags("team/app").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the registry {} limits how often it is asked: it asked for a pause of 40s and is not asked before",
+                registry.address()
+            )
+        );
+    }
+    assert_eq!(registry.asked().len(), 1);
+}
+
+// H15
 #[tokio::test]
 async fn pages_come_to_an_end() {
     let registry = Listener::start(|asked: &Asked| {
         Reply::new(200, r#"{"tags":["1"]}"#).with("Link", &format!("<{}>; rel=next", asked.target))
     });
     let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
+    assert_eq!(reason, "the tags of team/app lead back to a page that was read");
+    assert_eq!(registry.asked().len(), 1);
+
+    // A new page each time.
+    let next = |asked: &Asked| format!("<{}x>; rel=next", asked.target);
+    let registry =
+        Listener::start(move |asked: &Asked| Reply::new(200, r#"{"tags":["1"]}"#).with("Link", &next(asked)));
+    let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
     assert_eq!(reason, "team/app has more tags than are read");
     assert_eq!(registry.asked().len(), 200);
 
     // Fewer pages, but long ones.
     let page = format!(r#"{{"tags":["1"{}]}}"#, " ".repeat(7 * 1024 * 1024));
-    let registry = Listener::start(move |asked: &Asked| {
-        Reply::new(200, page.clone()).with("Link", &format!("<{}>; rel=next", asked.target))
-    });
+    let registry = Listener::start(move |asked: &Asked| Reply::new(200, page.clone()).with("Link", &next(asked)));
     let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
     assert_eq!(reason, "team/app has more tags than are read");
     assert_eq!(registry.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_drips_or_is_a_page_is_none() {
+    let registry = Listener::start(|_| Reply::short(200, r#"{"tags":["1"]}"#));
+    let outcome = client(&registry.address(), plain()).tags("team/app").await;
+    assert!(matches!(outcome, Err(OciError::Unreachable { .. })), "{outcome:?}");
+    let registry = Listener::start(|_| Reply::new(200, "<html>Sign in</html>").with("Content-Type", "text/html"));
+    let reason = malformed(client(&registry.address(), plain()).tags("team/app").await);
+    assert_eq!(reason, "its list of tags is not the JSON that it should be");
+    let registry = Listener::start(|_| Reply::dripping(200));
+    let outcome = client(&registry.address(), plain()).tags("team/app").await;
+    let reason = "it did not answer in time".to_owned();
+    assert_eq!(outcome, Err(OciError::Unreachable { registry: registry.address(), reason }));
 }
 
 #[tokio::test]

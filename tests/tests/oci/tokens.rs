@@ -232,7 +232,9 @@ async fn who_limits_is_told_from_who_fails() {
         let reply = headers.iter().fold(reply, |reply, (name, value)| reply.with(name, value));
         Listener::start(move |_| reply.clone())
     };
-    for (value, after) in [("30", Some(30)), ("99999999999", Some(86400)), ("Wed, 21 Oct 2015 07:28:00 GMT", None)] {
+    for (value, after) in
+        [("30", Some(30)), ("99999999999", Some(3600)), ("Wed, 21 Oct 2015 07:28:00 GMT", Some(0)), ("soon", None)]
+    {
         let reply = Reply::new(429, "").with("Retry-After", value);
         let registry = Listener::start(move |_| reply.clone());
         let outcome = client(&registry.address(), plain()).tags("team/app").await;
