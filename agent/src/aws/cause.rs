@@ -1,6 +1,6 @@
 //! Why a deployment failed: stopped tasks, and the last lines of the log of the container that failed.
 
-use super::{AwsError, Clients, call::Kind, pace::Group};
+use super::{AwsError, Clients, call::Kind, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::{cause::Cause, mask};
 use serde_json::Value;
@@ -61,6 +61,7 @@ impl Clients {
     ) -> Result<Option<sdk::Task>, AwsError> {
         const LIST: &str = "ecs:ListTasks";
         let mut arns: Vec<String> = Vec::new();
+        let mut pages = Pages::of(LIST);
         let mut token: Option<String> = None;
         loop {
             let request = self
@@ -72,7 +73,7 @@ impl Clients {
                 .set_next_token(token);
             let listed = self.call(LIST, Group::ClusterResourceRead, Kind::Read, || request.clone().send()).await?;
             arns.extend(listed.task_arns().iter().cloned());
-            token = listed.next_token().map(str::to_owned);
+            token = pages.next(listed.next_token())?;
             if token.is_none() || arns.len() >= 10 * TASKS {
                 break;
             }

@@ -1,8 +1,10 @@
 //! SDK clients by account and region, with the role to assume, and the check that the credentials are for the account
 //! that the environment names.
 
-use super::{AwsError, Pace, call::ServerClock, error::Remedy};
+use super::{AwsError, Pace, bounded, call::ServerClock, error::Remedy};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
+use lockstep_manifests::name::is_region;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, OnceLock, atomic::AtomicBool},
@@ -64,7 +66,10 @@ impl Accounts {
             .operation_attempt_timeout(Duration::from_secs(20))
             .operation_timeout(Duration::from_secs(60))
             .build();
-        let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(bounded::client())
+            .retry_config(retries)
+            .timeout_config(timeouts);
         Self { base: loader.load().await, roles, share, speed: 1.0, http: http(), made: Mutex::new(HashMap::new()) }
     }
 
@@ -78,6 +83,7 @@ impl Accounts {
     ) -> Self {
         let credentials = aws_sdk_ecs::config::Credentials::new(access_key, "sandbox", None, None, "sandbox");
         let base = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(bounded::client())
             .endpoint_url(endpoint)
             .region(Region::new(region.to_owned()))
             .credentials_provider(credentials)
@@ -153,7 +159,12 @@ impl Accounts {
 
     async fn make(&self, account: &str, region: &str) -> Clients {
         let mut config = self.base.to_builder().region(Region::new(region.to_owned())).build();
-        let role = self.roles.get(account);
+        if !is_region(region) {
+            // What is no region leads to another host; for none of them anything is signed.
+            let nobody = SharedCredentialsProvider::new(NoRegion(region.to_owned()));
+            config = config.to_builder().credentials_provider(nobody).build();
+        }
+        let role = self.roles.get(account).filter(|_| is_region(region));
         if let Some(role) = role {
             let mut provider = aws_config::sts::AssumeRoleProvider::builder(role.role.clone())
                 .session_name("lockstep")
@@ -163,10 +174,7 @@ impl Accounts {
                 provider = provider.external_id(external.clone());
             }
             let provider = provider.build().await;
-            config = config
-                .to_builder()
-                .credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(provider))
-                .build();
+            config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
         }
         let clock = ServerClock::default();
         Clients {
@@ -199,6 +207,15 @@ impl Accounts {
 }
 
 impl Clients {
+    /// Whether AWS is something on this machine: the sandbox, or an emulator.
+    pub(super) fn is_on_loopback(&self) -> bool {
+        let endpoint = self.config.endpoint_url().and_then(|endpoint| reqwest::Url::parse(endpoint).ok());
+        endpoint.and_then(|url| url.host_str().map(str::to_owned)).is_some_and(|host| {
+            let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     /// Compares the account of the credentials with the one that is expected. Asked once; a failure is asked again.
     ///
     /// # Errors
@@ -225,6 +242,20 @@ impl Clients {
             code: String::new(),
             text: format!("the credentials are for account {caller}, not {}; {hint}", self.account),
         })
+    }
+}
+
+/// Stands in for credentials where there is no region to use them in.
+#[derive(Debug)]
+struct NoRegion(String);
+
+impl ProvideCredentials for NoRegion {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let reason = format!("`{}` is not a region", self.0.escape_debug());
+        future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(reason)))
     }
 }
 

@@ -5,6 +5,9 @@ use aws_sdk_ecs::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
 };
 
+/// Longest text of AWS's that is repeated, in characters.
+const LONGEST_WORDS: usize = 1_000;
+
 /// What helps against an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
@@ -51,7 +54,8 @@ impl AwsError {
         let (remedy, text) = match error {
             SdkError::ServiceError(service) => {
                 let code = service.err().code().unwrap_or_default();
-                let message = service.err().message().unwrap_or_default();
+                let message = words(service.err().message().unwrap_or_default());
+                let message = message.as_str();
                 let status = service.raw().status().as_u16();
                 let remedy =
                     if status >= 500 && !is_json(service.raw()) { Remedy::Unsupported } else { by_code(code, status) };
@@ -66,6 +70,7 @@ impl AwsError {
                 };
                 (remedy, text)
             }
+            _ if super::bounded::is_too_long(error) => return too_long(operation, super::bounded::LONGEST),
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
                 let remedy = match status {
@@ -95,6 +100,16 @@ impl AwsError {
         Self { operation, remedy, code, text }
     }
 
+    /// Whether AWS named the error: then the answer is AWS's.
+    pub(super) fn is_coded(&self) -> bool {
+        !self.code.is_empty()
+    }
+
+    /// An answer, or a list, that has no end.
+    pub(super) fn endless(operation: &'static str, reason: impl Into<String>) -> Self {
+        Self { operation, remedy: Remedy::Refused, code: String::new(), text: reason.into() }
+    }
+
     /// A request that could not be built, or an answer that makes no sense.
     pub(crate) fn build(operation: &'static str, error: &impl std::fmt::Display) -> Self {
         let text = format!("{error}; this is a bug of Lockstep, please report it");
@@ -105,6 +120,16 @@ impl AwsError {
     pub(crate) fn forbidden(operation: &'static str, reason: &impl std::fmt::Display) -> Self {
         Self { operation, remedy: Remedy::Refused, code: String::new(), text: reason.to_string() }
     }
+}
+
+/// An answer that is longer than any of AWS's.
+pub(super) fn too_long(operation: &'static str, longest: usize) -> AwsError {
+    AwsError::endless(operation, format!("the answer is longer than {} MiB, as none of AWS is", longest >> 20))
+}
+
+/// A text of AWS's for people: cut where it would fill a log, and in one line.
+pub(super) fn words(text: &str) -> String {
+    lockstep_core::text::line(text, LONGEST_WORDS)
 }
 
 /// Who lacks which action on which resource, out of IAM's sentence.

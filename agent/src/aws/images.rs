@@ -1,6 +1,6 @@
 //! Images in ECR: the tags of a repository, and what an image is.
 
-use super::{AwsError, Clients, error::Remedy, pace::Group};
+use super::{AwsError, Clients, address::may_download, error::Remedy, pace::Group, pages::Pages};
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageIdentifier, TagStatus};
 use lockstep_manifests::{pins::is_digest, updates::Platform};
 use serde_json::Value;
@@ -147,7 +147,9 @@ impl Clients {
     /// # Errors
     /// As a call fails.
     pub async fn image_tags(&self, registry: &str, repository: &str) -> Result<Vec<TagEntry>, AwsError> {
+        const OPERATION: &str = "ecr:DescribeImages";
         let (mut tags, mut images, mut token) = (Vec::new(), 0, None);
+        let mut pages = Pages::of(OPERATION);
         loop {
             self.pace.acquire(Group::Registry).await;
             let answer = self
@@ -160,15 +162,15 @@ impl Clients {
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| AwsError::from_sdk("ecr:DescribeImages", &error))?;
+                .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
             images += answer.image_details().len();
             tags.extend(answer.image_details().iter().flat_map(entries));
-            token = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            token = pages.next(answer.next_token())?;
             if token.is_none() {
                 return Ok(tags);
             }
             if images > MOST_IMAGES {
-                return Err(AwsError::forbidden("ecr:DescribeImages", &"the repository has too many images"));
+                return Err(AwsError::forbidden(OPERATION, &"the repository has too many images"));
             }
         }
     }
@@ -245,11 +247,8 @@ impl Clients {
             .await
             .map_err(|error| AwsError::from_sdk(OPERATION, &error).to_string())?;
         let url = answer.download_url().ok_or("ECR names no address for its configuration")?;
-        // Addresses of ECR's own are encrypted; another one is only followed to an endpoint that was configured so.
-        let is_own = self.config.endpoint_url().is_some_and(|endpoint| url.starts_with(endpoint));
-        if !url.starts_with("https://") && !is_own {
-            return Err("ECR names an address that is not encrypted".to_owned());
-        }
+        let url = may_download(url, self.config.endpoint_url())
+            .ok_or("ECR names an address for its configuration that is not one of AWS's")?;
         let fail = |error: reqwest::Error| format!("its configuration could not be read: {}", error.without_url());
         let mut answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(fail)?;
         let mut bytes = Vec::new();
@@ -258,6 +257,9 @@ impl Clients {
             if bytes.len() > LONGEST_CONFIGURATION {
                 return Err("its configuration is too long".to_owned());
             }
+        }
+        if crate::oci::digest_of(&bytes) != digest {
+            return Err("its configuration is not the one that its digest says".to_owned());
         }
         Ok(bytes)
     }

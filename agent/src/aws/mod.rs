@@ -1,6 +1,8 @@
 //! AWS, through the SDK: which account and region, how fast, and what went wrong. Reads turn answers into plain data;
 //! writes follow orders. Nothing here decides.
 
+mod address;
+mod bounded;
 mod call;
 mod cause;
 mod clients;
@@ -13,6 +15,7 @@ pub(crate) mod generated;
 mod generated_tests;
 mod images;
 mod pace;
+mod pages;
 mod parameters;
 mod queue;
 mod reference;

@@ -1,6 +1,7 @@
 //! References to images in ECR, as task definitions write them.
 
 use super::ImageId;
+use lockstep_core::images::EcrRegistry;
 
 /// An image reference of a repository in ECR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,22 +15,15 @@ pub(crate) struct EcrImage {
 }
 
 impl EcrImage {
-    /// Reads `ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn]/REPOSITORY[:TAG][@DIGEST]`; the digest wins, and no tag is
-    /// `latest`.
+    /// Reads `HOST/REPOSITORY[:TAG][@DIGEST]` with one of ECR's hosts; the digest wins, and no tag is `latest`.
     pub(crate) fn parse(written: &str) -> Option<Self> {
         let (host, rest) = written.split_once('/')?;
-        let (account, domain) = host.split_once(".dkr.ecr.").or_else(|| host.split_once(".dkr.ecr-fips."))?;
-        let region = domain.strip_suffix(".amazonaws.com").or_else(|| domain.strip_suffix(".amazonaws.com.cn"))?;
-        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        let is_region = !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !is_account || !is_region {
-            return None;
-        }
+        let EcrRegistry { account, region } = EcrRegistry::parse(host)?;
         let (named, digest) = rest.split_once('@').map_or((rest, None), |(named, digest)| (named, Some(digest)));
         let (repository, tag) = named.split_once(':').map_or((named, None), |(name, tag)| (name, Some(tag)));
         let reference = digest.or(tag).unwrap_or("latest").to_owned();
-        let id = ImageId { account: account.to_owned(), repository: repository.to_owned(), reference };
-        Some(Self { host: host.to_owned(), region: region.to_owned(), id })
+        let id = ImageId { account, repository: repository.to_owned(), reference };
+        Some(Self { host: host.to_ascii_lowercase(), region, id })
     }
 }
 
@@ -50,6 +44,7 @@ mod tests {
         assert_eq!(parse(&format!("{host}/web:1@sha256:ab")), of("eu-central-1", "web", "sha256:ab"));
         assert_eq!(parse(&format!("{host}/web")), of("eu-central-1", "web", "latest"));
         assert_eq!(parse("111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn/web:1"), of("cn-north-1", "web", "1"));
+        assert_eq!(parse("111111111111.dkr-ecr.EU-central-1.on.aws/web:1"), of("eu-central-1", "web", "1"));
         for other in
             ["nginx:1", "public.ecr.aws/x/y:1", "111111111111.dkr.ecr.evil.example/web", "1.dkr.ecr.eu.amazonaws.com/x"]
         {

@@ -42,7 +42,7 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
     Rollout {
         arn: deployment.service_deployment_arn().unwrap_or_default().to_owned(),
         status: deployment.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
-        reason: deployment.status_reason().unwrap_or_default().to_owned(),
+        reason: super::error::words(deployment.status_reason().unwrap_or_default()),
         production_permille: share(target.and_then(sdk::ServiceRevisionSummary::requested_production_traffic_weight)),
         test_permille: share(target.and_then(sdk::ServiceRevisionSummary::requested_test_traffic_weight)),
         pauses: deployment

@@ -2,7 +2,7 @@
 //! object of S3 or a function of Lambda is there. Their crates cost minutes of building for one call each; see
 //! `docs/decisions/0004-query-reads-without-an-sdk.md`.
 
-use super::{AwsError, Clients, error::Remedy};
+use super::{AwsError, Clients, address::Address, error, error::Remedy};
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -10,6 +10,7 @@ use aws_sigv4::{
     },
     sign::v4,
 };
+use lockstep_core::partition::Partition;
 use std::time::{Duration, SystemTime};
 
 /// Longest answer that is read, in bytes.
@@ -39,29 +40,11 @@ pub(crate) const MONITORING: Api = Api { name: "monitoring", version: "2010-08-0
 struct Request<'a> {
     operation: &'static str,
     method: reqwest::Method,
-    url: String,
+    address: Address,
     /// The service and region that the signature names.
     service: &'static str,
     region: &'a str,
     body: &'a str,
-}
-
-/// Where a call goes, and the region that its signature names.
-fn endpoint(api: Api, region: &str, configured: Option<&str>) -> (String, String) {
-    let (home, global_host) = if region.starts_with("cn-") {
-        ("cn-north-1", "iam.cn-north-1.amazonaws.com.cn")
-    } else if region.starts_with("us-gov-") {
-        ("us-gov-west-1", "iam.us-gov.amazonaws.com")
-    } else {
-        ("us-east-1", "iam.amazonaws.com")
-    };
-    let signing = if api.global { home } else { region };
-    let url = match configured {
-        Some(url) => format!("{}/", url.trim_end_matches('/')),
-        None if api.global => format!("https://{global_host}/"),
-        None => format!("https://{}.{region}.{}/", api.name, suffix(region)),
-    };
-    (url, signing.to_owned())
 }
 
 impl Clients {
@@ -92,9 +75,14 @@ impl Clients {
     }
 
     async fn query_once(&self, api: Api, operation: &'static str, body: &str) -> Result<String, AwsError> {
-        let (url, region) = endpoint(api, &self.region, self.config.endpoint_url());
-        let request =
-            Request { operation, method: reqwest::Method::POST, url, service: api.name, region: &region, body };
+        let configured = self.config.endpoint_url();
+        let (address, region) = if api.global {
+            (Address::of_iam(&self.region, configured), Partition::of(&self.region).home)
+        } else {
+            (Address::of(api.name, &self.region, configured, &[]), self.region.as_str())
+        };
+        let address = address.map_err(|reason| AwsError::forbidden(operation, &reason))?;
+        let request = Request { operation, method: reqwest::Method::POST, address, service: api.name, region, body };
         let (status, text) = self.send(request).await?;
         if (200..300).contains(&status) { Ok(text) } else { Err(refusal(operation, status, &text)) }
     }
@@ -105,13 +93,10 @@ impl Clients {
     /// As the call fails.
     pub(crate) async fn object_there(&self, bucket: &str, key: &str) -> Result<bool, AwsError> {
         const OPERATION: &str = "s3:GetObject";
-        let key: Vec<String> = key.split('/').map(encoded).collect();
-        let url = match self.config.endpoint_url() {
-            Some(endpoint) => format!("{}/{bucket}/{}", endpoint.trim_end_matches('/'), key.join("/")),
-            None => format!("https://{bucket}.s3.{}.{}/{}", self.region, suffix(&self.region), key.join("/")),
-        };
+        let address = Address::of_object(bucket, key, &self.region, self.config.endpoint_url())
+            .map_err(|reason| AwsError::forbidden(OPERATION, &reason))?;
         let method = reqwest::Method::HEAD;
-        let request = Request { operation: OPERATION, method, url, service: "s3", region: &self.region, body: "" };
+        let request = Request { operation: OPERATION, method, address, service: "s3", region: &self.region, body: "" };
         let (status, text) = self.send(request).await?;
         there(OPERATION, status, &text, "the bucket may be of another region")
     }
@@ -121,7 +106,7 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub(crate) async fn function_there(&self, arn: &str) -> Result<bool, AwsError> {
-        self.resource_there("lambda:GetFunction", "lambda", "2015-03-31/functions", arn).await
+        self.resource_there("lambda:GetFunction", "lambda", &["2015-03-31", "functions", arn]).await
     }
 
     /// Whether a target group of VPC Lattice is there.
@@ -129,7 +114,7 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub(crate) async fn lattice_target_there(&self, arn: &str) -> Result<bool, AwsError> {
-        self.resource_there("vpc-lattice:GetTargetGroup", "vpc-lattice", "targetgroups", arn).await
+        self.resource_there("vpc-lattice:GetTargetGroup", "vpc-lattice", &["targetgroups", arn]).await
     }
 
     /// Whether a resource of a REST API is there, by its ARN.
@@ -137,16 +122,12 @@ impl Clients {
         &self,
         operation: &'static str,
         service: &'static str,
-        path: &str,
-        arn: &str,
+        path: &[&str],
     ) -> Result<bool, AwsError> {
-        let base = match self.config.endpoint_url() {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://{service}.{}.{}", self.region, suffix(&self.region)),
-        };
-        let url = format!("{base}/{path}/{}", encoded(arn));
+        let address = Address::of(service, &self.region, self.config.endpoint_url(), path)
+            .map_err(|reason| AwsError::forbidden(operation, &reason))?;
         let method = reqwest::Method::GET;
-        let request = Request { operation, method, url, service, region: &self.region, body: "" };
+        let request = Request { operation, method, address, service, region: &self.region, body: "" };
         let (status, text) = self.send(request).await?;
         there(operation, status, &text, "it could not be asked for")
     }
@@ -186,10 +167,11 @@ impl Clients {
         const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         let headers = (!request.body.is_empty()).then_some(FORM);
         let body = SignableBody::Bytes(request.body.as_bytes());
-        let signable = SignableRequest::new(request.method.as_str(), &request.url, headers.into_iter(), body)
+        let url = request.address.url();
+        let signable = SignableRequest::new(request.method.as_str(), url.as_str(), headers.into_iter(), body)
             .map_err(|error| build(&error))?;
         let (instructions, _) = sign(signable, &parameters).map_err(|error| build(&error))?.into_parts();
-        let mut sent = self.http.request(request.method, &request.url).body(request.body.to_owned());
+        let mut sent = self.http.request(request.method, url.clone()).body(request.body.to_owned());
         for (name, value) in headers.into_iter().chain(instructions.headers()) {
             sent = sent.header(name, value);
         }
@@ -205,7 +187,7 @@ impl Clients {
         while let Some(part) = answer.chunk().await.map_err(unreachable)? {
             bytes.extend_from_slice(&part);
             if bytes.len() > LONGEST {
-                return Err(AwsError::build(operation, &"the answer is too long"));
+                return Err(error::too_long(operation, LONGEST));
             }
         }
         Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
@@ -226,16 +208,6 @@ fn there(operation: &'static str, status: u16, answer: &str, other: &str) -> Res
     Err(AwsError { operation, remedy, code: String::new(), text: format!("HTTP {status}; {other}") })
 }
 
-fn suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
-}
-
-/// A part of a path, percent-encoded.
-fn encoded(part: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
-    part.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
 /// An error answer: `<Error><Code>…</Code><Message>…</Message></Error>` at some depth.
 fn refusal(operation: &'static str, status: u16, text: &str) -> AwsError {
     let document = roxmltree::Document::parse(text).ok();
@@ -246,10 +218,8 @@ fn refusal(operation: &'static str, status: u16, text: &str) -> AwsError {
     match find("Code") {
         Some(code) => {
             let message = find("Message").unwrap_or_default();
-            {
-                let text = format!("{code}: {message}");
-                AwsError { operation, remedy: super::error::by_code(&code, status), code, text }
-            }
+            let (code, text) = (error::words(&code), error::words(&format!("{code}: {message}")));
+            AwsError { operation, remedy: error::by_code(&code, status), code, text }
         }
         None => AwsError {
             operation,
@@ -270,20 +240,6 @@ pub(crate) fn texts(document: &str, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_are_of_the_region_and_its_partition() {
-        let url = |api, region| endpoint(api, region, None);
-        let pair = |url: &str, region: &str| (url.to_owned(), region.to_owned());
-        assert_eq!(url(EC2, "eu-central-1"), pair("https://ec2.eu-central-1.amazonaws.com/", "eu-central-1"));
-        assert_eq!(url(IAM, "eu-central-1"), pair("https://iam.amazonaws.com/", "us-east-1"));
-        assert_eq!(url(IAM, "cn-north-1"), pair("https://iam.cn-north-1.amazonaws.com.cn/", "cn-north-1"));
-        assert_eq!(
-            url(BALANCING, "us-gov-west-1"),
-            pair("https://elasticloadbalancing.us-gov-west-1.amazonaws.com/", "us-gov-west-1")
-        );
-        assert_eq!(endpoint(EC2, "x", Some("http://127.0.0.1:1")), pair("http://127.0.0.1:1/", "x"));
-    }
 
     #[test]
     fn errors_are_read_from_their_codes() {

@@ -12,6 +12,8 @@ use std::{
 pub(super) const MAX_FILES: usize = 200_000;
 /// Deepest directory.
 const MAX_DEPTH: usize = 64;
+/// Longest subject of a commit that is kept, in letters.
+const SUMMARY: usize = 200;
 
 /// Listings of trees by object id: an unchanged directory is read once.
 #[derive(Default, Clone)]
@@ -158,12 +160,18 @@ pub(super) fn missing(local: &gix::Repository, reason: String) -> String {
     }
 }
 
+/// The subject of a commit for logs and states: one line, of no more than [`SUMMARY`] letters.
+pub(super) fn line(subject: &[u8]) -> String {
+    lockstep_core::text::line(&String::from_utf8_lossy(subject), SUMMARY)
+}
+
 /// The tip of a commit id.
 pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> Result<Tip, GitError> {
     let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
     let commit = local.find_commit(id).map_err(|error| fail(missing(local, chain(&error))))?;
     let tree = commit.tree_id().map_err(|error| fail(chain(&error)))?.to_string();
-    let summary = commit.message().map(|message| message.summary().to_string()).unwrap_or_default();
+    // Its author chose how long it is; no more of it than a line is looked at.
+    let summary = commit.message().map(|message| line(&message.title[..message.title.len().min(4 * SUMMARY)]));
     let committed_at = commit.time().map_or(0, |time| time.seconds);
-    Ok(Tip { commit: id.to_string(), tree, summary, committed_at })
+    Ok(Tip { commit: id.to_string(), tree, summary: summary.unwrap_or_default(), committed_at })
 }

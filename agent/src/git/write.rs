@@ -123,7 +123,7 @@ pub(super) fn build(
     let tip = Tip {
         commit: id.to_string(),
         tree: tree.to_string(),
-        summary: new.message.lines().next().unwrap_or_default().to_owned(),
+        summary: super::objects::line(new.message.lines().next().unwrap_or_default().as_bytes()),
         committed_at: new.at,
     };
     Ok(Built { tip, objects })

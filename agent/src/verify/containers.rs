@@ -2,8 +2,8 @@
 
 use super::{Verifier, account_of, image, list, push, text};
 use crate::aws::{Clients, EcrImage};
-use lockstep_core::verify::{Check, Outcome};
-use lockstep_manifests::{Environment, codes, path::Path, substitute::Reference};
+use lockstep_core::verify::{Check, Outcome, object};
+use lockstep_manifests::{Environment, codes, name::is_region, path::Path, substitute::Reference};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -73,6 +73,9 @@ impl Verifier<'_> {
         let is_secret = parts.first() == Some(&"arn") && parts.get(2) == Some(&"secretsmanager");
         let region = if parts.first() == Some(&"arn") { parts.get(3).copied() } else { None };
         let region = region.filter(|region| !region.is_empty()).unwrap_or(&environment.region).to_owned();
+        if !is_region(&region) {
+            return (Outcome::Fail, format!("`{}` is not a region", region.escape_debug()));
+        }
         if let Some(account) = account_of(value).filter(|account| *account != environment.account) {
             return (Outcome::Skip, format!("not checked: it is of account {account}"));
         }
@@ -140,7 +143,8 @@ impl Verifier<'_> {
         let log = container.get("logConfiguration").unwrap_or(&Value::Null);
         let options = log.get("options").unwrap_or(&Value::Null);
         let (Some("awslogs"), Some(group)) = (text(log, "logDriver"), text(options, "awslogs-group")) else { return };
-        let path = path.member("logConfiguration").member("options").element("awslogs-group");
+        let base = path.member("logConfiguration").member("options");
+        let path = base.element("awslogs-group");
         let creates = options.get("awslogs-create-group").is_some_and(|value| value == "true" || *value == true);
         if creates {
             let text = "the log group is created when it is missing (awslogs-create-group)".to_owned();
@@ -148,6 +152,11 @@ impl Verifier<'_> {
             return;
         }
         let region = text(options, "awslogs-region").unwrap_or(&environment.region).to_owned();
+        if !is_region(&region) {
+            let path = base.element("awslogs-region");
+            push(checks, codes::EXISTS, path, (Outcome::Fail, format!("`{}` is not a region", region.escape_debug())));
+            return;
+        }
         let clients = self.accounts.clients(&environment.account, &region).await;
         let group = group.to_owned();
         let answer = self
@@ -171,8 +180,14 @@ impl Verifier<'_> {
     ) {
         for (at, file) in list(container, "environmentFiles").iter().enumerate() {
             let path = path.member("environmentFiles").element(at).member("value");
-            let place = text(file, "value").and_then(|arn| arn.split_once(":s3:::")?.1.split_once('/'));
-            let Some((bucket, key)) = place else { continue };
+            let Some(value) = text(file, "value") else { continue };
+            let (bucket, key) = match object(value) {
+                Ok(place) => place,
+                Err(answer) => {
+                    push(checks, codes::EXISTS, path, answer);
+                    continue;
+                }
+            };
             let answer = self
                 .ask(format!("object {} {bucket}/{key}", clients.account), async {
                     Ok(if clients.object_there(bucket, key).await? {
