@@ -56,9 +56,12 @@ impl<'a> Reference<'a> {
     /// The private registry and the repository, when the host is one of ECR.
     pub(crate) fn ecr(&self) -> Option<(Place, &'a str)> {
         let (host, repository) = self.name.split_once('/')?;
-        let (account, rest) = host.split_once(".dkr.ecr.")?;
+        // The dual-stack name is of the same registry.
+        let classic = host.split_once(".dkr.ecr.").map(|parts| (parts, &["amazonaws.com", "amazonaws.com.cn"][..]));
+        let dual = || host.split_once(".dkr-ecr.").map(|parts| (parts, &["on.aws"][..]));
+        let ((account, rest), domains) = classic.or_else(dual)?;
         let (region, domain) = rest.split_once('.')?;
-        let known = matches!(domain, "amazonaws.com" | "amazonaws.com.cn");
+        let known = domains.contains(&domain);
         (known && is_account(account)).then(|| (Place::new(account, region), repository))
     }
 }
@@ -120,6 +123,8 @@ mod tests {
     fn references_are_split_at_tag_and_digest() {
         let r = Reference::parse("localhost:5000/a/b");
         assert_eq!((r.name, r.tag, r.digest), ("localhost:5000/a/b", None, None));
+        let dual = Reference::parse("111111111111.dkr-ecr.eu-central-1.on.aws/shop/web:v1");
+        assert_eq!(dual.ecr(), Some((Place::new("111111111111", "eu-central-1"), "shop/web")));
         let r = Reference::parse("111111111111.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v1@sha256:aa");
         assert_eq!((r.tag, r.digest), (Some("v1"), Some("sha256:aa")));
         assert_eq!(r.ecr(), Some((Place::new("111111111111", "eu-central-1"), "shop/web")));
