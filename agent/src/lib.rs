@@ -13,6 +13,7 @@ pub mod execute;
 pub mod exit;
 pub mod git;
 pub mod images;
+pub(crate) mod log;
 pub mod oci;
 pub mod output;
 pub mod reconcile;

@@ -1,10 +1,14 @@
 //! The agent: one task a source, the API, the agent's file watched, and an orderly end.
 
 mod access;
+mod file_watch;
 mod lock;
+mod signals;
+mod tasks;
 
 pub use access::open;
 pub use lock::StateLock;
+pub use signals::{Asked, Signals, stopped as signal};
 
 use crate::{
     aws::{Accounts, QueueUrl},
@@ -15,12 +19,13 @@ use crate::{
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
     server::Server,
 };
-use notify::{RecursiveMode, Watcher};
+use file_watch::FileWatch;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
+use tasks::{Backoff, supervise};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// Longest time between the order to stop and the end.
@@ -77,7 +82,14 @@ impl Agent {
         let context = Arc::new(Context::new(accounts, cache, Timing::new(config.interval.value)));
         let shared = Arc::new(Shared::default());
         let (stop_server, stopped) = watch::channel(false);
-        let server = tokio::spawn(server.serve(context.clone(), wait_for(stopped)));
+        let server = tokio::spawn({
+            let context = context.clone();
+            async move {
+                let serve = || server.serve(context.clone(), stopped.clone());
+                let backoff = Backoff::default();
+                supervise("the API", &context.board.troubles, stopped.clone(), backoff, serve, |_| ()).await;
+            }
+        });
         let (stop_sources, stopped) = watch::channel(false);
         let sources = spawn_sources(&config, &context, &shared, &stopped);
         tracing::info!(%address, sources = config.sources.len(), "started");
@@ -85,18 +97,28 @@ impl Agent {
     }
 
     /// Runs until a signal; follows changes of the agent's file.
-    pub async fn run(mut self, flags: Flags) {
-        let (changes, mut changed) = tokio::sync::mpsc::channel(4);
-        let _watcher = self.config.file.as_ref().and_then(|file| watch_file(file, changes));
+    pub async fn run(mut self, flags: Flags, mut signals: Signals) {
+        let interval = self.config.interval.value;
+        let mut watch = self.config.file.as_ref().map(|file| FileWatch::new(file, interval));
         loop {
-            tokio::select! {
-                () = signal() => break,
-                Some(()) = changed.recv() => {
-                    // Editors write in several steps.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    while changed.try_recv().is_ok() {}
-                    self.reload(&flags).await;
+            let changed = async {
+                match &mut watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload => {
+                        tracing::info!("SIGHUP: reading the agent's file again");
+                        if let Some(watch) = &mut watch {
+                            watch.look();
+                        }
+                        self.reload(&flags).await;
+                    }
+                },
+                () = changed => self.reload(&flags).await,
             }
         }
         self.shutdown().await;
@@ -137,8 +159,12 @@ impl Agent {
     async fn end_sources(&mut self) {
         self.context.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop_sources.send(true);
-        for source in self.sources.drain(..) {
-            let _ = timeout(STOP, source).await;
+        for mut source in self.sources.drain(..) {
+            if timeout(STOP, &mut source).await.is_err() {
+                // Two of one source would be in each other's way.
+                tracing::warn!("a source did not end in time and is cut off");
+                source.abort();
+            }
         }
         self.context.stopping.store(false, Ordering::Relaxed);
     }
@@ -177,7 +203,10 @@ fn spawn_sources(
     let queues = config.images.queues.iter().filter_map(|url| QueueUrl::parse(url)).map(|queue| {
         let (context, shared, stopped) = (context.clone(), shared.clone(), stopped.clone());
         tokio::spawn(async move {
-            listen(queue, &context, &shared, stopped).await;
+            let name = format!("the queue {}", queue.url);
+            let run = || listen(queue.clone(), &context, &shared, stopped.clone());
+            let panicked = |text: &str| context.board.queue(&queue.url, Some(format!("its reader panicked: {text}")));
+            supervise(&name, &context.board.troubles, stopped.clone(), Backoff::default(), run, panicked).await;
         })
     });
     let queues: Vec<JoinHandle<()>> = queues.collect();
@@ -194,8 +223,18 @@ fn spawn_sources(
             images: config.images.clone(),
             commit: source.commit.clone(),
         };
-        let updater = Updater::new(images, shared.clone(), desk);
-        tokio::spawn(follow(index, source.clone(), state, context.clone(), updater, stopped.clone()))
+        let (source, context, shared, stopped) = (source.clone(), context.clone(), shared.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let name = format!("the source {}", source.id);
+            let run = || {
+                let updater = Updater::new(images.clone(), shared.clone(), desk.clone());
+                follow(index, source.clone(), state.clone(), context.clone(), updater, stopped.clone())
+            };
+            let panicked = |text: &str| {
+                context.board.update(index, |state| state.error = Some(format!("the source's task panicked: {text}")));
+            };
+            supervise(&name, &context.board.troubles, stopped.clone(), Backoff::default(), run, panicked).await;
+        })
     });
     queues.into_iter().chain(sources).collect()
 }
@@ -263,51 +302,6 @@ async fn follow(
             () = tokio::time::sleep(pause) => {}
             _ = rung.changed() => {}
             _ = stopped.changed() => {}
-        }
-    }
-}
-
-async fn wait_for(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-/// Watches the file's directory: editors and deployments replace files rather than write them.
-fn watch_file(file: &Path, changes: tokio::sync::mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let file = std::fs::canonicalize(file).ok()?;
-    let name = file.file_name()?.to_owned();
-    let handler = move |event: notify::Result<notify::Event>| {
-        if let Ok(event) = event
-            && !matches!(event.kind, notify::EventKind::Access(_))
-            && event.paths.iter().any(|path| path.file_name() == Some(&name))
-        {
-            let _ = changes.try_send(());
-        }
-    };
-    let started = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        watcher.watch(file.parent().unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    match started {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "changes of the agent's file are not seen until a restart");
-            None
-        }
-    }
-}
-
-/// Resolves on SIGTERM or Ctrl-C.
-pub async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        _ => {
-            let _ = tokio::signal::ctrl_c().await;
         }
     }
 }

@@ -2,9 +2,11 @@
 
 mod event;
 mod images;
+mod trouble;
 
 pub use event::{Event, Trigger};
 pub use images::{HoldState, ImageState, Standing, TagLine, time_text};
+pub use trouble::{Trouble, Troubles};
 
 use lockstep_core::report::{
     EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld,
@@ -32,6 +34,16 @@ pub struct State {
     /// Queues of push events that cannot be read now, each with the reason. Registries are polled all the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub queues: BTreeMap<String, String>,
+    /// Tasks of the agent that panicked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
+    /// Lines of the log that could not be written.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost_log_lines: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One source.
@@ -198,6 +210,8 @@ impl Axes {
 pub struct Board {
     sources: RwLock<BTreeMap<usize, SourceState>>,
     queues: RwLock<BTreeMap<String, String>>,
+    /// Tasks that panicked.
+    pub troubles: Troubles,
 }
 
 impl Board {
@@ -230,6 +244,8 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             sources: sources.values().cloned().collect(),
             queues: self.queues.read().unwrap_or_else(PoisonError::into_inner).clone(),
+            troubles: self.troubles.all(),
+            lost_log_lines: crate::log::lost(),
         }
     }
 

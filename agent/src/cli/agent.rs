@@ -1,7 +1,7 @@
 //! `lockstep agent`.
 
 use crate::{
-    agent::{Agent, StartError},
+    agent::{Agent, Signals, StartError},
     aws::Accounts,
     config::{AgentConfig, Flags},
     exit::{Exit, Failure},
@@ -48,11 +48,14 @@ pub(super) async fn run(args: AgentArgs, format: Format) -> Result<Exit, Failure
         }
         return Ok(Exit::Done);
     }
+    // From the start: a signal while it starts is no accident.
+    let signals = Signals::listen()
+        .map_err(|error| Failure::new(Exit::Failed, format!("failed to listen to signals: {error}")))?;
     let accounts = Accounts::load(config.accounts.clone(), config.api_share.value).await;
     let agent = Agent::start(config, accounts).await.map_err(|error| {
         let exit = if matches!(error, StartError::NoSource) { Exit::Usage } else { Exit::Failed };
         Failure::new(exit, error.to_string())
     })?;
-    agent.run(flags).await;
+    agent.run(flags, signals).await;
     Ok(Exit::Done)
 }

@@ -22,6 +22,7 @@ mod verify;
 use crate::{
     config::ConfigError,
     exit::{Exit, Failure},
+    log,
     output::{self, Format, diagnostics},
     reconcile::Orders,
 };
@@ -157,11 +158,17 @@ pub fn main() -> Exit {
         }
     };
     // Only the agent has nothing but its log; the others say themselves what matters.
-    let default = if matches!(cli.command, Command::Agent(_)) { "info" } else { "error" };
-    if let Err(message) = start_log(cli.log.as_deref(), default) {
-        output::say(&format!("error: {message}"));
-        return Exit::Usage;
-    }
+    let log = match &cli.command {
+        Command::Agent(_) => log::start_agents(cli.log.as_deref(), cli.output),
+        _ => log::start(cli.log.as_deref()),
+    };
+    let _log = match log {
+        Ok(log) => log,
+        Err(message) => {
+            output::say(&format!("error: {message}"));
+            return Exit::Usage;
+        }
+    };
     // The agent waits far more than it computes; one thread keeps its memory in one place.
     let mut builder = match cli.command {
         Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
@@ -205,26 +212,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Resume(args) => pause::resume(args, format).await,
         Command::Verify(args) => verify::run(args, format).await,
         Command::Images(args) => images::run(args, format).await,
-        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Sandbox(args) => sandbox::run(args, format).await,
         Command::Schema(args) => schema::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),
     }
-}
-
-fn start_log(filter: Option<&str>, default: &str) -> Result<(), String> {
-    use tracing_subscriber::EnvFilter;
-    let filter = match filter {
-        None | Some("") => {
-            EnvFilter::new(format!("{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error"))
-        }
-        Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("the log filter is wrong: {error}"))?,
-    };
-    let has_colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(output::log::Log { has_colours })
-        .with_target(false)
-        .with_ansi(has_colours)
-        .try_init()
-        .map_err(|error| error.to_string())
 }

@@ -41,6 +41,10 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure> {
+    args.agent.check(&args.target)?;
+    if args.watch && args.agent.is_asked(&args.target) {
+        return Err(Failure::new(Exit::Usage, "--watch looks at the files of a checkout, not at an agent"));
+    }
     let mut exit = Exit::Done;
     let plan = if args.agent.is_asked(&args.target) {
         let state = args.agent.state().await?;

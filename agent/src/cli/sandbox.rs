@@ -3,11 +3,14 @@
 use crate::{
     agent::signal,
     exit::{Exit, Failure},
-    output,
+    output::{self, Format},
 };
 use clap::Args;
 use lockstep_sandbox::{ClockMode, Options, Sandbox};
 use std::net::SocketAddr;
+
+/// The name of the format as data.
+const FORMAT: &str = "lockstep.sandbox/1";
 
 #[derive(Args)]
 pub(super) struct SandboxArgs {
@@ -28,7 +31,7 @@ pub(super) struct SandboxArgs {
     sample: bool,
 }
 
-pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: SandboxArgs, format: Format) -> Result<Exit, Failure> {
     if !args.listen.ip().is_loopback() {
         return Err(Failure::new(Exit::Usage, "the sandbox listens on loopback only"));
     }
@@ -51,10 +54,24 @@ pub(super) async fn run(args: SandboxArgs) -> Result<Exit, Failure> {
         crate::demo::seed_sample(&sandbox.control());
     }
     let url = sandbox.endpoint_url();
-    output::data(&format!(
-        "export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1",
-        args.account
-    ));
+    let variables = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", args.account.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_DEFAULT_REGION", "eu-central-1"),
+    ];
+    match format {
+        Format::Text => {
+            let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            output::data(&format!("export {}", words.join(" ")));
+        }
+        Format::Json => {
+            let environment: serde_json::Map<_, _> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            output::data(&output::json(&serde_json::json!({"format": FORMAT, "environment": environment})));
+        }
+    }
     output::say(&format!(
         "ECS, ECR, SSM, Secrets Manager, STS, Application Auto Scaling, CloudWatch, Elastic Load Balancing and SQS answer \
          on {url}; Ctrl-C ends it."

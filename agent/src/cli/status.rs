@@ -10,6 +10,9 @@ use crate::{
 use clap::Args;
 use std::time::Duration;
 
+/// Longest state that is read, in bytes: that of some ten thousand services.
+const LONGEST_STATE: usize = 128 << 20;
+
 /// The agent to ask.
 #[derive(Args, Clone, Debug)]
 pub(super) struct AgentUrl {
@@ -30,6 +33,22 @@ impl AgentUrl {
         self.url.is_some() && !target.is_named()
     }
 
+    /// An agent and files are two places to look at.
+    ///
+    /// # Errors
+    /// When both are named on the command line; the variable gives way.
+    pub(super) fn check(&self, target: &Target) -> Result<(), Failure> {
+        let is_written = self.url.is_some() && self.url != std::env::var("LOCKSTEP_AGENT").ok();
+        if is_written && target.is_named() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--agent asks a running agent, so -C, --branch and --config say nothing",
+            )
+            .hint("name one of the two"));
+        }
+        Ok(())
+    }
+
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
         let written = self.url.as_deref().unwrap_or("127.0.0.1:7700").trim_end_matches('/');
@@ -44,7 +63,17 @@ impl AgentUrl {
         };
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
         let answer = client.get(format!("{base}/api/v1/state")).send().await.map_err(fail)?;
-        answer.error_for_status().map_err(fail)?.json().await.map_err(fail)
+        let mut answer = answer.error_for_status().map_err(fail)?;
+        let unusable =
+            |reason: String| Failure::new(Exit::Failed, format!("the answer of {base} is not used: {reason}"));
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(fail)? {
+            body.extend_from_slice(&part);
+            if body.len() > LONGEST_STATE {
+                return Err(unusable(format!("it is longer than {} MiB", LONGEST_STATE >> 20)));
+            }
+        }
+        serde_json::from_slice(&body).map_err(|error| unusable(format!("it is not an agent's state: {error}")))
     }
 }
 
@@ -59,6 +88,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
+    args.agent.check(&args.target)?;
     let mut exit = Exit::Done;
     let mut state = if args.target.is_named() {
         let mut opened = args.target.open().await?;

@@ -38,7 +38,7 @@ pub(super) struct SyncArgs {
     #[arg(long)]
     no_wait: bool,
     /// How long to follow before giving up.
-    #[arg(long, value_name = "DURATION", default_value = "20m")]
+    #[arg(long, value_name = "DURATION", default_value = "20m", conflicts_with = "no_wait")]
     timeout: String,
     /// Sync files that are not committed.
     #[arg(long)]

@@ -2,21 +2,12 @@
 
 use super::terminal;
 use std::io::{self, Write};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Writes records of the log to stderr.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
     /// Whether the formatter colours its records.
     pub(crate) has_colours: bool,
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        *self
-    }
 }
 
 impl Write for Log {

@@ -11,6 +11,13 @@ pub fn render(state: &State) -> String {
         let note = format!("the queue {queue} cannot be read; registries are polled all the same: {reason}");
         text.push_str(&format!("{}\n", paint::notable(&super::clean(&note))));
     }
+    for trouble in &state.troubles {
+        text.push_str(&format!("{}\n", paint::bad(&trouble.to_string())));
+    }
+    if state.lost_log_lines > 0 {
+        let lines = super::count(state.lost_log_lines, "line");
+        text.push_str(&format!("{}\n", paint::notable(&format!("{lines} of the agent's log could not be written"))));
+    }
     for source in &state.sources {
         let commit = if source.commit.is_empty() && !source.environments.is_empty() {
             "uncommitted files".to_owned()

@@ -1,22 +1,27 @@
 //! The agent's API: state and plan as JSON, and the two questions of an orchestrator. On loopback only.
 
+mod connections;
+mod host;
+
 use crate::{board::State, reconcile::Context};
 use axum::{
     Json, Router,
     extract::{Query, Request, State as Shared},
-    http::{HeaderMap, StatusCode, header},
+    http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use connections::Limits;
 use lockstep_core::report::Plan;
 use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// A server that is bound, not yet serving.
 pub struct Server {
     listener: TcpListener,
+    limits: Limits,
 }
 
 impl Server {
@@ -25,7 +30,7 @@ impl Server {
     /// # Errors
     /// When it is taken or not allowed.
     pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await? })
+        Ok(Self { listener: TcpListener::bind(address).await?, limits: Limits::of_this_process() })
     }
 
     /// The address that was taken.
@@ -36,30 +41,39 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` resolves.
-    pub async fn serve(self, context: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+    /// Serves until it is told to stop.
+    pub async fn serve(&self, context: Arc<Context>, stopped: watch::Receiver<bool>) {
         let app = Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(health))
             .route("/readyz", get(ready))
             .route("/api/v1/state", get(state))
             .route("/api/v1/plan", get(plan))
             .layer(middleware::from_fn(only_loopback_names))
-            .with_state(context);
-        if let Err(error) = axum::serve(self.listener, app).with_graceful_shutdown(stop).await {
-            tracing::error!(%error, "the API stopped");
-        }
+            .with_state(context.clone());
+        let panicked = || context.board.troubles.panicked("the API", "a request was not answered", false);
+        connections::serve(&self.listener, app, self.limits, stopped, panicked).await;
     }
 }
 
-/// A page in a browser can reach loopback under a name of its own; such a request names another host.
-async fn only_loopback_names(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.contains(']') { host } else { name });
-    if matches!(name, "localhost" | "127.0.0.1" | "[::1]") || name.starts_with("127.") {
+async fn only_loopback_names(request: Request, next: Next) -> Response {
+    if host::is_for_loopback(request.headers(), request.uri()) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "this API answers to loopback names only\n").into_response()
     }
+}
+
+/// Whether the process is alive. A task that panicked is started again, so it is told of and is no reason to end all.
+async fn health(Shared(context): Shared<Arc<Context>>) -> String {
+    let mut text = "ok\n".to_owned();
+    for trouble in context.board.troubles.all() {
+        text.push_str(&format!("{trouble}\n"));
+    }
+    match crate::log::lost() {
+        0 => {}
+        lost => text.push_str(&format!("{} could not be written\n", crate::output::count(lost, "log line"))),
+    }
+    text
 }
 
 async fn state(Shared(context): Shared<Arc<Context>>) -> Json<State> {
@@ -94,6 +108,8 @@ async fn ready(Shared(context): Shared<Arc<Context>>) -> Response {
             None => format!("{}: not read yet", source.id),
         })
         .collect();
+    let down = context.board.troubles.all().into_iter().filter(|trouble| trouble.is_down).map(|it| it.to_string());
+    let waiting: Vec<String> = waiting.into_iter().chain(down).collect();
     if waiting.is_empty() && !state.sources.is_empty() {
         "ready\n".into_response()
     } else {
