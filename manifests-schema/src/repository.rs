@@ -36,6 +36,8 @@ pub struct Environment {
     pub span: Span,
     /// AWS account id, 12 digits.
     pub account: String,
+    /// Where the account is written.
+    pub account_span: Span,
     /// AWS region.
     pub region: String,
     /// ECS cluster name.
@@ -52,6 +54,14 @@ pub struct Environment {
     pub after: Vec<(String, Span)>,
     /// The chain of inheritance, from the outermost environment to this one.
     pub chain: Vec<String>,
+}
+
+impl Environment {
+    /// The place of its account, for messages: `lockstep.yaml:4`.
+    pub fn account_place(&self) -> String {
+        let (line, _) = self.account_span.line_column();
+        format!("{}:{line}", self.account_span.file.path)
+    }
 }
 
 /// Where a service's files are.
@@ -323,6 +333,8 @@ fn build(
         found
     };
     let account = inherited(|written| written.account.as_ref(), "account", problems);
+    let place = chain.iter().rev().find_map(|link| written[link].account.as_ref());
+    let account_span = place.map_or_else(|| span.clone(), |(_, place)| place.clone());
     let region = inherited(|written| written.region.as_ref(), "region", problems);
     let cluster = inherited(|written| written.cluster.as_ref(), "cluster", problems);
     // What is no region gets into no host name: without one there is nothing to ask.
@@ -347,6 +359,7 @@ fn build(
     Some(Environment {
         name: name.to_owned(),
         account: account?,
+        account_span,
         region: region?,
         cluster: cluster?,
         vars,

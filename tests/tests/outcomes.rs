@@ -8,7 +8,10 @@ use lockstep::{
 };
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Failure, Fault, HookAnswer, When};
-use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, reasons};
+use lockstep_tests::{
+    program::lockstep,
+    world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, reasons},
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -308,7 +311,7 @@ async fn without_a_breaker_only_the_deadline_says_that_it_failed() {
     world.control.inject(ACCOUNT, REGION, "prod", "web", Failure::F1);
     commit(&world, "2", "{ minimumHealthyPercent: 100 }");
     let state = outcome(&mut world).await;
-    assert_eq!((state.plan.verdict, state.running), (Some(Verdict::Stalled), 2));
+    assert_eq!((state.plan.verdict, state.running), (Some(Verdict::Stalled), Some(2)));
     // A newer commit takes its place, and the old one is called superseded.
     world.control.heal(ACCOUNT, REGION, "prod", "web");
     world.happened();
@@ -389,9 +392,46 @@ async fn a_pause_is_followed_and_its_time_is_no_stall() {
     let rollout = state.plan.rollout.unwrap();
     assert_eq!(rollout.stage, "POST_TEST_TRAFFIC_SHIFT");
     assert_eq!(rollout.pauses.len(), 1);
-    let request = json!({"serviceDeploymentArn": rollout.arn, "hookId": rollout.pauses[0].id});
-    world.ecs("ContinueServiceDeployment", request).await;
+    // G9: since when, until when, what then, and how to go on or back.
+    let pause = &rollout.pauses[0];
+    assert_eq!(pause.expires_at - pause.since, 24 * 3600);
+    let time = |at: i64| jiff::Timestamp::from_second(at).unwrap();
+    let (since, until) = (time(pause.since), time(pause.expires_at));
+    let text = format!("waits in a PAUSE hook since {since}; at {until} ECS rolls back by itself");
+    assert!(state.plan.withheld.is_empty() && rollout.text().ends_with(&text), "{}", rollout.text());
+    let lines = world.reported("web").plan.rollout_lines("prod");
+    let how =
+        "web goes on with `lockstep continue web -e prod`, or back with `lockstep continue web -e prod --rollback`";
+    assert_eq!(lines.last().map(String::as_str), Some(how));
+    assert_eq!(go_on(&world, &["-e", "prod"]).0, 2, "a service is named");
+    let (code, _, stderr) = go_on(&world, &["web", "-e", "prod"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(&text) && stderr.contains("1 rollout will be continued."), "it is shown first: {stderr}");
+    world.control.reset_calls();
+    let (code, stdout, stderr) = go_on(&world, &["web", "-e", "prod", "--yes"]);
+    assert_eq!((code, stdout.as_str()), (0, "prod/web  continued: web:2\n"), "{stderr}");
+    assert_eq!(world.writes(), calls(&[("ecs:ContinueServiceDeployment", 1)]));
+    let sent = world.control.journal(0).into_iter().rfind(|entry| entry.operation == "ContinueServiceDeployment");
+    assert!(format!("{sent:?}").contains("CONTINUE"), "the action is always said: {sent:?}");
     assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
+    let (code, stdout, _) = go_on(&world, &["web", "-e", "prod", "--yes"]);
+    assert_eq!((code, stdout.starts_with("prod/web  it does not wait in a PAUSE hook")), (1, true), "{stdout}");
+    // And back.
+    commit(&world, "3", &configuration);
+    for _ in 0..20 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(30));
+    }
+    let (code, stdout, stderr) = go_on(&world, &["web", "-e", "prod", "--rollback", "--yes"]);
+    assert_eq!((code, stdout.as_str()), (0, "prod/web  rolled back: web:3\n"), "{stderr}");
+    assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Rejected));
+}
+
+/// `lockstep continue` on the world's repository, with the agent's own credentials.
+fn go_on(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = lockstep(Some(&world.endpoint()));
+    command.arg("continue").args(arguments).arg("-C").arg(world.repository.path());
+    lockstep_tests::outcome(&mut command)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
         &["pause", "web", "-e", "prod", "--for", "1h", "--reason", "INC-4711 db failover", "--source", SOURCE],
     );
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.starts_with("prod/web  paused by ada until 20"), "{stdout}");
+    assert!(stdout.starts_with("prod/web  paused by sandbox until 20"), "{stdout}");
     assert!(stdout.trim_end().ends_with(": INC-4711 db failover"), "{stdout}");
     world.control.reset_calls();
     let app = service(&format!("{IMAGE}:2"));
@@ -95,7 +95,7 @@ async fn a_paused_service_is_left_alone_until_its_time_is_over() {
     world.control.advance(Duration::from_secs(3600));
     world.settle().await;
     let state = world.reported("web");
-    assert_eq!((state.plan.sync, state.desired_count), (SyncStatus::Synced, 1));
+    assert_eq!((state.plan.sync, state.desired_count), (SyncStatus::Synced, Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +106,7 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let expected =
         |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
-    let text = "paused by ada until somebody resumes it";
+    let text = "paused by sandbox until somebody resumes it";
     assert_eq!(lines, json!([expected("api", text), expected("web", text)]));
     scale(&world, "web", 3).await;
     world.round().await;
@@ -122,7 +122,7 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE, "--yes"]);
     assert_eq!((code, stdout.as_str()), (0, "prod/web  resumed\n"));
     world.settle().await;
-    assert_eq!(world.reported("web").desired_count, 1);
+    assert_eq!(world.reported("web").desired_count, Some(1));
     assert_eq!(reasons(&world.reported("api")), [Reason::Paused]);
     // Where nothing waits, nothing is asked.
     let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "api", "--source", SOURCE]);
@@ -172,7 +172,7 @@ async fn a_field_that_somebody_keeps_changing_is_contested_and_the_rest_is_heale
     for _ in 0..2 {
         scale(&world, "web", 3).await;
         world.settle().await;
-        assert_eq!(world.reported("web").desired_count, 1);
+        assert_eq!(world.reported("web").desired_count, Some(1));
         world.control.advance(Duration::from_secs(300));
     }
     scale(&world, "web", 3).await;

@@ -22,7 +22,7 @@ async fn a_service_is_created_with_our_tags_and_ends_deployed() {
     world.settle().await;
     let state = world.reported("web");
     assert_eq!((state.plan.sync, state.plan.health), (SyncStatus::Synced, Health::Healthy));
-    assert_eq!((state.running, state.revision.as_str()), (1, "web:1"));
+    assert_eq!((state.running, state.revision.as_str()), (Some(1), "web:1"));
     let live = world.described("web").await;
     let expected = [("lockstep:environment", "prod"), ("lockstep:service", "web"), ("lockstep:source", "acme")];
     assert_eq!(tags(&live), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());

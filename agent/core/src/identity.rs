@@ -138,6 +138,16 @@ pub(crate) fn hash(form: &str, values: &[&Value]) -> String {
     })
 }
 
+/// Whose an ARN of STS or IAM is, as people call them: `Admin/ada@example.com` of a role's session, `ada` of a user.
+pub fn caller_name(arn: &str) -> String {
+    let Some(resource) = arn.splitn(6, ':').nth(5) else { return arn.to_owned() };
+    match resource.split_once('/') {
+        Some(("assumed-role", session)) => session.to_owned(),
+        Some((_, path)) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+        None => resource.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 
 pub mod brake;
 pub mod cause;
+pub mod commit;
 pub mod diff;
 pub mod drift;
 pub mod ending;
@@ -21,8 +22,10 @@ pub mod prune;
 pub mod refusal;
 pub mod report;
 pub mod rules;
+pub mod runs;
 pub mod scale;
 pub mod send;
 pub mod tags;
 pub mod text;
+pub mod turn;
 pub mod verify;

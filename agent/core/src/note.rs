@@ -7,26 +7,33 @@ use std::collections::BTreeMap;
 pub(crate) struct Note<'a> {
     /// The values by their keys; of a key that stands twice, the last one.
     pub(crate) values: BTreeMap<&'a str, &'a str>,
-    /// Everything after `reason=`.
+    /// Everything after `reason=`, and words without a key before it.
     pub(crate) reason: String,
 }
 
 impl<'a> Note<'a> {
-    /// Reads a tag's value. Words without `=` are left out.
+    /// Reads a tag's value. What has no key that is known is the reason of somebody who set the tag by hand.
     pub(crate) fn read(value: &'a str) -> Self {
         let mut note = Self::default();
-        let mut reason: Option<Vec<&str>> = None;
-        for word in value.split_whitespace() {
-            match (word.split_once('='), &mut reason) {
-                (_, Some(words)) => words.push(word),
-                (Some(("reason", first)), None) => reason = Some(vec![first]),
-                (Some((key, value)), None) => {
+        let mut free: Vec<&str> = Vec::new();
+        let mut rest = value.trim();
+        while !rest.is_empty() {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            match word.split_once('=') {
+                Some(("reason", _)) => {
+                    // As it was written, to the end.
+                    free.push(rest["reason=".len()..].trim());
+                    break;
+                }
+                Some((key, value)) if KEYS.contains(&key) => {
                     note.values.insert(key, value);
                 }
-                (None, None) => {}
+                _ => free.push(word),
             }
+            rest = after.trim_start();
         }
-        note.reason = reason.unwrap_or_default().join(" ");
+        note.reason = free.join(" ");
         note
     }
 
@@ -40,6 +47,9 @@ impl<'a> Note<'a> {
         self.value(key).parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
     }
 }
+
+/// The keys that notes have, beside the reason.
+const KEYS: [&str; 4] = ["until", "by", "count", "was"];
 
 /// ` by=WHO reason=WHY`, as far as there are such.
 pub(crate) fn signed(by: &str, reason: &str) -> String {

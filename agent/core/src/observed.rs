@@ -114,6 +114,9 @@ pub struct Rollout {
     /// The alarms that fired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// When it was created, epoch seconds; 0 where that is not known.
+    #[serde(default)]
+    pub started_at: i64,
 }
 
 /// A pause of a deployment that waits for a decision.
@@ -122,6 +125,9 @@ pub struct Rollout {
 pub struct PausedHook {
     /// Its id, for ContinueServiceDeployment.
     pub id: String,
+    /// Since when it waits, epoch seconds; 0 where that cannot be told.
+    #[serde(default)]
+    pub since: i64,
     /// When it ends by itself, epoch seconds.
     pub expires_at: i64,
     /// What happens then: CONTINUE or ROLLBACK.
@@ -153,13 +159,57 @@ impl Rollout {
                 if share % 10 == 0 { format!("{}", share / 10) } else { format!("{}.{}", share / 10, share % 10) };
             parts.push(format!("{share} % of the production traffic"));
         }
-        for pause in &self.pauses {
-            parts.push(format!("paused by the hook {}", pause.id));
-        }
-        if self.failures > 0 {
-            parts.push(format!("{} of {} failures", self.failures, self.threshold));
+        parts.extend(self.pauses.iter().map(PausedHook::text));
+        match (self.failures, self.threshold) {
+            (0, _) => {}
+            (failures, 0) => parts.push(format!("{failures} failed")),
+            (failures, threshold) => parts.push(format!("{failures} of {threshold} failures")),
         }
         parts.join(", ")
+    }
+
+    /// The same with the time since when each pause waits. ECS tells only when it ends; how long it may last is in the
+    /// hooks of the service, where exactly one length fits the stage.
+    #[must_use]
+    pub fn with_pauses_since(mut self, service: &Value) -> Self {
+        let hooks = service["deploymentConfiguration"]["lifecycleHooks"].as_array();
+        let stops_here = |hook: &&Value| {
+            let stages = hook["lifecycleStages"].as_array();
+            hook["targetType"] == "PAUSE" && stages.into_iter().flatten().any(|stage| *stage == self.stage.as_str())
+        };
+        let minutes = |hook: &Value| hook["timeoutConfiguration"]["timeoutInMinutes"].as_i64().unwrap_or(PAUSE_MINUTES);
+        let mut lengths: Vec<i64> = hooks.into_iter().flatten().filter(stops_here).map(minutes).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        if let [length] = lengths.as_slice() {
+            for pause in self.pauses.iter_mut().filter(|pause| pause.expires_at > 0) {
+                pause.since = pause.expires_at - 60 * length;
+            }
+        }
+        self
+    }
+}
+
+/// How long a pause lasts where its hook does not say, in minutes.
+const PAUSE_MINUTES: i64 = 1440;
+
+impl PausedHook {
+    /// In words: `waits in a PAUSE hook since 2026-11-26T10:00:00Z; at 2026-11-27T10:00:00Z ECS rolls back by itself`.
+    pub fn text(&self) -> String {
+        let time = |at: i64| jiff::Timestamp::from_second(at).ok().filter(|_| at > 0);
+        let since = time(self.since).map_or_else(String::new, |since| format!(" since {since}"));
+        let then = match self.then.as_str() {
+            "CONTINUE" => "goes on",
+            "ROLLBACK" => "rolls back",
+            // ECS's word for something that is not known yet.
+            other => other,
+        };
+        let until = match time(self.expires_at) {
+            Some(at) if then.is_empty() => format!("; it ends at {at}"),
+            Some(at) => format!("; at {at} ECS {then} by itself"),
+            None => String::new(),
+        };
+        format!("waits in a PAUSE hook{since}{until}")
     }
 }
 
@@ -210,6 +260,18 @@ impl LiveService {
     /// The PRIMARY deployment.
     pub fn primary(&self) -> Option<&LiveDeployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// Tasks that failed in the rollout that is under way, and when ECS last told of trouble with it: whether it goes
+    /// wrong, before it has ended. None where nothing tells of that.
+    pub fn signs_of_failure(&self) -> Option<(i64, i64)> {
+        let rollout = self.rollout.as_ref().filter(|rollout| rollout.is_open());
+        let failed = self.deployments.iter().map(|deployment| deployment.failed).max().unwrap_or_default();
+        let failed = failed.max(rollout.map_or(0, |rollout| rollout.failures));
+        let began = rollout.map(|rollout| rollout.started_at).filter(|at| *at > 0);
+        let telling = |event: &&ServiceEvent| began.is_some_and(|began| event.at >= began) && event.tells_of_trouble();
+        let told = self.events.iter().filter(telling).map(|event| event.at).max();
+        (failed > 0 || told.is_some()).then_some((failed, told.unwrap_or_default()))
     }
 }
 

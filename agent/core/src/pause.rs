@@ -95,6 +95,23 @@ mod tests {
         assert_eq!(pause.text(), "paused by ada@example.com until 2026-11-26T10:00:00Z: INC-4711 db failover");
     }
 
+    // G6: a reason is shown as it was set, by hand too.
+    #[test]
+    fn a_reason_is_shown_as_it_was_set() {
+        for (value, shown) in [
+            ("INC-4711 db failover", "paused until somebody resumes it: INC-4711 db failover"),
+            ("reason=two  spaces: a=b by=nobody", "paused until somebody resumes it: two  spaces: a=b by=nobody"),
+            (
+                "until=2026-11-26T10:00:00Z migration by=ada of the tables",
+                "paused by ada until 2026-11-26T10:00:00Z: migration of the tables",
+            ),
+            ("ticket=7 by=Admin/ada", "paused by Admin/ada until somebody resumes it: ticket=7"),
+            ("", "paused until somebody resumes it"),
+        ] {
+            assert_eq!(Pause::parse(value).text(), shown, "{value}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_read_means_for_ever() {
         let tags = |value: &str| Tags::from([(PAUSE.to_owned(), value.to_owned())]);

@@ -12,15 +12,17 @@ mod update;
 
 use crate::{
     cause::Cause,
+    commit::Commit,
     diff::{Change, Remark, diff},
     drift::Hold,
     identity::{self, Owner, desired_hash, owner},
     ignore::with_live,
     normalise::Context,
-    observed::{LiveService, Need, Observation, Reading, Rollout},
+    observed::{LiveDeployment, LiveService, Need, Observation, Reading, Rollout},
     pause::Pause,
     report::{
-        Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld, changes_of,
+        Action, ActionKind, Health, Order, Reason, RevisionRef, RevisionTasks, ServicePlan, SyncStatus, Verdict,
+        Withheld, changes_of,
     },
     rules::Effect,
     send::sendable,
@@ -53,6 +55,8 @@ pub struct Surroundings<'a> {
     pub source: &'a str,
     /// The commit, for the tags of what is registered.
     pub commit: &'a str,
+    /// The commit that last changed the service's files, where that is known.
+    pub changed_by: Option<Commit>,
     /// Whether taking over existing services is allowed: by the agent's file for `adopt: true`, or by a person's order.
     pub may_adopt: bool,
     /// Whether a person ordered to adopt this service now.
@@ -124,14 +128,39 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         plan.actions.clear();
         plan.withheld.push(Withheld { reason: Reason::Unread, text, changes: Vec::new() });
     }
+    let live = observed.service.found();
+    let fails = plan.verdict == Some(Verdict::Progressing) && live.is_some_and(|it| it.signs_of_failure().is_some());
+    if fails && plan.cause.is_none() {
+        match &observed.cause {
+            Some(cause) => plan.cause = Some(cause.clone()).filter(|cause| !cause.is_empty()),
+            None => {
+                planner.needs.insert(Need::Cause);
+            }
+        }
+    }
     if planner.needs.is_empty() {
         let plan = withhold_paused(observed, around, withhold_failing(desired, plan));
         let causes = if plan.has_differences() { causes(desired, around) } else { Vec::new() };
-        let rollout = observed.service.found().and_then(|live| live.rollout.clone()).filter(Rollout::is_open);
-        Outcome::Planned(Box::new(ServicePlan { desired: planner.hash, causes, rollout, ..plan }))
+        let open = |live: &LiveService| live.rollout.clone().filter(Rollout::is_open);
+        let rollout = live.and_then(|live| Some(open(live)?.with_pauses_since(&live.definition)));
+        let tasks = live.filter(|_| plan.verdict == Some(Verdict::Progressing)).map(tasks_of).unwrap_or_default();
+        Outcome::Planned(Box::new(ServicePlan { desired: planner.hash, causes, rollout, tasks, ..plan }))
     } else {
         Outcome::Needs(planner.needs)
     }
+}
+
+/// The tasks of each revision of a service, the new one's first.
+fn tasks_of(live: &LiveService) -> Vec<RevisionTasks> {
+    let last = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
+    let of = |deployment: &LiveDeployment| RevisionTasks {
+        revision: last(&deployment.task_definition),
+        running: deployment.running,
+        desired: deployment.desired,
+        pending: deployment.pending,
+        failed: deployment.failed,
+    };
+    live.deployments.iter().map(of).collect()
 }
 
 /// Parameters that have another version than when the service was last as declared: no commit shows that.
@@ -337,10 +366,10 @@ impl Planner<'_> {
                     }
                     return plan;
                 }
-                let text = match cause.as_ref().map(Cause::short).filter(|short| !short.is_empty()) {
-                    Some(cause) => format!("rejected: {reason} {cause}"),
-                    None => format!("rejected: {reason}"),
-                };
+                let mut text = format!("rejected: {}: {reason}", self.subject());
+                if let Some(cause) = cause.as_ref().map(Cause::short).filter(|short| !short.is_empty()) {
+                    text = format!("{text} {cause}");
+                }
                 plan.cause = cause;
                 plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
             }
@@ -487,6 +516,7 @@ impl Planner<'_> {
             desired: String::new(),
             causes: Vec::new(),
             rollout: None,
+            tasks: Vec::new(),
             cause: None,
             rejected_at: None,
         }
@@ -506,12 +536,16 @@ impl Planner<'_> {
             return self.bare(SyncStatus::Unknown, health);
         };
         let found = self.differences(live);
-        let sync = match &found {
+        let (sync, text) = match &found {
             // What could not be read is no difference.
-            None => SyncStatus::Unknown,
+            None => (SyncStatus::Unknown, text),
             // Whoever deploys it, it is as Git says.
-            Some(found) if reason == Reason::Controller && found.is_empty() => SyncStatus::Synced,
-            Some(_) => SyncStatus::OutOfSync,
+            Some(found) if reason == Reason::Controller && found.is_empty() => (SyncStatus::Synced, text),
+            Some(found) if reason == Reason::NotAdopted && found.is_empty() => {
+                (SyncStatus::Synced, format!("equal to Git; not adopted: {text}"))
+            }
+            // Another owner is more than a note.
+            Some(_) => (SyncStatus::OutOfSync, text),
         };
         let found = found.unwrap_or_default();
         let mut withheld = vec![Withheld { reason, text, changes: found.all() }];

@@ -284,7 +284,10 @@ pub struct ServicePlan {
     /// The deployment that is under way, as ECS shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// Why ECS rejected the desired state.
+    /// The tasks of each revision while a rollout is under way, the new revision's first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<RevisionTasks>,
+    /// Why ECS rejected the desired state, or the first failure of the rollout that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// When ECS ended the deployment that it rejected, epoch seconds.
@@ -305,9 +308,34 @@ impl ServicePlan {
             desired: String::new(),
             causes: Vec::new(),
             rollout: None,
+            tasks: Vec::new(),
             cause: None,
             rejected_at: None,
         }
+    }
+
+    /// What there is to say of a rollout that is under way, line by line: how far it is, its tasks, the first failure,
+    /// and what a pause waits for.
+    pub fn rollout_lines(&self, environment: &str) -> Vec<String> {
+        if !matches!(self.verdict, Some(Verdict::Progressing | Verdict::Stalled)) && self.rollout.is_none() {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        if let Some(rollout) = &self.rollout {
+            lines.push(format!("rolling out: {}", rollout.text()));
+        }
+        if !self.tasks.is_empty() {
+            let tasks: Vec<String> = self.tasks.iter().map(RevisionTasks::text).collect();
+            lines.push(format!("tasks: {}", tasks.join("; ")));
+        }
+        if let Some(cause) = self.cause.as_ref().filter(|cause| !cause.is_empty()) {
+            lines.push(format!("first failure: {}", cause.short()));
+        }
+        if self.rollout.as_ref().is_some_and(|rollout| !rollout.pauses.is_empty()) {
+            let (name, go_on) = (&self.name, format!("lockstep continue {} -e {environment}", self.name));
+            lines.push(format!("{name} goes on with `{go_on}`, or back with `{go_on} --rollback`"));
+        }
+        lines
     }
 
     /// Whether it is a service that is being removed.
@@ -352,6 +380,35 @@ impl ServicePlan {
     /// Whether a reason stands among what is withheld.
     pub fn is_withheld_for(&self, reason: Reason) -> bool {
         self.withheld.iter().any(|withheld| withheld.reason == reason)
+    }
+}
+
+/// The tasks of one task definition revision of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionTasks {
+    /// `family:revision`.
+    pub revision: String,
+    /// Tasks that run.
+    pub running: i64,
+    /// Tasks that are wanted.
+    pub desired: i64,
+    /// Tasks on the way there.
+    pub pending: i64,
+    /// Tasks that failed in a row.
+    pub failed: i64,
+}
+
+impl RevisionTasks {
+    /// In words: `web:4 0 of 2 running, 1 pending, 2 failed`.
+    pub fn text(&self) -> String {
+        let mut text = format!("{} {} of {} running", self.revision, self.running, self.desired);
+        for (count, word) in [(self.pending, "pending"), (self.failed, "failed")] {
+            if count > 0 {
+                text = format!("{text}, {count} {word}");
+            }
+        }
+        text
     }
 }
 

@@ -86,7 +86,7 @@ impl Clients {
             self.pace.acquire(group).await;
             let error = match send().await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => AwsError::from_sdk(operation, &error),
+                Err(error) => self.with_role(AwsError::from_sdk(operation, &error)),
             };
             let again = match (&error.remedy, kind) {
                 (Remedy::Throttled, _) => {

@@ -4,6 +4,7 @@
 use super::{AwsError, Pace, bounded, call::ServerClock, error::Remedy};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
+use lockstep_core::identity::caller_name;
 use lockstep_manifests::name::is_region;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -51,8 +52,9 @@ pub struct Clients {
     pub(crate) config: SdkConfig,
     pub(crate) pace: Pace,
     pub(super) clock: ServerClock,
-    has_role: bool,
-    caller: OnceLock<String>,
+    /// The role that is assumed, where one is.
+    role: Option<String>,
+    caller: OnceLock<Caller>,
     /// Set once the endpoint turned out to have no deployment history.
     pub(crate) no_history: AtomicBool,
 }
@@ -122,7 +124,7 @@ impl Accounts {
     /// When STS cannot be asked.
     pub async fn own_account(&self, region: &str) -> Result<String, AwsError> {
         let config = self.base.to_builder().region(Region::new(region.to_owned())).build();
-        caller(&aws_sdk_sts::Client::new(&config)).await
+        Ok(caller(&aws_sdk_sts::Client::new(&config)).await?.account)
     }
 
     /// A parameter's decrypted value, with the process's own credentials: the agent's own secrets only.
@@ -199,7 +201,7 @@ impl Accounts {
             config,
             pace: Pace::new(self.share, self.speed),
             clock,
-            has_role: role.is_some(),
+            role: role.map(|role| role.role.clone()),
             caller: OnceLock::new(),
             no_history: AtomicBool::new(false),
         }
@@ -221,17 +223,11 @@ impl Clients {
     /// # Errors
     /// When STS cannot be asked, or answers with another account.
     pub async fn check_account(&self) -> Result<(), AwsError> {
-        let caller = match self.caller.get() {
-            Some(caller) => caller.clone(),
-            None => {
-                let found = caller(&self.sts).await?;
-                self.caller.get_or_init(|| found).clone()
-            }
-        };
-        if caller == self.account {
+        let caller = &self.caller().await?.account;
+        if *caller == self.account {
             return Ok(());
         }
-        let hint = if self.has_role {
+        let hint = if self.role.is_some() {
             "the role under `accounts:` in the agent's file leads to another account"
         } else {
             "name a role for it under `accounts:` in the agent's file"
@@ -259,6 +255,51 @@ impl ProvideCredentials for NoRegion {
     }
 }
 
+impl Clients {
+    /// Whose credentials these are, as people call them: what a tag says of who asked for something.
+    ///
+    /// # Errors
+    /// When STS cannot be asked.
+    pub async fn caller_name(&self) -> Result<String, AwsError> {
+        Ok(caller_name(&self.caller().await?.arn))
+    }
+
+    async fn caller(&self) -> Result<&Caller, AwsError> {
+        match self.caller.get() {
+            Some(caller) => Ok(caller),
+            None => {
+                let found = caller(&self.sts).await.map_err(|error| self.with_role(error))?;
+                Ok(self.caller.get_or_init(|| found))
+            }
+        }
+    }
+
+    /// The account and region, for messages.
+    pub(super) fn place(&self) -> String {
+        format!("account {}, region {}", self.account, self.region)
+    }
+
+    /// Credentials that do not come are those of a role, where one is to be assumed: that is what failed, and where it
+    /// is named.
+    pub(super) fn with_role(&self, error: AwsError) -> AwsError {
+        match &self.role {
+            Some(role) if error.remedy == Remedy::Credentials => AwsError {
+                operation: "sts:AssumeRole",
+                text: format!("the role {role} (`accounts:` in the agent's file) cannot be assumed: {}", error.text),
+                ..error
+            },
+            _ => error,
+        }
+    }
+}
+
+/// Whose credentials are used.
+#[derive(Debug)]
+struct Caller {
+    account: String,
+    arn: String,
+}
+
 /// A client with the system's proxies and certificates, which follows no redirect: AWS's APIs give none.
 fn http() -> reqwest::Client {
     let builder = reqwest::Client::builder()
@@ -268,8 +309,10 @@ fn http() -> reqwest::Client {
     builder.build().unwrap_or_default()
 }
 
-async fn caller(sts: &aws_sdk_sts::Client) -> Result<String, AwsError> {
+async fn caller(sts: &aws_sdk_sts::Client) -> Result<Caller, AwsError> {
     const OPERATION: &str = "sts:GetCallerIdentity";
     let answer = sts.get_caller_identity().send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-    answer.account().map(str::to_owned).ok_or_else(|| AwsError::build(OPERATION, &"the answer names no account"))
+    let account = answer.account().map(str::to_owned);
+    let account = account.ok_or_else(|| AwsError::build(OPERATION, &"the answer names no account"))?;
+    Ok(Caller { account, arn: answer.arn().unwrap_or_default().to_owned() })
 }

@@ -88,6 +88,9 @@ impl AwsError {
                 (remedy, text)
             }
         };
+        if let Some((code, text)) = provider_refusal(error) {
+            return Self { operation, remedy: Remedy::Credentials, code, text };
+        }
         let is_unusable = text.to_lowercase().contains("credential") && !matches!(error, SdkError::ServiceError(_));
         if is_unusable {
             let text = "no usable AWS credentials in the environment, the profiles, or from a task or instance role";
@@ -130,6 +133,32 @@ pub(super) fn too_long(operation: &'static str, longest: usize) -> AwsError {
 /// A text of AWS's for people: cut where it would fill a log, and in one line.
 pub(super) fn words(text: &str) -> String {
     lockstep_core::text::line(text, LONGEST_WORDS)
+}
+
+/// What STS said when it gave no credentials, where that is why a call was not made: its code, and its words.
+fn provider_refusal<E>(error: &SdkError<E, HttpResponse>) -> Option<(String, String)>
+where
+    E: std::error::Error + 'static,
+{
+    use aws_sdk_sts::operation::{
+        assume_role::AssumeRoleError, assume_role_with_web_identity::AssumeRoleWithWebIdentityError,
+    };
+    if matches!(error, SdkError::ServiceError(_)) {
+        return None;
+    }
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        let plain = error.downcast_ref::<AssumeRoleError>().map(ProvideErrorMetadata::meta);
+        let web = error.downcast_ref::<AssumeRoleWithWebIdentityError>().map(ProvideErrorMetadata::meta);
+        if let Some(meta) = plain.or(web) {
+            let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
+            let said = if message.is_empty() { code } else { message };
+            let text = denied(message).unwrap_or_else(|| words(said));
+            return Some((code.to_owned(), text)).filter(|(_, text)| !text.is_empty());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Who lacks which action on which resource, out of IAM's sentence.

@@ -53,7 +53,7 @@ impl Clients {
                 is_name && version.is_none_or(|version| i64::try_from(version).is_ok_and(|v| v == parameter.version()))
             });
             let resolved = match found {
-                None => Resolved::Refused("there is no such parameter".to_owned()),
+                None => Resolved::Refused(format!("there is no such parameter in {}", self.place())),
                 Some(parameter) => {
                     let value = parameter.value().unwrap_or_default();
                     let version = u64::try_from(parameter.version()).ok();
@@ -85,7 +85,7 @@ impl Clients {
             Err(error) => {
                 let error = AwsError::from_sdk(OPERATION, &error);
                 match error.remedy {
-                    Remedy::NotFound => Ok(Resolved::Refused("there is no such secret".to_owned())),
+                    Remedy::NotFound => Ok(Resolved::Refused(format!("there is no such secret in {}", self.place()))),
                     Remedy::Denied | Remedy::Refused => Ok(Resolved::Refused(error.text)),
                     _ => Err(error),
                 }

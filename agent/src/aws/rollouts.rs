@@ -26,6 +26,23 @@ impl Clients {
         }
         Ok(found)
     }
+
+    /// ContinueServiceDeployment: a pause ends, and the deployment goes on or back. The action is always said, whatever
+    /// AWS takes where it is not.
+    ///
+    /// # Errors
+    /// As the call fails.
+    pub async fn answer_pause(&self, deployment: &str, hook: &str, rolls_back: bool) -> Result<(), AwsError> {
+        const OPERATION: &str = "ecs:ContinueServiceDeployment";
+        let action = match rolls_back {
+            true => sdk::DeploymentLifecycleHookAction::Rollback,
+            false => sdk::DeploymentLifecycleHookAction::Continue,
+        };
+        let request = self.ecs.continue_service_deployment().service_deployment_arn(deployment);
+        let request = request.hook_id(hook).action(action);
+        self.call(OPERATION, Group::ServiceDeployment, Kind::Write, || request.clone().send()).await?;
+        Ok(())
+    }
 }
 
 fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
@@ -51,6 +68,7 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
             .filter(|hook| hook.status() == Some(&sdk::DeploymentLifecycleHookStatus::AwaitingAction))
             .map(|hook| PausedHook {
                 id: hook.hook_id().unwrap_or_default().to_owned(),
+                since: 0,
                 expires_at: hook.expires_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
                 then: hook.timeout_action().map(|action| action.as_str().to_owned()).unwrap_or_default(),
             })
@@ -62,6 +80,7 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
         triggered: is_triggered(breaker.and_then(|breaker| breaker.status()))
             || is_triggered(alarms.and_then(|alarms| alarms.status())),
         alarms: alarms.map(|alarms| alarms.triggered_alarm_names().to_vec()).unwrap_or_default(),
+        started_at: deployment.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
         stage,
     }
 }

@@ -3,6 +3,7 @@
 use lockstep_core::{
     diff::Change,
     report::{ActionKind, Verdict},
+    turn::{Condition, Turn},
 };
 use serde::Serialize;
 
@@ -67,6 +68,32 @@ pub enum Event {
         verdict: Verdict,
         /// In words.
         text: String,
+        /// The commit that it is about: the one that last changed the service, else the branch's.
+        commit: String,
+    },
+    /// A rollout that is under way has a first failed task, or tells of other trouble.
+    Failing {
+        /// The environment.
+        environment: String,
+        /// The service.
+        service: String,
+        /// What failed.
+        text: String,
+        /// The last lines of the log of the container that failed.
+        log: Vec<String>,
+    },
+    /// A condition of services began or ended.
+    Turned {
+        /// The environment.
+        environment: String,
+        /// The services.
+        services: Vec<String>,
+        /// The condition.
+        condition: Condition,
+        /// Whether it began.
+        begins: bool,
+        /// Why, where it began.
+        text: String,
     },
     /// ECS said something of a service, for those who watch a person's order. It is not logged.
     Said {
@@ -122,7 +149,15 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The repository can be read again.
+    Readable {
+        /// The source.
+        source: String,
+    },
 }
+
+/// Services that a line of the log names; the others are counted.
+const NAMED: usize = 5;
 
 impl Event {
     /// Writes it into the log.
@@ -136,14 +171,36 @@ impl Event {
             Event::Failed { environment, service, reason } => {
                 tracing::warn!(environment, service, reason, "a write failed");
             }
-            Event::Verdict { environment, service, verdict, text } => {
-                if *verdict == Verdict::Rejected {
-                    tracing::warn!(environment, service, ?verdict, text, "verdict");
+            Event::Verdict { environment, service, verdict, text, commit } => {
+                if matches!(verdict, Verdict::Rejected | Verdict::Stalled) {
+                    tracing::warn!(environment, service, ?verdict, commit, text, "verdict");
                 } else {
-                    tracing::info!(environment, service, ?verdict, text, "verdict");
+                    tracing::info!(environment, service, ?verdict, commit, text, "verdict");
                 }
             }
             Event::Said { .. } => {}
+            Event::Failing { environment, service, text, log } => {
+                let log = log.join(" | ");
+                tracing::warn!(environment, service, text, log, "the rollout has a failure");
+            }
+            Event::Turned { environment, services, condition, begins, text } => {
+                let services = names(services);
+                match (condition, begins) {
+                    (Condition::Unknown, true) => {
+                        tracing::warn!(environment, services, reason = text, "the state is unknown");
+                    }
+                    (Condition::Unknown, false) => tracing::info!(environment, services, "the state is known again"),
+                    (Condition::Paused, true) => tracing::info!(environment, services, pause = text, "paused"),
+                    (Condition::Paused, false) => tracing::info!(environment, services, "not paused any more"),
+                    (Condition::Contested, true) => {
+                        tracing::warn!(environment, services, reason = text, "contested");
+                    }
+                    (Condition::Contested, false) => {
+                        tracing::info!(environment, services, "not contested any more");
+                    }
+                }
+            }
+            Event::Readable { source } => tracing::info!(source, "the repository can be read again"),
             Event::Commit { source, commit, summary } => tracing::info!(source, commit, summary, "following"),
             Event::Rewritten { source, from, to } => {
                 tracing::warn!(source, from, to, "the branch was rewritten; it is followed");
@@ -158,5 +215,22 @@ impl Event {
                 tracing::warn!(source, reason, "the repository cannot be read")
             }
         }
+    }
+}
+
+/// Services in one line.
+fn names(services: &[String]) -> String {
+    let shown = services.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match services.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+impl Event {
+    /// A condition of an environment's services that began or ended.
+    pub fn turned(environment: &str, turn: Turn) -> Self {
+        let Turn { condition, begins, text, services } = turn;
+        Self::Turned { environment: environment.to_owned(), services, condition, begins, text }
     }
 }

@@ -8,8 +8,10 @@ pub use event::{Event, Trigger};
 pub use images::{HoldState, ImageState, Standing, TagLine, time_text};
 pub use trouble::{Trouble, Troubles};
 
-use lockstep_core::report::{
-    EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld,
+use lockstep_core::{
+    commit::Commit,
+    report::{EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld},
+    runs::ContainerImage,
 };
 use lockstep_manifests::{Diagnostic, Mode, Severity};
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,9 @@ pub struct SourceState {
     pub error: Option<String>,
     /// What is wrong with its files.
     pub problems: Vec<Problem>,
+    /// Why nothing is written, where `lockstep.yaml` or a component is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes_stopped: Option<String>,
     /// Its environments.
     pub environments: Vec<EnvironmentState>,
     /// The pins that image policies are for.
@@ -106,14 +111,24 @@ pub struct ServiceState {
     pub axes: Axes,
     /// The task definition revision in use, `family:revision`.
     pub revision: String,
-    /// Tasks that run.
-    pub running: i64,
-    /// Tasks that should run.
-    pub desired_count: i64,
-    /// When it was last observed, RFC 3339; empty before.
+    /// The images of the revision in use; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ContainerImage>,
+    /// The images that Git declares, where they are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared_images: Vec<ContainerImage>,
+    /// Tasks that ran when it was last observed; null where that was never known.
+    pub running: Option<i64>,
+    /// Tasks that should have run then.
+    pub desired_count: Option<i64>,
+    /// When it was last observed, RFC 3339; empty before. A read that fails does not move it.
     pub observed_at: String,
-    /// The commit that it was planned for.
-    pub commit: String,
+    /// The commit that last changed its files; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// The branch's commit that it was planned for.
+    #[serde(default)]
+    pub planned_for: String,
     /// What the agent is doing or did last, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -121,17 +136,33 @@ pub struct ServiceState {
 
 impl ServiceState {
     /// A service that was not observed yet.
-    pub fn unseen(plan: ServicePlan, commit: &str) -> Self {
+    pub fn unseen(plan: ServicePlan, planned_for: &str) -> Self {
         Self {
             plan,
             axes: Axes::default(),
             revision: String::new(),
-            running: 0,
-            desired_count: 0,
+            images: Vec::new(),
+            declared_images: Vec::new(),
+            running: None,
+            desired_count: None,
             observed_at: String::new(),
-            commit: commit.to_owned(),
+            commit: None,
+            planned_for: planned_for.to_owned(),
             note: String::new(),
         }
+    }
+
+    /// Tasks that run of those that should, as far as they are known: `1/2`, `?` where they never were.
+    pub fn count(&self) -> String {
+        match (self.running, self.desired_count) {
+            (Some(running), Some(desired)) => format!("{running}/{desired}"),
+            _ => "?".to_owned(),
+        }
+    }
+
+    /// Whether what is known of its tasks is of an earlier look than the latest.
+    pub fn is_stale(&self) -> bool {
+        self.plan.health == Health::Unknown && !self.observed_at.is_empty()
     }
 }
 
@@ -183,7 +214,7 @@ impl Axis {
 
 impl Axes {
     /// The axes after a plan was made, at a time in RFC 3339.
-    pub fn turn(&mut self, plan: &ServicePlan, running: i64, desired: i64, now: &str) {
+    pub fn turn(&mut self, plan: &ServicePlan, counts: Option<(i64, i64)>, now: &str) {
         let mut reasons = plan.withheld.iter().filter(|withheld| !withheld.reason.is_remark());
         let told = reasons.clone().find(|withheld| !withheld.changes.is_empty()).or(reasons.next());
         let count = plan.changes().len();
@@ -198,7 +229,9 @@ impl Axes {
         let doing = match (&plan.rollout, plan.health) {
             (Some(rollout), _) => rollout.text(),
             (None, Health::Unknown) => differs,
-            (None, _) => format!("{running} of {desired} tasks run"),
+            (None, _) => {
+                counts.map_or_else(String::new, |(running, desired)| format!("{running} of {desired} tasks run"))
+            }
         };
         let good = matches!(plan.health, Health::Healthy | Health::Suspended);
         self.health.turn(&format!("{:?}", plan.health), good, doing, now);

@@ -5,6 +5,7 @@ mod agent;
 mod diff;
 mod explain;
 mod file;
+mod go_on;
 mod images;
 mod pause;
 mod plan;
@@ -29,15 +30,18 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeSet;
 
+/// The section of the help for what all commands share.
+const EVERYWHERE: &str = "All commands";
+
 /// GitOps for Amazon ECS and Fargate, without Kubernetes.
 #[derive(Parser)]
 #[command(name = "lockstep", version, disable_help_subcommand = true)]
 struct Cli {
     /// The form of the data on stdout.
-    #[arg(long, short, global = true, value_enum, default_value_t)]
+    #[arg(long, short, global = true, value_enum, default_value_t, help_heading = EVERYWHERE)]
     output: Format,
     /// What to log to stderr: error, warn, info, debug, or a filter like lockstep=debug.
-    #[arg(long, global = true, env = "LOCKSTEP_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "LOCKSTEP_LOG", value_name = "FILTER", help_heading = EVERYWHERE)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -46,36 +50,61 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Watch Lockstep at work on an embedded sandbox: no account, no network.
+    #[command(after_help = "Example:\n  lockstep demo --once")]
     Demo(crate::demo::DemoArgs),
     /// Follow config repositories and keep ECS services as they state.
+    #[command(after_help = "Example:\n  lockstep agent --config agent.yaml")]
     Agent(agent::AgentArgs),
     /// Check the files of a config repository.
+    #[command(after_help = "Examples:\n  lockstep validate -C deploy\n  lockstep validate taskdef.json")]
     Validate(validate::ValidateArgs),
     /// Print what would be sent to ECS.
+    #[command(after_help = "Example:\n  lockstep render -C deploy --offline -e prod checkout")]
     Render(render::RenderArgs),
-    /// Show what differs, what would be done, and what not and why.
+    /// Show differences, planned actions, and what is held back and why.
+    #[command(after_help = "Example:\n  lockstep plan -C deploy -e prod checkout")]
     Plan(plan::PlanArgs),
     /// Show the typed difference of two files, or of what is declared and what runs.
+    #[command(
+        after_help = "Examples:\n  lockstep diff --declared taskdef.json --live described.json\n  lockstep diff -C deploy -e prod checkout"
+    )]
     Diff(diff::DiffArgs),
     /// Make what runs equal to what is declared, now and by hand.
+    #[command(after_help = "Example:\n  lockstep sync -C deploy --source shop -e prod checkout")]
     Sync(sync::SyncArgs),
     /// Show services, their sync status and health.
+    #[command(
+        after_help = "Examples:\n  lockstep status --agent http://127.0.0.1:7700 -e prod\n  lockstep status -C deploy -e prod checkout"
+    )]
     Status(status::StatusArgs),
     /// Take ownership of services that exist already.
+    #[command(after_help = "Example:\n  lockstep adopt -C deploy --source shop -e prod checkout")]
     Adopt(adopt::AdoptArgs),
     /// Leave services alone for a while: nothing of them is written.
+    #[command(after_help = "Example:\n  lockstep pause -C deploy checkout -e prod --for 1h --reason INC-4711")]
     Pause(pause::PauseArgs),
     /// End a pause.
+    #[command(after_help = "Example:\n  lockstep resume -C deploy checkout -e prod")]
     Resume(pause::ResumeArgs),
+    /// Let a rollout go on that waits in a PAUSE hook, or roll it back.
+    #[command(
+        after_help = "Examples:\n  lockstep continue -C deploy checkout -e prod\n  lockstep continue -C deploy checkout -e prod --rollback"
+    )]
+    Continue(go_on::ContinueArgs),
     /// Check before deploying what ECS would tell only later.
+    #[command(after_help = "Example:\n  lockstep verify -C deploy -e prod checkout")]
     Verify(verify::VerifyArgs),
     /// Look at new images: what policies pick, and why.
+    #[command(after_help = "Example:\n  lockstep images check -C deploy -e prod")]
     Images(images::ImagesArgs),
     /// Run the ECS sandbox on loopback.
+    #[command(after_help = "Example:\n  lockstep sandbox --sample --speed 60")]
     Sandbox(sandbox::SandboxArgs),
     /// Print or write the JSON Schemas of all files, for editors.
+    #[command(after_help = "Example:\n  lockstep schema service")]
     Schema(schema::SchemaArgs),
     /// Explain the code of a diagnostic.
+    #[command(after_help = "Example:\n  lockstep explain LS0107")]
     Explain(explain::ExplainArgs),
 }
 
@@ -210,10 +239,42 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Adopt(args) => adopt::run(args, format).await,
         Command::Pause(args) => pause::pause(args, format).await,
         Command::Resume(args) => pause::resume(args, format).await,
+        Command::Continue(args) => go_on::run(args, format).await,
         Command::Verify(args) => verify::run(args, format).await,
         Command::Images(args) => images::run(args, format).await,
         Command::Sandbox(args) => sandbox::run(args, format).await,
         Command::Schema(args) => schema::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn commands(command: &clap::Command, found: &mut Vec<(String, String)>) {
+        for below in command.get_subcommands() {
+            let help = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((below.get_name().to_owned(), help));
+            commands(below, found);
+        }
+    }
+
+    // G7: every command shows an example, and each example is one.
+    #[test]
+    fn every_command_has_an_example_that_parses() {
+        let mut found = Vec::new();
+        commands(&Cli::command(), &mut found);
+        assert!(found.len() > 15);
+        for (name, help) in found {
+            let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+            assert!(!examples.is_empty(), "{name} shows no example");
+            for example in examples {
+                let words: Vec<&str> = example.split_whitespace().collect();
+                assert!(words.contains(&name.as_str()), "{example}");
+                assert!(Cli::try_parse_from(words).is_ok(), "{example}");
+            }
+        }
     }
 }

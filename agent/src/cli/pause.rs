@@ -34,9 +34,6 @@ pub(super) struct PauseArgs {
     /// Why, for whoever wonders.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who asks for it.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "somebody")]
-    by: String,
 }
 
 #[derive(Args)]
@@ -69,18 +66,23 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
         }
     };
     let seconds = length.and_then(|length| i64::try_from(length.as_secs()).ok());
+    let mut noted = false;
     each(args.target, &args.selection, "pause", format, async |clients, live| {
         let until = seconds.map(|seconds| clients.now().saturating_add(seconds));
         if until.is_some_and(|until| jiff::Timestamp::from_second(until).is_err()) {
             return Err("that is too long; leave --for out to pause until somebody resumes".to_owned());
         }
-        let pause = Pause {
-            until,
-            written: String::new(),
-            by: tag_text(&args.by),
-            reason: tag_text(args.reason.as_deref().unwrap_or_default()),
-        };
-        let value = pause.value();
+        // Whoever AWS says that it is: a name that anybody can give tells nobody whom to ask.
+        let by = clients.caller_name().await.map_err(|error| error.to_string())?;
+        let reason = args.reason.clone().unwrap_or_default();
+        let value = Pause { until, written: String::new(), by: tag_text(&by), reason: reason.clone() }.value();
+        let kept = Pause::parse(&value).reason;
+        if kept != reason.trim() && !noted {
+            noted = true;
+            output::say(&format!(
+                "the reason is kept as `{kept}`: a tag holds letters, digits, spaces and +-=._:/@, 256 in all"
+            ));
+        }
         let tags = Tags::from([(PAUSE.to_owned(), value.clone())]);
         clients.tag(&live.arn, &tags).await.map_err(|error| error.to_string())?;
         Ok(Pause::parse(&value).text())
@@ -141,7 +143,7 @@ async fn each(
     selection: &Selection,
     verb: &str,
     format: Format,
-    act: impl AsyncFn(&Clients, &LiveService) -> Result<String, String>,
+    mut act: impl AsyncFnMut(&Clients, &LiveService) -> Result<String, String>,
 ) -> Result<Exit, Failure> {
     if selection.environments.is_empty() {
         let message = format!("name the environment to {verb} with -e; without services, all of it is meant");
@@ -190,7 +192,7 @@ async fn each(
 }
 
 /// The clients of an environment, after everything that must hold before they are used.
-async fn clients_of(opened: &Opened, environment: &Environment) -> Result<Arc<Clients>, Failure> {
+pub(super) async fn clients_of(opened: &Opened, environment: &Environment) -> Result<Arc<Clients>, Failure> {
     if let Some(text) = opened.allow.refuses_cluster(&environment.cluster) {
         return Err(Failure::new(Exit::Failed, text));
     }

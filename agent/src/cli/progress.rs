@@ -131,7 +131,7 @@ impl Progress {
             Event::Failed { environment, service, reason } => {
                 self.say(&format!("{environment}/{service}: {}", paint::bad(reason)));
             }
-            Event::Verdict { environment, service, verdict, text } => {
+            Event::Verdict { environment, service, verdict, text, .. } => {
                 let word = format!("{verdict:?}");
                 let word = match verdict {
                     Verdict::Deployed => paint::good(&word),
@@ -147,7 +147,16 @@ impl Progress {
             }
             // A sync by hand does not look at registries.
             Event::Bumped { .. } | Event::Held { .. } | Event::NotWritten { .. } => {}
-            Event::Commit { .. } | Event::Unreadable { .. } | Event::Rewritten { .. } => {}
+            Event::Commit { .. } | Event::Unreadable { .. } | Event::Readable { .. } | Event::Rewritten { .. } => {}
+            Event::Failing { environment, service, text, log } => {
+                let text = format!("first failure: {}", output::clean(text));
+                self.say(&format!("{environment}/{service}: {}", paint::bad(&text)));
+                for line in log {
+                    self.say(&format!("{environment}/{service}: log: {}", output::clean(line)));
+                }
+            }
+            // What is unknown, paused or contested is in the plan that was shown, and in how it ends.
+            Event::Turned { .. } => {}
         }
     }
 }

@@ -22,7 +22,8 @@ pub(super) struct AgentUrl {
         value_name = "URL",
         num_args = 0..=1,
         default_missing_value = "http://127.0.0.1:7700",
-        env = "LOCKSTEP_AGENT"
+        env = "LOCKSTEP_AGENT",
+        help_heading = "Running agent"
     )]
     url: Option<String>,
 }
@@ -113,7 +114,7 @@ pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failur
     }
     match format {
         Format::Json => output::data(&output::json(&state)),
-        Format::Text => output::data(&output::status::render(&state)),
+        Format::Text => output::data(&output::status::render(&state, jiff::Timestamp::now())),
     }
     Ok(exit)
 }

@@ -19,20 +19,24 @@ use std::{
     time::Duration,
 };
 
+/// The section of the help for what many commands share.
+const FILES: &str = "Files and rules";
+
 /// Where the files are, and whose rules hold.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Target {
-    /// The config repository: a checkout, a repository on disk, or an https:// URL [default: the current directory]
-    #[arg(long, short = 'C', value_name = "PATH|URL")]
+    /// The config repository: a checkout, a repository on disk, or an https:// URL [default: the current directory;
+    /// `status`: the running agent]
+    #[arg(long, short = 'C', value_name = "PATH|URL", help_heading = FILES)]
     repository: Option<String>,
     /// The branch to read; with a checkout, the committed state instead of the files.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = FILES)]
     branch: Option<String>,
     /// The agent's file: its sources, roles and allow-lists hold.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     config: Option<PathBuf>,
     /// The id of the source: the owner that tags name.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = FILES)]
     source: Option<String>,
     /// The share of AWS's documented rates to use, 0 to 1 [default: 1] [env: LOCKSTEP_API_SHARE]
     #[arg(long, value_name = "SHARE")]

@@ -17,6 +17,7 @@ use clap::Args;
 use repository::DemoRepository;
 use std::path::PathBuf;
 use tell::Teller;
+use tokio::sync::broadcast::error::RecvError;
 use world::World;
 
 /// Arguments of `lockstep demo`.
@@ -85,9 +86,22 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         world.shutdown().await;
         return Ok(Exit::Failed);
     };
+    // What happens from here on is told, too.
+    let mut events = agent.context.events.subscribe();
     teller.ending(all_verified, &file, args.once);
     if !args.once {
-        signal().await;
+        let ended = signal();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                event = events.recv() => match event {
+                    Ok(event) => teller.happened(event, None),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => break,
+                },
+            }
+        }
         output::say("");
     }
     agent.shutdown().await;

@@ -86,8 +86,24 @@ impl DemoRepository {
             String::from_utf8(bytes).map_err(|error| error.to_string())
         };
         let (old, new) = (read(&parent)?, read(&tip.commit)?);
+        if old.lines().count() != new.lines().count() {
+            return Err(format!("it has {} lines, and had {}", new.lines().count(), old.lines().count()));
+        }
         let pairs = old.lines().zip(new.lines()).filter(|(old, new)| old != new);
         Ok(pairs.flat_map(|(old, new)| [format!("- {old}"), format!("+ {new}")]).collect())
+    }
+
+    /// Commits another tag of one container, and nothing else of the file. Answers what changed, as a diff's lines.
+    pub(crate) fn pin(&self, message: &str, path: &str, container: &str, tag: &str) -> Result<Vec<String>, String> {
+        let fail = |error: GitError| error.to_string();
+        let location = Location::Path(self.path.clone());
+        let mut remote = Remote::open(&location, "main", Path::new(""), Access::default()).map_err(fail)?;
+        let tip = remote.tip().map_err(fail)?;
+        let before = remote.file_of(&tip.commit, path).map_err(fail)?.unwrap_or_default();
+        let before = String::from_utf8(before).map_err(|error| error.to_string())?;
+        let after = lockstep_manifests::edit::set_pin(&before, container, tag).map_err(|error| error.to_string())?;
+        self.commit(message, &[(path, &after)])?;
+        self.last_change(path)
     }
 
     /// Commits these files on top of the branch. Answers the commit's id.

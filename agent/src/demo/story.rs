@@ -81,10 +81,11 @@ impl Scene<'_> {
 
     async fn change(&mut self, repository: &DemoRepository, teller: &mut Teller) -> bool {
         teller.begin("change", &format!("2. A commit: storefront {NEW_VERSION} for prod (one line in its pins)"));
-        let pins = format!("web: {NEW_VERSION}\n");
         let message = format!("storefront: {NEW_VERSION} to prod");
-        if let Err(reason) = repository.commit(&message, &[("services/storefront/prod.pins.yaml", &pins)]) {
-            return teller.end(Err(reason));
+        match repository.pin(&message, "services/storefront/prod.pins.yaml", "web", NEW_VERSION) {
+            Ok(lines) if lines.len() == 2 => lines.iter().for_each(|line| teller.note(line)),
+            Ok(lines) => return teller.end(Err(format!("the commit changed {lines:?}"))),
+            Err(reason) => return teller.end(Err(reason)),
         }
         let mut waiting: BTreeSet<&str> = BTreeSet::from(["prod", "prod-us"]);
         let done = self
@@ -149,14 +150,15 @@ impl Scene<'_> {
             Err(text) => return teller.end(Err(text)),
         };
         let message = format!("checkout: {tag} to prod");
-        let pins = format!("api: {tag}\n");
-        if let Err(reason) = repository.commit(&message, &[("services/checkout/prod.pins.yaml", &pins)]) {
-            return teller.end(Err(reason));
+        match repository.pin(&message, "services/checkout/prod.pins.yaml", "api", tag) {
+            Ok(lines) if lines.len() == 2 => lines.iter().for_each(|line| teller.note(line)),
+            Ok(lines) => return teller.end(Err(format!("the commit changed {lines:?}"))),
+            Err(reason) => return teller.end(Err(reason)),
         }
         let mut rejected = None;
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict { environment, service, verdict: Verdict::Rejected, text } = event
+                if let Event::Verdict { environment, service, verdict: Verdict::Rejected, text, .. } = event
                     && environment == "prod"
                     && service == "checkout"
                 {

@@ -1,6 +1,9 @@
 //! The story's voice: a few lines for people, or the whole as data.
 
-use super::{repository::DemoRepository, world::World};
+use super::{
+    repository::DemoRepository,
+    world::{PROD_ACCOUNT, REGION, STAGING_ACCOUNT, World},
+};
 use crate::{
     agent::Agent,
     board::{Event, Trigger},
@@ -98,7 +101,7 @@ impl Teller {
                 }
                 Some(line)
             }
-            Event::Verdict { environment, service, verdict, text } => match verdict {
+            Event::Verdict { environment, service, verdict, text, .. } => match verdict {
                 Verdict::Deployed => {
                     let left = remaining
                         .filter(|left| *left > 0)
@@ -133,6 +136,14 @@ impl Teller {
             Event::Held { pin, text, .. } => Some(format!("  {pin}  {}", paint::notable(text))),
             Event::NotWritten { reason, .. } => Some(format!("  {}", paint::bad(reason))),
             Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
+            Event::Readable { .. } => Some(format!("  {}", paint::faint("the repository can be read again"))),
+            Event::Failing { environment, service, text, .. } => {
+                Some(format!("  {environment}/{service}  {}", paint::notable(&format!("first failure: {text}"))))
+            }
+            Event::Turned { environment, services, begins: true, text, .. } => {
+                Some(format!("  {environment}/{}  {}", services.join(", "), paint::notable(text)))
+            }
+            Event::Turned { begins: false, .. } => None,
         };
         if let Some(line) = line {
             self.say(&line);
@@ -187,13 +198,27 @@ impl Teller {
             return;
         }
         let program = std::env::current_exe().map_or_else(|_| "lockstep".to_owned(), |path| path.display().to_string());
+        let json = "-H 'Content-Type: application/json'";
+        let (account, region) = (STAGING_ACCOUNT, REGION);
         self.say(&format!(
-            "\nIt stays up until Ctrl-C. Look around in another terminal:\n\
+            "\nIt stays up until Ctrl-C, and tells here what happens. In another terminal:\n\
+             \n\
+             Look around:\n\
              \x20 {program} status --agent {agent}\n\
              \x20 {program} plan --agent {agent}\n\
-             \x20 git clone {repository}   # commit on main and push: the agent follows\n\
-             \x20 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=222222222222 AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1\n\
+             \x20 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID={PROD_ACCOUNT} AWS_SECRET_ACCESS_KEY=sandbox AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}\n\
              \x20 aws ecs list-services --cluster prod\n\
+             \n\
+             Push a commit, which goes back to storefront 1.8.2 in prod:\n\
+             \x20 git clone -q {repository} shop && cd shop\n\
+             \x20 sed -i 's/^web: .*/web: 1.8.2/' services/storefront/prod.pins.yaml && git commit -qam 'storefront: 1.8.2 to prod' && git push -q\n\
+             \n\
+             Push an image, which the policy of staging takes (account {account}, region {region}):\n\
+             \x20 curl -s {json} {endpoint}/sandbox/images -d '{{\"account\":\"{account}\",\"region\":\"{region}\",\"repository\":\"storefront\",\"tag\":\"1.11.0\",\"architectures\":[\"arm64\"]}}'\n\
+             \n\
+             Push one that crashes, which ECS rolls back:\n\
+             \x20 curl -s {json} {endpoint}/sandbox/images -d '{{\"account\":\"{account}\",\"region\":\"{region}\",\"repository\":\"storefront\",\"tag\":\"1.12.0\",\"architectures\":[\"arm64\"],\"behaviour\":{{\"crash\":{{\"exitCode\":1,\"afterRunningSeconds\":2}}}}}}'\n\
+             \n\
              The agent's own file is {file}.",
             program = program,
             agent = self.agent,

@@ -39,11 +39,12 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
     }
     let mut quiet = 0;
     for service in &environment.services {
-        if !verbose && service.actions.is_empty() && service.withheld.is_empty() {
+        let is_quiet = service.actions.is_empty() && service.withheld.is_empty() && service.rollout.is_none();
+        if !verbose && is_quiet {
             quiet += 1;
             continue;
         }
-        text.push_str(&render_service(service));
+        text.push_str(&render_service(service, &environment.name));
     }
     if quiet > 0 {
         text.push_str(&format!("  {}\n", paint::faint(&format!("{quiet} as declared"))));
@@ -52,13 +53,13 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 }
 
 /// One service.
-pub fn render_service(service: &ServicePlan) -> String {
+pub fn render_service(service: &ServicePlan, environment: &str) -> String {
     let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
     for cause in &service.causes {
         text.push_str(&format!("    {}\n", paint::faint(&format!("because of {}", super::clean(cause)))));
     }
-    if let Some(rollout) = &service.rollout {
-        text.push_str(&format!("    {}\n", paint::notable(&format!("rolling out: {}", super::clean(&rollout.text())))));
+    for line in service.rollout_lines(environment) {
+        text.push_str(&format!("    {}\n", paint::notable(&super::clean(&line))));
     }
     for action in &service.actions {
         let effect = match action.kind {
@@ -157,7 +158,4 @@ pub fn effect_word(effect: Effect) -> &'static str {
     }
 }
 
-/// The first letters of a commit's id.
-pub fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
-}
+pub use lockstep_core::commit::short;

@@ -1,11 +1,19 @@
-//! The state of an agent for people: one line a service.
+//! The agent's state for people.
 
 use super::{paint, plan::short};
 use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State};
-use lockstep_core::report::{Health, SyncStatus, Verdict};
+use jiff::Timestamp;
+use lockstep_core::{
+    commit::Commit,
+    report::{Health, Problem, SyncStatus, Verdict},
+    runs,
+};
 
-/// The whole state.
-pub fn render(state: &State) -> String {
+/// Problems of a source that are shown; the others are counted.
+const PROBLEMS: usize = 5;
+
+/// The whole state, at a time by which ages are told.
+pub fn render(state: &State, now: Timestamp) -> String {
     let mut text = String::new();
     for (queue, reason) in &state.queues {
         let note = format!("the queue {queue} cannot be read; registries are polled all the same: {reason}");
@@ -34,13 +42,10 @@ pub fn render(state: &State) -> String {
         if let Some(error) = &source.error {
             text.push_str(&format!("  {}\n", paint::bad(error)));
         }
-        let errors = source.problems.iter().filter(|problem| problem.severity == "error").count();
-        if errors > 0 {
-            text.push_str(&format!(
-                "  {}\n",
-                paint::bad(&format!("{} in its files; see `lockstep validate`", super::count(errors, "error")))
-            ));
+        if let Some(stopped) = &source.writes_stopped {
+            text.push_str(&format!("  {}\n", paint::bad(stopped)));
         }
+        text.push_str(&render_problems(&source.problems));
         if let Some(reason) = &source.write_back {
             text.push_str(&format!(
                 "  {}\n",
@@ -48,13 +53,33 @@ pub fn render(state: &State) -> String {
             ));
         }
         for environment in &source.environments {
-            text.push_str(&render_environment(environment, &source.images));
+            text.push_str(&render_environment(environment, &source.images, now));
         }
     }
     text
 }
 
-fn render_environment(environment: &EnvironmentState, images: &[ImageState]) -> String {
+/// The errors of the files, each with its place.
+fn render_problems(problems: &[Problem]) -> String {
+    let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.severity == "error").collect();
+    let mut text = String::new();
+    for problem in errors.iter().take(PROBLEMS) {
+        let place = match (&problem.file, problem.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, _) => String::new(),
+        };
+        let line = format!("{place}{} ({})", problem.message, problem.code);
+        text.push_str(&format!("  {}\n", paint::bad(&super::clean(&line))));
+    }
+    if errors.len() > PROBLEMS {
+        let more = super::count(errors.len() - PROBLEMS, "more error");
+        text.push_str(&format!("  {}\n", paint::bad(&format!("{more}; see `lockstep validate`"))));
+    }
+    text
+}
+
+fn render_environment(environment: &EnvironmentState, images: &[ImageState], now: Timestamp) -> String {
     let mut text = format!(
         "\n{}  {} {} cluster {}\n",
         paint::strong(&environment.name),
@@ -65,9 +90,15 @@ fn render_environment(environment: &EnvironmentState, images: &[ImageState]) -> 
     for withheld in &environment.withheld {
         text.push_str(&format!("  {}\n", paint::notable(&withheld.text)));
     }
-    let width = environment.services.iter().map(|service| service.plan.name.len()).max().unwrap_or_default();
+    let widest = |column: &dyn Fn(&ServiceState) -> usize| environment.services.iter().map(column).max().unwrap_or(0);
+    let widths = Widths {
+        name: widest(&|service| service.plan.name.chars().count()),
+        count: widest(&|service| count(service, now).chars().count()),
+        tags: widest(&|service| runs::tags_text(&service.images).chars().count()),
+        revision: widest(&|service| service.revision.chars().count()),
+    };
     for service in &environment.services {
-        text.push_str(&render_service(service, width));
+        text.push_str(&render_service(service, &environment.name, &widths, now));
         let mine = images
             .iter()
             .filter(|image| image.service == service.plan.name && image.readers.contains(&environment.name));
@@ -78,13 +109,36 @@ fn render_environment(environment: &EnvironmentState, images: &[ImageState]) -> 
                 Standing::UpToDate | Standing::Nothing | Standing::NotAsked => continue,
             };
             let line = format!("image {}: {}", image.container, super::clean(told));
-            text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&line)));
+            text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&line), width = widths.name));
         }
     }
     text
 }
 
-fn render_service(service: &ServiceState, width: usize) -> String {
+struct Widths {
+    name: usize,
+    count: usize,
+    tags: usize,
+    revision: usize,
+}
+
+/// Tasks that run of those that should; with the time of the last look, where the latest did not see them.
+fn count(service: &ServiceState, now: Timestamp) -> String {
+    let count = service.count();
+    if service.is_stale() { format!("{count}, {}", clock(&service.observed_at, now)) } else { count }
+}
+
+/// A time as people read it: the hour today, the day too where it was another one.
+fn clock(time: &str, now: Timestamp) -> String {
+    let day = now.to_string();
+    match time.split_once('T') {
+        Some((date, clock)) if day.starts_with(date) => clock.get(..5).unwrap_or(clock).to_owned(),
+        Some((date, clock)) => format!("{date} {}", clock.get(..5).unwrap_or(clock)),
+        None => time.to_owned(),
+    }
+}
+
+fn render_service(service: &ServiceState, environment: &str, widths: &Widths, now: Timestamp) -> String {
     let sync = match service.plan.sync {
         SyncStatus::Synced => paint::good("Synced   "),
         SyncStatus::OutOfSync => paint::notable("OutOfSync"),
@@ -104,25 +158,49 @@ fn render_service(service: &ServiceState, width: usize) -> String {
         Some(Verdict::Pending) => "  Pending".to_owned(),
         _ => String::new(),
     };
-    let mut text = format!(
-        "  {:width$}  {sync}  {health}  {}/{}  {}{verdict}\n",
-        service.plan.name, service.running, service.desired_count, service.revision
+    let width = widths.name;
+    let row = format!(
+        "  {:width$}  {sync}  {health}  {:counts$}  {:tags$}  {:revisions$}  {}{verdict}",
+        service.plan.name,
+        count(service, now),
+        super::clean(&runs::tags_text(&service.images)),
+        service.revision,
+        service.commit.as_ref().map(Commit::short).unwrap_or_default(),
+        counts = widths.count,
+        tags = widths.tags,
+        revisions = widths.revision,
     );
-    let mut line = |line: &str| text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(line)));
-    let sync = &service.axes.sync;
-    match (service.plan.sync, sync.last_known.as_str()) {
-        (SyncStatus::Synced, _) | (_, "") if service.plan.sync != SyncStatus::OutOfSync => {}
-        (SyncStatus::Unknown, known) => line(&format!("unknown since {}, {known} before", sync.since)),
-        _ => line(&format!("out of sync since {}", sync.since)),
+    let mut text = format!("{}\n", row.trim_end());
+    let mut line = |line: &str| text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&super::clean(line))));
+    let (axis, health) = (&service.axes.sync, &service.axes.health);
+    match (service.plan.sync, axis.last_known.as_str()) {
+        (SyncStatus::Synced, _) => {}
+        (SyncStatus::OutOfSync, _) => line(&format!("out of sync since {}", axis.since)),
+        (SyncStatus::Unknown, "") => {}
+        (SyncStatus::Unknown, known) => line(&format!("unknown since {}, {known} before", axis.since)),
     }
-    if let Some(rollout) = &service.plan.rollout {
-        line(&super::clean(&rollout.text()));
+    if service.plan.health == Health::Unknown && !health.last_known.is_empty() {
+        line(&format!("health unknown since {}, {} before", health.since, health.last_known));
+    }
+    // Who is looking into something wants to know whose change it is.
+    let is_at_rest = service.plan.sync == SyncStatus::Synced
+        && matches!(service.plan.health, Health::Healthy | Health::Suspended)
+        && matches!(service.plan.verdict, None | Some(Verdict::Deployed));
+    if let Some(commit) = service.commit.as_ref().filter(|_| !is_at_rest) {
+        line(&commit.text());
+    }
+    if !service.declared_images.is_empty() && service.plan.sync != SyncStatus::Unknown {
+        let declared = runs::tags_text(&service.declared_images);
+        line(&format!("Git declares {declared}"));
+    }
+    for told in service.plan.rollout_lines(environment) {
+        line(&told);
     }
     for withheld in &service.plan.withheld {
-        line(&super::clean(&withheld.text));
+        line(&withheld.text);
     }
     for log in service.plan.cause.iter().flat_map(|cause| &cause.log) {
-        line(&format!("log: {}", super::clean(log)));
+        line(&format!("log: {log}"));
     }
     text
 }

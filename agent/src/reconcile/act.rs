@@ -8,6 +8,7 @@ use crate::{
 };
 use lockstep_core::{
     brake::Held,
+    commit,
     identity::content_hash,
     observed::{LiveService, Reading},
     refusal::{Refusal, missing, refusal},
@@ -218,11 +219,12 @@ impl Round<'_> {
         let Some((old, Verdict::Progressing | Verdict::Stalled, _)) = &track.verdict else { return };
         if old != hash {
             let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-            let text = match self.commit.get(..8) {
-                Some(commit) => format!("commit {commit} takes its place"),
-                None => "a newer state takes its place".to_owned(),
+            let commit = self.commit_of(track);
+            let text = match commit::short(&commit) {
+                "" => "a newer state takes its place".to_owned(),
+                short => format!("commit {short} takes its place"),
             };
-            self.context.tell(Event::Verdict { environment, service, verdict: Verdict::Superseded, text });
+            self.context.tell(Event::Verdict { environment, service, verdict: Verdict::Superseded, text, commit });
         }
     }
 

@@ -6,10 +6,10 @@ use super::{
     cluster::ClusterTags,
     load::Snapshot,
     prune::{History, Orphans},
-    service::{Others, Prepared, Round, Track},
+    service::{Others, Prepared, Round, Track, short},
     waiting::with_dependencies,
 };
-use crate::board::{EnvironmentState, ServiceState};
+use crate::board::{EnvironmentState, Event, ServiceState};
 use crate::{
     aws::{AwsError, Clients, Remedy},
     config::Allow,
@@ -18,10 +18,12 @@ use futures_util::{StreamExt, stream};
 use lockstep_core::{
     identity::{self, desired_hash},
     observed::{LiveService, Reading},
+    plan::health_of,
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    turn::Turns,
 };
 use lockstep_manifests::{
-    Desired, Diagnostic, Environment, Mode, Rendered,
+    Desired, Diagnostic, Environment, Mode, Rendered, Severity,
     render::bind,
     substitute::{Parameters, Reference, Resolved},
 };
@@ -52,6 +54,18 @@ pub(super) struct Worker {
     bound: HashMap<String, Bound>,
     orphans: Orphans,
     cluster: ClusterTags,
+    turns: Turns,
+}
+
+/// A service whose desired state is not known, and why.
+struct Broken {
+    name: String,
+    reason: Reason,
+    text: String,
+    /// The ECS service that it was, or should be.
+    ecs_name: String,
+    /// Whether that is known, rather than taken from the directory.
+    is_known: bool,
 }
 
 struct Bound {
@@ -86,6 +100,7 @@ impl Worker {
             bound: HashMap::new(),
             orphans: Orphans::default(),
             cluster: ClusterTags::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -125,33 +140,43 @@ impl Worker {
                 return self.report(context, snapshot, environment, orders, plans, withheld, false);
             }
         };
-        let parameters = match self.read_parameters(&clients, &entries).await {
-            Ok(parameters) => parameters,
-            Err(error) => {
-                let text = error.to_string();
-                let plans = entries.iter().map(|(name, _)| self.unknown(name, Reason::Unread, &text)).collect();
-                return self.report(context, snapshot, environment, orders, plans, withheld, false);
-            }
-        };
-        let mut plans: Vec<ServiceState> = Vec::new();
+        let parameters = self.read_parameters(&clients, &entries).await;
         let mut wanted: BTreeMap<String, (Arc<Desired>, String)> = BTreeMap::new();
+        let mut broken: Vec<Broken> = Vec::new();
         for (at, (name, rendered)) in entries.iter().enumerate() {
             if at % 16 == 15 {
                 // The agent has one thread: the API and other sources are not kept waiting.
                 tokio::task::yield_now().await;
             }
-            match self.bind(name, rendered, environment, &parameters) {
+            // A service without parameters does not need them.
+            let is_free = rendered.as_ref().is_ok_and(|rendered| rendered.references.is_empty());
+            let bound = match &parameters {
+                Err(error) if !is_free && rendered.is_ok() => Err((Reason::Unread, error.to_string())),
+                known => {
+                    let none = Parameters::new();
+                    self.bind(name, rendered, environment, known.as_ref().unwrap_or(&none))
+                        .map_err(|problems| (Reason::Invalid, invalid(&problems, snapshot, name)))
+                }
+            };
+            match bound {
                 Ok(desired) => {
                     wanted.insert(name.clone(), desired);
                 }
-                Err(problems) => plans.push(self.invalid(name, &problems)),
+                Err((reason, text)) => broken.push(self.broken(snapshot, environment, name, reason, text)),
             }
         }
         let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
         let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write);
         context.looked.add(due.len());
-        let names: Vec<String> = due.iter().map(|name| wanted[name].0.service_name.clone()).collect();
+        // Health needs no manifest: what is broken is looked at too.
+        let names = due.iter().map(|name| wanted[name].0.service_name.clone());
+        let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
         let mut live = clients.services(&environment.cluster, &names).await;
+        let mut plans: Vec<ServiceState> = Vec::new();
+        for broken in broken {
+            let reading = live.remove(&broken.ecs_name).unwrap_or_default();
+            plans.push(self.health_alone(&clients, environment, broken, &reading));
+        }
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let mut round = Round {
@@ -167,6 +192,7 @@ impl Worker {
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
             cluster: self.cluster.look(&clients, environment, !due.is_empty()).await,
+            history: &snapshot.history,
             brake: Mutex::new(self.brake(environment, &wanted, &live)),
             unexplained: None,
             all_bound: true,
@@ -206,7 +232,10 @@ impl Worker {
         }
         let clients = context.accounts.clients(&environment.account, &environment.region).await;
         clients.check_account().await.map_err(|error| match error.remedy {
-            Remedy::WrongAccount => (Reason::WrongAccount, error.text),
+            Remedy::WrongAccount => {
+                let place = environment.account_place();
+                (Reason::WrongAccount, format!("{place}: account {}: {}", environment.account, error.text))
+            }
             _ => (Reason::Unread, error.to_string()),
         })?;
         Ok(clients)
@@ -318,7 +347,7 @@ impl Worker {
                 if !due.contains(name)
                     && let Some(state) = &track.state
                 {
-                    let state = ServiceState { commit: snapshot.commit.clone(), ..state.clone() };
+                    let state = ServiceState { planned_for: snapshot.commit.clone(), ..state.clone() };
                     track.state = Some(state.clone());
                     done.insert(name.clone(), state);
                     self.tracks.insert(name.clone(), track);
@@ -353,33 +382,77 @@ impl Worker {
 
     /// A plan that concludes nothing; the last verdict stays.
     fn unknown(&mut self, name: &str, reason: Reason, text: &str) -> ServiceState {
-        let last = self.tracks.get(name).and_then(|track| track.state.clone());
-        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, Health::Unknown, reason, text);
-        plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
-        let mut state = match last {
-            Some(state) => ServiceState { plan, ..state },
-            None => ServiceState::unseen(plan, ""),
-        };
+        let mut state = self.unplanned(name, Health::Unknown, reason, text);
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        state.axes.turn(&state.plan, state.running, state.desired_count, &now);
-        let track = self.tracks.entry(name.to_owned()).or_default();
-        track.note_axes(&state.axes);
-        track.state = Some(state.clone());
+        self.keep_unplanned(&mut state, &now);
         state
     }
 
-    fn invalid(&mut self, name: &str, problems: &[Diagnostic]) -> ServiceState {
-        let text = match problems.first() {
-            Some(problem) => format!("the manifest has errors: {}", problem.message),
-            None => "the manifest has errors".to_owned(),
+    fn unplanned(&self, name: &str, health: Health, reason: Reason, text: &str) -> ServiceState {
+        let last = self.tracks.get(name).and_then(|track| track.state.clone());
+        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, health, reason, text);
+        plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
+        match last {
+            Some(state) => ServiceState { plan, ..state },
+            None => ServiceState::unseen(plan, ""),
+        }
+    }
+
+    fn keep_unplanned(&mut self, state: &mut ServiceState, now: &str) {
+        state.axes.turn(&state.plan, state.running.zip(state.desired_count), now);
+        let track = self.tracks.entry(state.plan.name.clone()).or_default();
+        track.note_axes(&state.axes);
+        track.state = Some(state.clone());
+    }
+
+    /// A service whose desired state is not known, with the ECS service that it was when that was known.
+    fn broken(
+        &self,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        name: &str,
+        reason: Reason,
+        text: String,
+    ) -> Broken {
+        let remembered = self.tracks.get(name).map(|track| track.ecs_name.clone()).filter(|known| !known.is_empty());
+        let declared = || snapshot.ecs_name(&environment.name, name).filter(|known| !known.contains("${{"));
+        let known = remembered.or_else(declared);
+        let is_known = known.is_some();
+        Broken { name: name.to_owned(), reason, text, ecs_name: known.unwrap_or_else(|| name.to_owned()), is_known }
+    }
+
+    /// What runs of a service whose desired state is not known. Where only the directory names it, its tags must say
+    /// that it is this one.
+    fn health_alone(
+        &mut self,
+        clients: &Clients,
+        environment: &Environment,
+        broken: Broken,
+        reading: &Reading<LiveService>,
+    ) -> ServiceState {
+        let Broken { name, reason, text, ecs_name, is_known } = broken;
+        let is_ours = |live: &LiveService| {
+            live.tags.contains_key(identity::SOURCE)
+                && identity::owner(&live.tags, &self.source_id, &environment.name, &ecs_name) == identity::Owner::Us
         };
-        self.unknown(name, Reason::Invalid, &text)
+        let found = reading.found().filter(|live| live.status != "INACTIVE" && (is_known || is_ours(live)));
+        let now = jiff::Timestamp::from_second(clients.now()).map(|now| now.to_string()).unwrap_or_default();
+        let mut state = self.unplanned(&name, found.map_or(Health::Unknown, health_of), reason, &text);
+        if let Some(live) = found {
+            state.revision = short(&live.task_definition);
+            (state.running, state.desired_count) = (Some(live.running), Some(live.desired));
+            state.observed_at.clone_from(&now);
+        } else if let Reading::Failed(reason) = reading {
+            state.plan.withheld.push(Withheld { reason: Reason::Unread, text: reason.clone(), changes: Vec::new() });
+        }
+        self.keep_unplanned(&mut state, &now);
+        state
     }
 
     /// Publishes what was ordered to be looked at. What was looked at because something waits for it is answered alone.
     #[expect(clippy::too_many_arguments, reason = "it is the end of a round, and takes what the round has found")]
     fn report(
-        &self,
+        &mut self,
         context: &Context,
         snapshot: &Snapshot,
         environment: &Environment,
@@ -400,7 +473,7 @@ impl Worker {
     }
 
     fn publish(
-        &self,
+        &mut self,
         context: &Context,
         snapshot: &Snapshot,
         environment: &Environment,
@@ -408,6 +481,9 @@ impl Worker {
         withheld: Vec<Withheld>,
     ) {
         services.sort_by(|a, b| a.plan.name.cmp(&b.plan.name));
+        for turn in self.turns.take(services.iter().map(|state| &state.plan)) {
+            context.tell(Event::turned(&environment.name, turn));
+        }
         let state = EnvironmentState {
             name: environment.name.clone(),
             account: environment.account.clone(),
@@ -423,5 +499,23 @@ impl Worker {
             source.environments.push(state);
             source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
+    }
+}
+
+/// Why a service's desired state is not known: the first error of its files, with its place.
+fn invalid(problems: &[Diagnostic], snapshot: &Snapshot, name: &str) -> String {
+    let of_files = || {
+        let directory = snapshot.services.iter().find(|loaded| loaded.directory.name == name)?;
+        let prefix = format!("{}/", directory.directory.path);
+        snapshot.problems.iter().find(|problem| {
+            problem.severity == Severity::Error && problem.place().is_some_and(|(file, ..)| file.starts_with(&prefix))
+        })
+    };
+    match problems.first().or_else(of_files) {
+        Some(problem) => {
+            let place = problem.place().map_or(String::new(), |(file, line, _)| format!("{file}:{line}: "));
+            format!("the manifest has errors: {place}{}", problem.message)
+        }
+        None => "the manifest has errors".to_owned(),
     }
 }

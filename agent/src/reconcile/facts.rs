@@ -152,7 +152,13 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn cause(&self, key: &str, desired: &Desired, live: &LiveService, observed: &Observation) -> Cause {
+    pub(super) async fn cause(
+        &self,
+        key: &str,
+        desired: &Desired,
+        live: &LiveService,
+        observed: &Observation,
+    ) -> Cause {
         if let Some(known) = self.context.cache.cause(key) {
             return known;
         }
@@ -160,8 +166,15 @@ impl Round<'_> {
             Some(History::Known(past)) => past.as_slice(),
             _ => &[],
         };
-        let failed = past.iter().find(|deployment| deployment.has_failed());
-        let revision = failed.map_or(&live.task_definition, |deployment| &deployment.revision.arn).clone();
+        // What is under way is not over: its first failure is told, and not kept as the last word.
+        let open = live.rollout.as_ref().filter(|rollout| rollout.is_open());
+        let failed = match open {
+            Some(rollout) => past.iter().find(|deployment| deployment.arn == rollout.arn),
+            None => past.iter().find(|deployment| deployment.has_failed()),
+        };
+        let newest = live.primary().map_or(&live.task_definition, |primary| &primary.task_definition);
+        let in_use = if open.is_some() { newest } else { &live.task_definition };
+        let revision = failed.map_or(in_use, |deployment| &deployment.revision.arn).clone();
         let mut cause = Cause::default();
         if let Some(failed) = failed {
             failed.reason.clone_into(&mut cause.deployment);
@@ -173,7 +186,7 @@ impl Round<'_> {
                 rollout.alarms.clone_into(&mut cause.alarms);
             }
         }
-        let began = failed.map_or(0, |deployment| deployment.started_at);
+        let began = failed.map_or(0, |deployment| deployment.started_at).max(open.map_or(0, |open| open.started_at));
         let telling = |event: &&ServiceEvent| event.at >= began && event.tells_of_trouble();
         // The sentence that the deployment failed says less than what led to it.
         let (summary, details): (Vec<&ServiceEvent>, Vec<&ServiceEvent>) =
@@ -188,7 +201,8 @@ impl Round<'_> {
         let looked =
             self.clients.look_for_cause(&mut cause, cluster, &desired.service_name, &revision, &definition).await;
         match looked {
-            Ok(()) => self.context.cache.keep_cause(key, &cause),
+            Ok(()) if open.is_none() => self.context.cache.keep_cause(key, &cause),
+            Ok(()) => {}
             // Neither kept nor written to a tag: the next round looks again.
             Err(_) => cause.is_incomplete = true,
         }

@@ -4,15 +4,57 @@ use super::service::{Round, Track};
 use crate::board::Event;
 use crate::cache::Progress;
 use lockstep_core::{
-    observed::{LiveService, Reading, Rollout},
+    cause::Cause,
+    observed::{LiveService, Observation, Reading, Rollout},
     refusal::is_aws_own,
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    runs,
 };
 use lockstep_manifests::Desired;
 use std::time::Duration;
 
 /// How long reads may lag behind a write of ours before what they say is believed.
 const STALE: Duration = Duration::from_secs(60);
+
+/// The first failure of a rollout, as far as it was found out.
+pub(super) struct Failure {
+    /// The deployment.
+    deployment: Option<String>,
+    /// What told of it when it was looked for.
+    signs: Option<(i64, i64)>,
+    /// What it is.
+    cause: Cause,
+    /// Whether it was told of; and then whether as a task, a log or an alarm shows it.
+    told: Option<bool>,
+}
+
+impl Track {
+    /// The first failure of the rollout that is under way, where looking again would not find more.
+    pub(super) fn first_failure(&self, live: &LiveService) -> Option<Cause> {
+        let is_open = match &live.rollout {
+            Some(rollout) => rollout.is_open(),
+            None => live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS"),
+        };
+        let known = self.failure.as_ref().filter(|known| is_open && known.deployment == live.current_deployment)?;
+        let is_enough = known.cause.is_first_hand() || known.signs == live.signs_of_failure();
+        (is_enough && !known.cause.is_incomplete).then(|| known.cause.clone())
+    }
+
+    /// Remembers it; for another deployment, what was known is over.
+    pub(super) fn note_failure(&mut self, live: &LiveService, cause: Option<&Cause>) {
+        let told = match &self.failure {
+            Some(known) if known.deployment == live.current_deployment => known.told,
+            _ => {
+                self.failure = None;
+                None
+            }
+        };
+        if let Some(cause) = cause.filter(|cause| !cause.is_empty()) {
+            let (deployment, signs) = (live.current_deployment.clone(), live.signs_of_failure());
+            self.failure = Some(Failure { deployment, signs, cause: cause.clone(), told });
+        }
+    }
+}
 
 impl Round<'_> {
     /// Right after a write of ours, reads may show the state before it.
@@ -102,22 +144,73 @@ impl Round<'_> {
         }
     }
 
-    /// Why a rollout is called stalled, with what ECS tells of it.
+    /// Why a rollout is called stalled; or that it waits for AWS, which goes on trying by itself.
     fn stalled(&self, live: Option<&LiveService>) -> Withheld {
         let minutes = self.environment.sync.deadline.as_secs() / 60;
         let mut text = format!("no progress for more than {minutes} minutes");
         if let Some(live) = live {
             text = format!("{text}, {}/{} running", live.running, live.desired);
-            if let Some(event) = live.events.iter().find(|event| event.tells_of_trouble()) {
-                // ECS itself goes on trying.
-                if is_aws_own(&event.text) {
-                    let text = format!("waiting for AWS, {text}: {}", lockstep_core::mask::line(&event.text));
-                    return Withheld { reason: Reason::WaitingForAws, text, changes: Vec::new() };
-                }
-                text = format!("{text}: {}", lockstep_core::mask::line(&event.text));
+            let event = live.events.iter().find(|event| event.tells_of_trouble());
+            if let Some(event) = event.filter(|event| is_aws_own(&event.text)) {
+                let text = format!("waiting for AWS, {text}: {}", lockstep_core::mask::line(&event.text));
+                return Withheld { reason: Reason::WaitingForAws, text, changes: Vec::new() };
             }
         }
         Withheld { reason: Reason::Stalled, text, changes: Vec::new() }
+    }
+
+    /// Says why a rollout makes no progress: what failed first, or what ECS tells of it.
+    pub(super) async fn explain_stall(
+        &self,
+        plan: &mut ServicePlan,
+        desired: &Desired,
+        hash: &str,
+        live: Option<&LiveService>,
+        track: &mut Track,
+    ) {
+        let (Some(Verdict::Stalled), Some(live)) = (plan.verdict, live) else { return };
+        if plan.cause.is_none() {
+            let cause = match track.first_failure(live) {
+                Some(known) => known,
+                None => self.cause(&self.key(live, hash), desired, live, &Observation::default()).await,
+            };
+            track.note_failure(live, Some(&cause));
+            plan.cause = Some(cause).filter(|cause| !cause.is_empty());
+        }
+        let Some(stalled) = plan.withheld.iter_mut().find(|withheld| withheld.reason == Reason::Stalled) else {
+            return;
+        };
+        let event = live.events.iter().find(|event| event.tells_of_trouble());
+        let event = event.map(|event| lockstep_core::mask::line(&event.text));
+        if let Some(why) = plan.cause.as_ref().map(Cause::short).or(event) {
+            stalled.text = format!("{}: {why}", stalled.text);
+        }
+    }
+
+    /// Tells of the first failure of a rollout at once, and once more when a task shows more than an event did.
+    pub(super) fn report_failure(
+        &self,
+        desired: &Desired,
+        plan: &ServicePlan,
+        live: Option<&LiveService>,
+        track: &mut Track,
+    ) {
+        if !matches!(plan.verdict, Some(Verdict::Progressing | Verdict::Stalled)) {
+            return;
+        }
+        let (Some(live), Some(cause), Some(known)) = (live, &plan.cause, &mut track.failure) else { return };
+        let is_first_hand = cause.is_first_hand();
+        if known.deployment != live.current_deployment || known.told.is_some_and(|told| told || !is_first_hand) {
+            return;
+        }
+        known.told = Some(is_first_hand);
+        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+        let counts = plan.rollout.as_ref().filter(|rollout| rollout.failures > 0).map(Rollout::text);
+        let text = match counts {
+            Some(counts) => format!("{} ({counts})", cause.short()),
+            None => cause.short(),
+        };
+        self.context.tell(Event::Failing { environment, service, text, log: cause.log.clone() });
     }
 
     /// Passes on what ECS says of the service since a person's order began, for whoever watches it.
@@ -181,23 +274,24 @@ impl Round<'_> {
         if !is_news || verdict == Verdict::Pending {
             return;
         }
-        let text = match (verdict, live) {
-            (Verdict::Rejected, _) => plan
-                .withheld
-                .iter()
-                .find(|withheld| withheld.reason == Reason::Rejected)
-                .map(|withheld| withheld.text.clone())
-                .unwrap_or_default(),
-            (Verdict::Stalled, _) => plan
-                .withheld
-                .iter()
-                .find(|withheld| withheld.reason == Reason::Stalled)
-                .map(|withheld| withheld.text.clone())
-                .unwrap_or_default(),
-            (_, Some(live)) => format!("{}/{} running", live.running, live.desired),
-            (_, None) => String::new(),
+        let why = |reason: Reason| plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone());
+        let told = match verdict {
+            Verdict::Rejected => why(Reason::Rejected),
+            Verdict::Stalled => why(Reason::Stalled),
+            _ => None,
         };
+        let tags = runs::tags_text(&runs::images_of(&desired.task_definition));
+        let text = told.unwrap_or_else(|| match live {
+            Some(live) => format!("{tags}, {}/{} running", live.running, live.desired),
+            None => format!("{tags}, the service is being created"),
+        });
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        self.context.tell(Event::Verdict { environment, service, verdict, text });
+        let commit = self.commit_of(track);
+        self.context.tell(Event::Verdict { environment, service, verdict, text, commit });
+    }
+
+    /// The commit that a verdict is about: the one that last changed the service, else the branch's.
+    pub(super) fn commit_of(&self, track: &Track) -> String {
+        track.changed_by.commit.as_ref().map_or_else(|| self.commit.to_owned(), |commit| commit.id.clone())
     }
 }

@@ -1,9 +1,9 @@
 //! From the files of a commit to rendered services, with everything reused whose files did not change.
 
-use super::{changes::Changes, together::check_together, totals::Totals};
+use super::{changes::Changes, commits::Commits, together::check_together, totals::Totals};
 use lockstep_core::verify::{self, Check, Outcome};
 use lockstep_manifests::{
-    Diagnostic, Rendered, Repository, Service,
+    Diagnostic, Environment, Rendered, Repository, Service,
     budget::Weight,
     codes::{self, Code},
     diagnostic,
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub services: Vec<Arc<LoadedService>>,
     /// Everything that is wrong, in file order.
     pub problems: Vec<Diagnostic>,
+    /// Which commit last changed each service.
+    pub history: Arc<Commits>,
 }
 
 /// A service with what it renders to.
@@ -49,6 +51,35 @@ pub struct LoadedService {
     /// What its files became, and what it became in each environment.
     pub(super) files: Weight,
     pub(super) weights: BTreeMap<String, Weight>,
+    /// The files of its directory.
+    inside: Vec<String>,
+}
+
+impl LoadedService {
+    /// The files that it is made of, in whatever environment.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &String> {
+        self.inside.iter().chain(&self.outside)
+    }
+
+    /// The files that it is made of in an environment, and those that would belong to it there: that one of them was
+    /// taken away is a change too.
+    pub(super) fn files_in(&self, environment: &Environment, repository: &Repository) -> Vec<String> {
+        let directory = &self.directory.path;
+        let is_of = |path: &String, name: &str| {
+            let file = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+            let rest = file.strip_prefix(name).unwrap_or_default();
+            matches!(rest, ".yaml" | ".yml" | ".pins.yaml" | ".pins.yml" | ".at.yaml")
+        };
+        let is_of_another = |path: &String| {
+            let others = repository.environments.keys().filter(|name| !environment.chain.contains(name));
+            others.into_iter().any(|name| is_of(path, name))
+        };
+        let mut files: Vec<String> = self.paths().filter(|path| !is_of_another(path)).cloned().collect();
+        for name in &environment.chain {
+            files.extend([".yaml", ".pins.yaml"].map(|end| format!("{directory}/{name}{end}")));
+        }
+        files
+    }
 }
 
 /// Loads commits one after the other.
@@ -69,6 +100,12 @@ impl Snapshot {
     /// The ECS names of the services that are declared for an environment.
     pub fn declared(&self, environment: &str) -> BTreeSet<String> {
         self.services.iter().filter_map(|loaded| loaded.names.get(environment).cloned()).collect()
+    }
+
+    /// The ECS name of a service in an environment, where it is known.
+    pub(super) fn ecs_name(&self, environment: &str, service: &str) -> Option<String> {
+        let loaded = self.services.iter().find(|loaded| loaded.directory.name == service)?;
+        loaded.names.get(environment).cloned()
     }
 
     /// The services of an environment, by their own and their ECS name.
@@ -139,6 +176,7 @@ impl Loader {
             valid,
             services,
             problems,
+            history: Arc::default(),
         }
     }
 }
@@ -188,6 +226,7 @@ impl LoadedService {
     /// what.
     fn unread(directory: &ServiceDirectory, reason: &Diagnostic) -> Self {
         Self {
+            inside: Vec::new(),
             directory: directory.clone(),
             environments: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -249,6 +288,7 @@ impl LoadedService {
             files: service.weight,
             weights,
             problems,
+            inside: files_below(tree, directory),
             outside: service.read.into_iter().map(|(path, _)| path).filter(|path| !is_below(path, directory)).collect(),
         }
     }
@@ -268,6 +308,7 @@ impl LoadedService {
             outside: self.outside.clone(),
             files: self.files,
             weights: self.weights.clone(),
+            inside: self.inside.clone(),
         }
     }
 }
@@ -292,6 +333,14 @@ fn checked(rendered: &Rendered, checks: &[Check], problems: &mut Vec<Diagnostic>
         // The same in another environment is dropped when all are put in order.
         problems.push(check.also.iter().fold(problem, also));
     }
+}
+
+/// The paths of a directory's files. A tree lists them in their order.
+fn files_below(tree: &dyn Tree, directory: &ServiceDirectory) -> Vec<String> {
+    let prefix = format!("{}/", directory.path);
+    let files = tree.files();
+    let start = files.partition_point(|file| file.path.as_str() < prefix.as_str());
+    files[start..].iter().map(|file| &file.path).take_while(|path| path.starts_with(&prefix)).cloned().collect()
 }
 
 fn is_below(path: &str, directory: &ServiceDirectory) -> bool {

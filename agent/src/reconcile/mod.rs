@@ -4,6 +4,7 @@
 mod act;
 mod changes;
 mod cluster;
+mod commits;
 mod environment;
 mod facts;
 mod fleet;

@@ -124,14 +124,14 @@ impl Orphans {
             };
             let mut state = ServiceState {
                 revision: short(&live.task_definition),
-                running: live.running,
-                desired_count: live.desired,
+                running: Some(live.running),
+                desired_count: Some(live.desired),
                 observed_at: round.now_text(),
                 note,
                 ..ServiceState::unseen(plan, round.commit)
             };
             let axes = self.axes.entry(state.plan.name.clone()).or_default();
-            axes.turn(&state.plan, live.running, live.desired, &round.now_text());
+            axes.turn(&state.plan, Some((live.running, live.desired)), &round.now_text());
             state.axes = axes.clone();
             states.push(state);
         }

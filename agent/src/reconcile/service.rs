@@ -1,6 +1,12 @@
 //! One service in a round: ask what the planner needs to know, act on its orders, and say what became of it.
 
-use super::{Context, Orders, act::Setback, cluster::ClusterTags};
+use super::{
+    Context, Orders,
+    act::Setback,
+    cluster::ClusterTags,
+    commits::{ChangedBy, Commits},
+    follow::Failure,
+};
 use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
@@ -13,6 +19,7 @@ use lockstep_core::{
     observed::{LiveService, Observation, Reading, Revision},
     plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    runs,
 };
 use lockstep_manifests::{Desired, Environment};
 use std::{
@@ -60,6 +67,12 @@ pub(super) struct Track {
     pub(super) told_until: Option<i64>,
     /// The versions of the parameters that were bound when it was last as declared.
     pub(super) parameters: Option<BTreeMap<String, u64>>,
+    /// The ECS service's name, as it was declared last.
+    pub(super) ecs_name: String,
+    /// The first failure of the rollout that is under way.
+    pub(super) failure: Option<Failure>,
+    /// The commit that last changed it.
+    pub(super) changed_by: ChangedBy,
     memory: Option<Memory>,
     kept: Memory,
 }
@@ -153,6 +166,8 @@ pub(super) struct Round<'a> {
     pub commit: &'a str,
     /// When it was made, epoch seconds; 0 where nobody knows.
     pub committed_at: i64,
+    /// The commits that last changed each service.
+    pub history: &'a Commits,
     /// What the source may reach.
     pub allow: &'a Allow,
     /// What was ordered.
@@ -199,6 +214,8 @@ impl Round<'_> {
             return self.later(desired, hash, track);
         }
         self.recall(desired, track);
+        desired.service_name.clone_into(&mut track.ecs_name);
+        track.changed_by.look(self.history, desired, hash);
         if !track.hash.is_empty() && track.hash != hash {
             // What was deployed before is not: a revert is a change, and no drift.
             track.deployed = None;
@@ -217,7 +234,8 @@ impl Round<'_> {
         let fingerprint = fingerprint(&live, waiting.as_ref());
         let ordered = self.orders.restart.is_some() || self.cluster.pause().found().is_some();
         if let Some(state) = track.at_rest(hash, fingerprint).filter(|_| !ordered) {
-            let mut state = ServiceState { commit: self.commit.to_owned(), observed_at: self.now_text(), ..state };
+            let (planned_for, commit) = (self.commit.to_owned(), track.changed_by.commit.clone());
+            let mut state = ServiceState { planned_for, commit, observed_at: self.now_text(), ..state };
             self.turn_axes(&mut state, track);
             track.observed_at = Some(Instant::now());
             track.state = Some(state.clone());
@@ -284,17 +302,18 @@ impl Round<'_> {
         }
         self.follow(&mut plan, live.found(), track);
         self.tell_events(desired, live.found(), track);
+        self.explain_stall(&mut plan, desired, hash, live.found(), track).await;
+        self.report_failure(desired, &plan, live.found(), track);
         self.report_verdict(desired, hash, &plan, live.found(), track);
+        let before = track.state.take().unwrap_or_else(|| ServiceState::unseen(plan.clone(), self.commit));
         let mut state = ServiceState {
-            revision: live.found().map(|live| short(&live.task_definition)).unwrap_or_default(),
-            running: live.found().map_or(0, |live| live.running),
-            desired_count: live.found().map_or(0, |live| live.desired),
-            observed_at: self.now_text(),
-            commit: self.commit.to_owned(),
-            axes: track.memory().axes.clone(),
+            planned_for: self.commit.to_owned(),
+            commit: track.changed_by.commit.clone(),
             note,
             plan,
+            ..before
         };
+        self.see(&mut state, &live, &desired.task_definition);
         self.turn_axes(&mut state, track);
         self.keep_memory(desired, track);
         track.state = Some(state.clone());
@@ -308,7 +327,7 @@ impl Round<'_> {
             && track.hash == hash
             && state.plan.actions.is_empty()
         {
-            return ServiceState { commit: self.commit.to_owned(), ..state.clone() };
+            return ServiceState { planned_for: self.commit.to_owned(), ..state.clone() };
         }
         let text = "queued: the share of the API rates is used up for now".to_owned();
         let mut plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Queued, text);
@@ -346,8 +365,31 @@ impl Round<'_> {
     fn turn_axes(&self, state: &mut ServiceState, track: &mut Track) {
         let now = self.now_text();
         let axes = &mut track.memory().axes;
-        axes.turn(&state.plan, state.running, state.desired_count, &now);
+        axes.turn(&state.plan, state.running.zip(state.desired_count), &now);
         state.axes = axes.clone();
+    }
+
+    /// Takes over what was observed of a service. What could not be read stays as it was seen last, with its time.
+    fn see(&self, state: &mut ServiceState, live: &Reading<LiveService>, declared: &serde_json::Value) {
+        let (revision, counts) = match live {
+            Reading::Found(live) if live.status != "INACTIVE" => {
+                let known = self.context.cache.revision(&live.task_definition);
+                state.images = known.map(|known| runs::images_of(&known.definition)).unwrap_or_default();
+                (short(&live.task_definition), (live.running, live.desired))
+            }
+            Reading::Found(_) | Reading::Missing => {
+                state.images.clear();
+                (String::new(), (0, 0))
+            }
+            Reading::Failed(_) | Reading::Unread => return,
+        };
+        state.revision = revision;
+        (state.running, state.desired_count) = (Some(counts.0), Some(counts.1));
+        state.observed_at = self.now_text();
+        state.declared_images = runs::images_of(declared);
+        if state.declared_images.iter().all(|image| state.images.contains(image)) {
+            state.declared_images.clear();
+        }
     }
 
     /// Asks the planner, and answers its questions until it has decided.
@@ -363,7 +405,8 @@ impl Round<'_> {
         let mut observed = Observation { service: live.clone(), ..Observation::default() };
         cache.learn(hash, &[&desired.task_definition, &desired.service]);
         observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
-        observed.cause = live.found().and_then(|live| cache.cause(&self.key(live, hash)));
+        observed.cause =
+            live.found().and_then(|live| cache.cause(&self.key(live, hash)).or_else(|| track.first_failure(live)));
         let family = desired.task_definition.get("family").and_then(|family| family.as_str()).unwrap_or_default();
         let known = track.newest.as_ref().filter(|newest| newest.family == family);
         let is_old = known.is_some_and(|newest| newest.at.elapsed() > FRESH);
@@ -381,6 +424,9 @@ impl Round<'_> {
             let (family, reading) = (family.to_owned(), observed.newest.clone());
             track.newest = Some(Newest { family, reading, at: Instant::now() });
         }
+        if let Some(live) = live.found() {
+            track.note_failure(live, observed.cause.as_ref());
+        }
         Prepared { plan, observed }
     }
 
@@ -391,6 +437,7 @@ impl Round<'_> {
         Surroundings {
             source: self.source,
             commit: self.commit,
+            changed_by: track.changed_by.commit.clone(),
             may_adopt: self.allow.adopt || self.orders.by_hand,
             adopt_now: self.orders.adopt,
             waiting_for,

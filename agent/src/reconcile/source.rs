@@ -2,6 +2,7 @@
 
 use super::{
     Context, Orders,
+    commits::Commits,
     environment::Worker,
     load::{Loader, Snapshot},
     service::Others,
@@ -28,6 +29,10 @@ pub enum Content {
     Checkout(PathBuf),
 }
 
+/// What a broken `lockstep.yaml` means.
+const STOPPED: &str =
+    "writes are stopped: lockstep.yaml or a component has errors; what runs is looked at by the last usable files";
+
 /// A source at work.
 pub struct SourceRunner {
     index: usize,
@@ -37,6 +42,8 @@ pub struct SourceRunner {
     content: Content,
     loader: Loader,
     snapshot: Option<Arc<Snapshot>>,
+    /// The last one whose `lockstep.yaml` was usable: what is read while it is not.
+    usable: Option<Arc<Snapshot>>,
     workers: BTreeMap<String, Worker>,
     /// Workers of environments that are only looked at, because others wait for them.
     lookers: BTreeMap<String, Worker>,
@@ -55,6 +62,7 @@ impl SourceRunner {
             content,
             loader: Loader::default(),
             snapshot: None,
+            usable: None,
             workers: BTreeMap::new(),
             lookers: BTreeMap::new(),
             rewritten: None,
@@ -79,8 +87,11 @@ impl SourceRunner {
             source.error.clone_from(&error);
             news
         });
-        if let (Some(reason), true) = (error, news) {
-            context.tell(Event::Unreadable { source: self.id.clone(), reason });
+        let source = self.id.clone();
+        match (error, news) {
+            (Some(reason), true) => context.tell(Event::Unreadable { source, reason }),
+            (None, true) => context.tell(Event::Readable { source }),
+            (_, false) => {}
         }
         result
     }
@@ -88,13 +99,14 @@ impl SourceRunner {
     async fn read(&mut self, context: &Context) -> Result<(), GitError> {
         // Reading the files takes as long as a commit makes it: never on the thread that everything else runs on.
         let known = self.snapshot.as_ref().map(|snapshot| snapshot.commit.clone());
+        let history = self.snapshot.as_ref().map(|before| before.history.clone()).unwrap_or_default();
         let place = match &self.content {
             Content::Checkout(path) => Content::Checkout(path.clone()),
             Content::Remote(remote) => Content::Remote(remote.clone()),
         };
         let mut loader = std::mem::take(&mut self.loader);
         let read = tokio::task::spawn_blocking(move || {
-            let read = load(&place, known, &mut loader);
+            let read = load(&place, known, &history, &mut loader);
             (read, loader)
         });
         // Where it did not end, the next look begins anew.
@@ -125,23 +137,43 @@ impl SourceRunner {
                 "the files have an error"
             );
         }
+        if !snapshot.valid && self.snapshot.as_ref().is_none_or(|before| before.valid) {
+            tracing::warn!(source = self.id, commit = snapshot.commit, "{STOPPED}");
+        }
         context.board.update(self.index, |source| {
             source.commit.clone_from(&snapshot.commit);
             source.summary.clone_from(&snapshot.summary);
             source.rewritten.clone_from(&self.rewritten);
             source.problems = snapshot.problems.iter().map(problem).collect();
+            source.writes_stopped = (!snapshot.valid).then(|| STOPPED.to_owned());
             if snapshot.valid {
                 source
                     .environments
                     .retain(|environment| snapshot.repository.environments.contains_key(&environment.name));
             }
         });
-        self.snapshot = Some(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        if snapshot.valid {
+            self.usable = Some(snapshot.clone());
+        }
+        self.snapshot = Some(snapshot);
         Ok(())
     }
 
     fn unreadable(&self, error: &tokio::task::JoinError) -> GitError {
         GitError::Unreadable { repository: self.id.clone(), reason: error.to_string() }
+    }
+
+    /// What rounds look at: the files of the commit; where its `lockstep.yaml` is broken, those of the last one where it
+    /// was usable. Nothing is written then; what runs is looked at all the same.
+    fn looked_at(&self) -> Option<Arc<Snapshot>> {
+        let snapshot = self.snapshot.as_ref()?;
+        match &self.usable {
+            Some(usable) if !snapshot.valid => {
+                Some(Arc::new(Snapshot { valid: false, problems: Vec::new(), ..Snapshot::clone(usable) }))
+            }
+            _ => Some(snapshot.clone()),
+        }
     }
 
     /// The branch that is followed; none for a checkout.
@@ -177,7 +209,7 @@ impl SourceRunner {
 
     /// One round of every environment that is meant. Answers whether something is under way.
     pub async fn round(&mut self, context: &Context, orders: &Orders) -> bool {
-        let Some(snapshot) = self.snapshot.clone() else {
+        let Some(snapshot) = self.looked_at() else {
             return false;
         };
         let repository = &snapshot.repository;
@@ -248,19 +280,25 @@ impl SourceRunner {
 fn load(
     content: &Content,
     known: Option<String>,
+    history: &Commits,
     loader: &mut Loader,
 ) -> Result<Option<(Snapshot, Option<String>)>, GitError> {
     match content {
         Content::Checkout(path) => {
             let checkout = Checkout::read(path)?;
-            let commit = match checkout.compare_to_head()? {
-                Some((commit, changed)) if changed.is_empty() => commit,
+            let head = checkout.compare_to_head()?;
+            let commit = match &head {
+                Some((commit, changed)) if changed.is_empty() => commit.clone(),
                 _ => String::new(),
             };
-            Ok(Some((loader.load(&checkout, &commit, ""), None)))
+            let mut snapshot = loader.load(&checkout, &commit, "");
+            if let Some((head, edited)) = head.filter(|(head, _)| !head.is_empty()) {
+                snapshot.history = Arc::new(Commits::of_checkout(path, &snapshot, &head, &edited));
+            }
+            Ok(Some((snapshot, None)))
         }
-        Content::Remote(remote) => {
-            let mut remote = remote.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Content::Remote(opened) => {
+            let mut remote = opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let tip = remote.tip()?;
             if known.as_deref() == Some(tip.commit.as_str()) {
                 return Ok(None);
@@ -271,6 +309,8 @@ fn load(
             drop(remote);
             let mut snapshot = loader.load(&tree, &tip.commit, &tip.summary);
             snapshot.committed_at = tip.committed_at;
+            let opened = opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            snapshot.history = Arc::new(history.follow(&opened, &snapshot, &tip.commit));
             Ok(Some((snapshot, rewritten)))
         }
     }

@@ -46,7 +46,7 @@ impl Worker {
                     format!("{name} is `after` {other} ({place:?}), which cannot be read from here: {}", held.text);
                 return Some(Wait::Never(text));
             }
-            if state.commit != snapshot.commit {
+            if state.planned_for != snapshot.commit {
                 return Some(Wait::For(format!("waiting for {other}, where this commit was not looked at yet")));
             }
             if let Some(why) = unfinished(&state.plan) {

@@ -3,12 +3,14 @@
 use super::{Differences, Planner, tag_changes, take};
 use crate::{
     cause::Cause,
+    commit,
     diff::{Change, diff},
     identity::{self, Rejected},
     normalise::Context,
     observed::{History, LiveDeployment, LiveService, Need, PastDeployment, Reading},
     report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::{Effect, REVISION_MEMBERS},
+    runs,
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, path::Path, render::Desired};
@@ -116,6 +118,30 @@ impl Planner<'_> {
         false
     }
 
+    /// What was to be deployed, in the words that people look for: `3.3.0 (commit 4be1d20a77 by Ada: checkout: 3.3.0)`.
+    pub(super) fn subject(&self) -> String {
+        let declared = runs::images_of(&self.definition);
+        let in_use = self.observed.revision.found().map(|revision| runs::images_of(&revision.definition));
+        let tags = runs::tags_text(&runs::differing(&declared, &in_use.unwrap_or_default()));
+        match &self.around.changed_by {
+            Some(commit) => format!("{tags} ({})", commit.text()),
+            None if self.around.commit.is_empty() => tags,
+            None => format!("{tags} (commit {})", commit::short(self.around.commit)),
+        }
+    }
+
+    /// What runs while a state is rejected, where that is something else.
+    fn runs_instead(&self, live: &LiveService, failed: Option<&PastDeployment>) -> Option<String> {
+        if live.running == 0 || failed.is_some_and(|failed| failed.revision.arn == live.task_definition) {
+            return None;
+        }
+        let revision = last_segment(&live.task_definition);
+        let in_use = self.observed.revision.found().filter(|revision| revision.arn == live.task_definition)?;
+        let images = runs::images_of(&in_use.definition);
+        let other = runs::differing(&images, &runs::images_of(&self.definition));
+        Some(format!("{revision} with {}", runs::tags_text(&other)))
+    }
+
     /// Whether nothing says that this content was tried before: no read of the history is needed then. None while
     /// another question is open.
     fn is_untried(&mut self, live: &LiveService, differences: &Differences) -> Option<bool> {
@@ -204,10 +230,15 @@ impl Planner<'_> {
         let at = at.map_or_else(String::new, |at| format!(" at {at}"));
         let mut text = match failed {
             Some(failed) if is_latest => {
-                format!("rejected: ECS ended the deployment of this state as {}{at}", failed.status)
+                format!("rejected: {}: ECS ended its deployment as {}{at}", self.subject(), failed.status)
             }
-            Some(failed) => format!("rejected before: ECS ended a deployment of this state as {}{at}", failed.status),
-            None => "rejected before: the failed deployment is older than the history that Lockstep reads".to_owned(),
+            Some(failed) => {
+                format!("rejected before: {}: ECS ended a deployment of it as {}{at}", self.subject(), failed.status)
+            }
+            None => format!(
+                "rejected before: {}: the failed deployment is older than the history that Lockstep reads",
+                self.subject()
+            ),
         };
         let short = cause.as_ref().map(Cause::short).filter(|short| !short.is_empty());
         if let Some(short) = &short {
@@ -218,6 +249,8 @@ impl Planner<'_> {
         plan.rejected_at = failed.map(|failed| failed.finished_at).filter(|at| *at > 0);
         if !is_latest {
             text = format!("{text}. Nothing was started now; {} keeps running", last_segment(&live.task_definition));
+        } else if let Some(instead) = self.runs_instead(live, failed) {
+            text = format!("{text}; {instead} runs instead");
         }
         text.push_str(
             "; it is not tried again until the service's desired state changes, or by `lockstep sync --retry`",

@@ -181,12 +181,15 @@ fn going_back_to_a_rejected_state_says_when_what_runs_and_the_way_out() {
     let text = planned(&wanted, &observation, &around()).withheld[0].text.clone();
     assert_eq!(
         text,
-        "rejected before: ECS ended a deployment of this state as ROLLBACK_SUCCESSFUL at 2026-10-26T07:33:20Z: exit 1. Nothing was started now; web:1 keeps running; it is not tried again until the service's desired state changes, or by `lockstep sync --retry`"
+        "rejected before: 2 (commit c0ffee): ECS ended a deployment of it as ROLLBACK_SUCCESSFUL at 2026-10-26T07:33:20Z: exit 1. Nothing was started now; web:1 keeps running; it is not tried again until the service's desired state changes, or by `lockstep sync --retry`"
     );
     // The failure that was just seen.
     observation.history = Reading::Found(History::Known(vec![rejected]));
     let text = planned(&wanted, &observation, &around()).withheld[0].text.clone();
-    assert!(text.starts_with("rejected: ECS ended the deployment of this state as ROLLBACK_SUCCESSFUL at "), "{text}");
+    assert!(
+        text.starts_with("rejected: 2 (commit c0ffee): ECS ended its deployment as ROLLBACK_SUCCESSFUL at "),
+        "{text}"
+    );
     assert!(!text.contains("Nothing was started now"), "{text}");
 }
 

@@ -1,6 +1,6 @@
 //! `lockstep images explain`: every tag with its rule.
 
-use super::{Pins, list::FORMAT};
+use super::{PinName, Pins, list::FORMAT};
 use crate::{
     board::TagLine,
     cli::{Failure, target::Target},
@@ -16,9 +16,8 @@ use serde_json::json;
 pub(super) struct ExplainArgs {
     #[command(flatten)]
     target: Target,
-    /// The pin: ENVIRONMENT/SERVICE/CONTAINER, where what is clear may be left out.
-    #[arg(value_name = "PIN")]
-    pin: String,
+    #[command(flatten)]
+    pin: PinName,
     /// All tags; else those that were dropped are cut after 20.
     #[arg(long)]
     all: bool,
@@ -27,7 +26,7 @@ pub(super) struct ExplainArgs {
 pub(super) async fn run(args: ExplainArgs, format: Format) -> Result<Exit, Failure> {
     let pins = Pins::read(&args.target).await?;
     let exit = pins.opened.show_problems();
-    let name = pins.find(&args.pin)?.name();
+    let name = pins.find(&args.pin.joined()?)?.name();
     let seen = pins.look().await;
     let Some(seen) = seen.iter().find(|seen| seen.watched.name() == name) else {
         return Err(Failure::new(Exit::Failed, "nothing was read"));

@@ -33,15 +33,43 @@ pub(super) struct ImagesArgs {
 #[derive(Subcommand)]
 enum ImagesCommand {
     /// List the pins that policies are for, without asking any registry.
+    #[command(after_help = "Example:\n  lockstep images list -C deploy -e prod")]
     List(list::ListArgs),
     /// Ask the registries, and show what would be written.
+    #[command(after_help = "Example:\n  lockstep images check -C deploy -e prod")]
     Check(list::CheckArgs),
     /// Show each tag of an image with the rule that kept or dropped it.
+    #[command(after_help = "Example:\n  lockstep images explain -C deploy -e prod checkout api")]
     Explain(explain::ExplainArgs),
     /// Write a pin with its digest into the pins file of a checkout.
+    #[command(after_help = "Example:\n  lockstep images pin -C deploy -e prod checkout api 3.2.0")]
     Pin(pin::PinArgs),
     /// Let a pin that somebody moved by hand follow its policy again, by a commit.
+    #[command(after_help = "Example:\n  lockstep images release --config agent.yaml -e prod checkout api")]
     Release(release::ReleaseArgs),
+}
+
+/// The name of a pin: in one word, or with `-e` in several.
+#[derive(Args)]
+struct PinName {
+    /// The environment, where SERVICE and CONTAINER are words of their own.
+    #[arg(long, short = 'e', value_name = "NAME")]
+    environment: Option<String>,
+    /// ENVIRONMENT/SERVICE/CONTAINER, where what is clear may be left out; or with -e: SERVICE [CONTAINER]
+    #[arg(value_name = "PIN", required = true, num_args = 1..=2)]
+    words: Vec<String>,
+}
+
+impl PinName {
+    /// The name in one word.
+    fn joined(&self) -> Result<String, Failure> {
+        match (&self.environment, self.words.as_slice()) {
+            (Some(environment), words) => Ok(format!("{environment}/{}", words.join("/"))),
+            (None, [name]) => Ok(name.clone()),
+            (None, words) => Err(Failure::new(Exit::Usage, format!("`{}` names no environment", words.join(" ")))
+                .hint("write it as ENVIRONMENT/SERVICE/CONTAINER, or give the environment with -e")),
+        }
+    }
 }
 
 pub(super) async fn run(args: ImagesArgs, format: Format) -> Result<Exit, Failure> {

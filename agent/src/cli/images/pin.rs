@@ -17,12 +17,13 @@ use std::time::Duration;
 pub(super) struct PinArgs {
     #[command(flatten)]
     target: Target,
-    /// What is pinned: ENVIRONMENT/SERVICE/CONTAINER; the container may be left out where the service has one.
-    #[arg(value_name = "PIN")]
-    pin: String,
-    /// The tag; the one that the policy picks where absent.
-    #[arg(value_name = "TAG")]
-    tag: Option<String>,
+    /// The environment, where SERVICE and CONTAINER are words of their own.
+    #[arg(long, short = 'e', value_name = "NAME")]
+    environment: Option<String>,
+    /// ENVIRONMENT/SERVICE/CONTAINER [TAG], or with -e: SERVICE [CONTAINER] [TAG]. The container may be left out where
+    /// the service has one; without a tag it is the one that the policy picks.
+    #[arg(value_name = "PIN", required = true, num_args = 1..=3)]
+    words: Vec<String>,
 }
 
 pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> {
@@ -31,9 +32,10 @@ pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> 
     let Some(checkout) = pins.opened.checkout.clone() else {
         return Err(Failure::new(Exit::Usage, "`images pin` writes into a checkout; name one with -C PATH"));
     };
-    let (environment, service, container) = named(&pins, &args.pin)?;
+    let (name, tag) = name_and_tag(&pins, &args)?;
+    let (environment, service, container) = named(&pins, &name)?;
     let reader = reader_of(&pins.opened.snapshot, &environment, &service, &container).map_err(failed)?;
-    let (file, pin) = match &args.tag {
+    let (file, pin) = match &tag {
         Some(tag) => (reader.file.clone(), by_tag(&pins, &reader, &service, &container, tag).await?),
         None => by_policy(&pins, &environment, &service, &container).await?,
     };
@@ -64,6 +66,29 @@ pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> 
 
 fn failed(reason: String) -> Failure {
     Failure::new(Exit::Failed, reason)
+}
+
+/// The name of the pin in one word, and the tag.
+fn name_and_tag(pins: &Pins, args: &PinArgs) -> Result<(String, Option<String>), Failure> {
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let (name, tag) = match (&args.environment, words.as_slice()) {
+        (None, [name]) => ((*name).to_owned(), None),
+        (None, [name, tag]) => ((*name).to_owned(), Some(*tag)),
+        (Some(environment), [service]) => (format!("{environment}/{service}"), None),
+        (Some(environment), [service, container, tag]) => (format!("{environment}/{service}/{container}"), Some(*tag)),
+        (Some(environment), [service, word]) => {
+            // Two words: the second is a container, where the service has one of that name.
+            let containers = crate::images::containers_of(&pins.opened.snapshot, environment, service);
+            match containers.is_ok_and(|known| known.iter().any(|known| known == word)) {
+                true => (format!("{environment}/{service}/{word}"), None),
+                false => (format!("{environment}/{service}"), Some(*word)),
+            }
+        }
+        (_, words) => {
+            return Err(Failure::new(Exit::Usage, format!("`{}` is not a pin and a tag", words.join(" "))));
+        }
+    };
+    Ok((name, tag.map(str::to_owned)))
 }
 
 /// Environment, service and container of a name.

@@ -1,6 +1,6 @@
 //! `lockstep images release`: a commit that lifts a hold by history, with the bump that was waiting.
 
-use super::Pins;
+use super::{PinName, Pins};
 use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
@@ -18,9 +18,8 @@ use std::sync::PoisonError;
 pub(super) struct ReleaseArgs {
     #[command(flatten)]
     target: Target,
-    /// The pin: ENVIRONMENT/SERVICE/CONTAINER, where what is clear may be left out.
-    #[arg(value_name = "PIN")]
-    pin: String,
+    #[command(flatten)]
+    pin: PinName,
     /// Do not ask for a confirmation.
     #[arg(long)]
     yes: bool,
@@ -37,7 +36,7 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
             return Err(Failure::new(Exit::Usage, "`images release` commits to a branch")
                 .hint("name it with --config FILE [--source ID], or -C REPOSITORY --branch NAME"));
         };
-        let name = pins.find(&args.pin)?.name();
+        let name = pins.find(&args.pin.joined()?)?.name();
         let seen = pins.look().await;
         let Some(seen) = seen.iter().find(|seen| seen.watched.name() == name) else {
             return Err(failed("nothing was read".to_owned()));

@@ -1,6 +1,8 @@
 //! Following the branch and what was started, round by round.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod told;
+
 use lockstep::{board::Event, reconcile::Orders};
 use lockstep_core::report::{Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Effect, Fault};
