@@ -21,7 +21,7 @@ macro_rules! codes {
 
 codes! {
     /// The file cannot be read as text.
-    UNREADABLE = "LS0001", "unreadable file", "The file is not UTF-8 text, is larger than 1 MiB, or is a symbolic link. Lockstep reads regular text files of the repository and never follows a link.";
+    UNREADABLE = "LS0001", "unreadable file", "The file is not UTF-8 text, is larger than 1 MiB, has a name that is not UTF-8 text, is nested more than 64 directories deep, or is a symbolic link or a submodule. Lockstep reads regular text files of the repository and never follows a link. While something below services/ or components/ cannot be read, nothing is pruned.";
     /// YAML or JSON syntax.
     SYNTAX = "LS0002", "syntax error", "The file is not valid YAML or JSON. JSON files are strict: no comments and no trailing commas. Write YAML if you want comments.";
     /// A key stands twice in one map.
@@ -68,6 +68,12 @@ codes! {
     WRONG_PLACE = "LS0116", "wrong place", "The member cannot stand here: `cluster` must equal the environment's cluster, and a service with `scope: taskDefinition` declares no ECS service of its own.";
     /// An order where state is expected.
     NOT_STATE = "LS0117", "an order, not a state", "Members such as forceNewDeployment tell ECS to do something once. A config repository states what should be.";
+    /// Where a service is.
+    MEMBERSHIP = "LS0118", "membership", "Which environments a service is in is said in one place: `environments` of service.yaml, a list of names or a map from name to overlay. Where it is absent, the service is in every environment. A service in an environment is also in those that inherit from it, unless the map says null for one of them. Overlay and pins files only modify: one for an environment that the service is not in is an error. Repositories with `version: 1` were read otherwise (an overlay file alone put a service into only its environment). Where the two rules differ for a service, `lockstep validate --fix` writes the line that keeps what version 1 did; until then nothing is created or removed for this service. Then write `version: 2`.";
+    /// What looks like a manifest and is none.
+    STRAY = "LS0119", "not read", "Below services/ and components/ nothing is skipped in silence. A file that looks like a manifest by another case or suffix (Service.yaml, service.yaml.tmpl), overlays or pins in a directory without a service, a service in a hidden directory, or a directory that differs from services/ or components/ by case only is an error: what is not read would count as removed. Rename it, move it elsewhere, or remove it. Until then nothing is pruned; services that can be read go on. A copy beside the file itself (service.yaml.orig beside service.yaml) is ignored.";
+    /// Errors in the repository's own file.
+    WRITES_STOPPED = "LS0120", "writes are stopped", "lockstep.yaml or a component has errors. Every service depends on them, so nothing is written to any environment until they are corrected. What runs is still read and shown as far as the environments are known.";
     /// Substitution syntax.
     SUBSTITUTION = "LS0201", "substitution", "Substitutions are `${{ name }}`, `environment`, `account`, `region`, `cluster`, `vars.x`, `ssm:/path[:version]` and `secret:name`. Write `$${{` for a literal `${{`.";
     /// A variable that is not set.

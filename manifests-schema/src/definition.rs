@@ -53,7 +53,7 @@ fn read_whole(file: &Arc<SourceFile>, side: Side, problems: &mut Vec<Diagnostic>
     let Some(root) = kind_of(&node).or_else(|| kind_in_capitals(&node)) else {
         let message = "this is neither a task definition nor a service".to_owned();
         problems.push(Diagnostic::error(codes::WRONG_TYPE, &node.span, message).hint(
-            "a task definition has containerDefinitions, a service has serviceName; both may be as `aws ecs describe-…` prints them",
+            "a task definition has containerDefinitions, a service has members like desiredCount or launchType; both may be as `aws ecs describe-…` prints them",
         ));
         return None;
     };
@@ -65,7 +65,18 @@ fn read_whole(file: &Arc<SourceFile>, side: Side, problems: &mut Vec<Diagnostic>
     if has_errors(&problems[before..]) {
         return None;
     }
-    let value = check(&canonical, root.shape(), Unresolved::Tolerated, problems);
+    // In a repository the directory gives the name, so that many files have none.
+    let name = name_member(root);
+    let is_named = canonical.get(name).is_some_and(|node| !node.is_null());
+    let mut checked = canonical.clone();
+    if let (false, Some(map)) = (is_named, checked.as_map_mut()) {
+        let span = canonical.span.clone();
+        map.insert(name.to_owned(), Entry { key: span.clone(), node: Node::string("unnamed", &span) });
+    }
+    let mut value = check(&checked, root.shape(), Unresolved::Tolerated, problems);
+    if !is_named {
+        value.shift_remove(name);
+    }
     (!has_errors(&problems[before..])).then_some(Definition { root, value: Json::Object(value), node: canonical })
 }
 
@@ -77,6 +88,14 @@ fn live(node: Node, root: Root, problems: &mut Vec<Diagnostic>) -> Definition {
     value.retain(|_, value| !value.is_null());
     problems.extend(found.into_iter().map(Diagnostic::as_note));
     Definition { root, value: Json::Object(value), node }
+}
+
+/// The member that names a definition.
+pub fn name_member(root: Root) -> &'static str {
+    match root {
+        Root::TaskDefinition => "family",
+        Root::Service => "serviceName",
+    }
 }
 
 /// What a document defines, by its wrapper or by its members.
@@ -145,6 +164,20 @@ mod tests {
         }
         assert_eq!(run("a: 1\n", Side::Declared).1, ["this is neither a task definition nor a service"]);
         assert_eq!(run("[1]\n", Side::Declared).1, ["this is neither a task definition nor a service"]);
+    }
+
+    // I3: in a repository the directory gives the name.
+    #[test]
+    fn a_definition_needs_no_name() {
+        let definition = "containerDefinitions: [{ name: web, image: x, memory: 64 }]\n";
+        let (found, said) = run(definition, Side::Declared);
+        assert_eq!(said, [""; 0]);
+        let expected = json!({"containerDefinitions": [{"name": "web", "image": "x", "memory": 64}]});
+        assert_eq!(found.map(|found| (found.root, found.value)), Some((Root::TaskDefinition, expected)));
+        let (found, said) = run("serviceName: null\ndesiredCount: 2\nlaunchType: FARGATE\n", Side::Declared);
+        assert_eq!(said, [""; 0]);
+        let expected = json!({"desiredCount": 2, "launchType": "FARGATE"});
+        assert_eq!(found.map(|found| (found.root, found.value)), Some((Root::Service, expected)));
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl<'a> Fields<'a> {
         self.map.shift_remove(name).filter(|entry| !entry.node.is_null())
     }
 
+    /// Takes a member that null is a value of.
+    pub fn take_written(&mut self, name: &'static str) -> Option<Entry> {
+        self.known.push(name);
+        self.map.shift_remove(name)
+    }
+
     /// Whether a member is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|entry| !entry.node.is_null())

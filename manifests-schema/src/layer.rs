@@ -8,6 +8,7 @@ use crate::{
     diagnostic::{Diagnostic, suggest},
     fields::Fields,
     kind::{LayerKind, MustMatch},
+    listing,
     node::{Map, Node, Value},
     parse,
     path::{Path, Step},
@@ -102,8 +103,8 @@ impl<'a> Files<'a> {
             let span = Span::of_file(&crate::source::SourceFile::new(path, ""));
             Diagnostic::error(codes::UNREADABLE, &span, reason)
         };
-        if !entry.regular {
-            problems.push(unreadable(format!("`{path}` is a symbolic link or a submodule; it is not followed")));
+        if let Some(refusal) = entry.kind.refusal() {
+            problems.push(unreadable(format!("`{path}` {refusal}")));
             return None;
         }
         let bytes = match self.tree.read(&entry) {
@@ -284,17 +285,21 @@ fn definition(node: Node, root: Root, files: &mut Files<'_>, problems: &mut Vec<
         return empty;
     };
     match files.tree.find(&path) {
-        Some(entry) if entry.regular => match files.parse(&path, problems) {
-            Some(node) => canonical(node, root, Origin::Aws, problems),
-            None => empty,
+        Some(entry) => match entry.kind.refusal() {
+            None => match files.parse(&path, problems) {
+                Some(node) => canonical(node, root, Origin::Aws, problems),
+                None => empty,
+            },
+            Some(refusal) => {
+                problems.push(Diagnostic::error(codes::FILE_REFERENCE, &span, format!("`{path}` {refusal}")));
+                empty
+            }
         },
-        Some(_) => {
-            let message = format!("`{path}` is a symbolic link or a submodule; it is not followed");
-            problems.push(Diagnostic::error(codes::FILE_REFERENCE, &span, message));
-            empty
-        }
         None => {
-            let message = format!("the repository has no file `{path}`");
+            let message = match listing::left_out(&path) {
+                Some(rule) => format!("`{path}` cannot be used: {rule}"),
+                None => format!("the repository has no file `{path}`"),
+            };
             let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
             let names = files.tree.below(directory).iter().map(|file| file.path.as_str());
             suggest(problems, Diagnostic::error(codes::FILE_REFERENCE, &span, message), &path, names);

@@ -7,6 +7,7 @@ use crate::{
     fields::Fields,
     kind::LayerKind,
     layer::{Files, Layer, variables},
+    listing,
     name::{cluster_name, is_account, is_name, is_region},
     node::{Map, Value},
     source::Span,
@@ -73,9 +74,21 @@ pub struct ServiceDirectory {
     pub path: String,
 }
 
+/// The version of the format, which decides the rule of membership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// An overlay file alone decides where a service is.
+    One,
+    /// Only `environments:` of service.yaml does.
+    #[default]
+    Two,
+}
+
 /// The repository's own settings.
 #[derive(Clone, Debug, Default)]
 pub struct Repository {
+    /// The version of the format.
+    pub version: Version,
     /// The repository's defaults.
     pub defaults: Layer,
     /// Environments in file order, those that are usable.
@@ -123,12 +136,8 @@ impl Repository {
             problems.push(Diagnostic::general(codes::MISSING, message).hint("it names the environments"));
             return repository;
         }
-        for entry in tree.below("components") {
-            let Some(name) = entry
-                .path
-                .strip_prefix("components/")
-                .and_then(|name| name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")))
-            else {
+        for entry in tree.below("components").iter().filter(|entry| entry.is_regular()) {
+            let Some(name) = component_name(&entry.path) else {
                 continue;
             };
             if let Some(node) = files.parse(&entry.path, problems) {
@@ -147,16 +156,17 @@ impl Repository {
 
     fn read_config(&mut self, mut fields: Fields<'_>, files: &mut Files<'_>) {
         match fields.text("version") {
-            Some((text, _)) if text == "1" => {}
+            Some((text, _)) if text == "1" => self.version = Version::One,
+            Some((text, _)) if text == "2" => self.version = Version::Two,
             Some((text, span)) => {
                 let message = format!("version `{text}` is not known to this build");
-                fields.problems.push(Diagnostic::error(codes::NOT_ALLOWED, &span, message).hint("write `version: 1`"));
+                fields.problems.push(Diagnostic::error(codes::NOT_ALLOWED, &span, message).hint("write `version: 2`"));
             }
             None => {
                 let span = fields.span().clone();
                 fields.problems.push(
                     Diagnostic::error(codes::MISSING, &span, "lockstep.yaml needs `version`")
-                        .hint("write `version: 1`"),
+                        .hint("write `version: 2`"),
                 );
             }
         }
@@ -238,6 +248,12 @@ impl Repository {
             problems.push(Diagnostic::error(codes::CYCLE, span, message));
         }
     }
+}
+
+/// The component that a file holds.
+pub(crate) fn component_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("components/").filter(|name| !name.split('/').any(listing::is_hidden))?;
+    name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"))
 }
 
 fn check_environment_name(name: &str, span: &Span, problems: &mut Vec<Diagnostic>) {
@@ -403,31 +419,21 @@ pub fn find_cycle<'a, T: Copy>(graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>) -> 
     None
 }
 
-/// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`.
+/// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`. What stands in the way of reading others
+/// is told by [`crate::strays`].
 fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirectory> {
     let mut found: Vec<ServiceDirectory> = Vec::new();
     let mut by_name: BTreeMap<String, String> = BTreeMap::new();
-    let linked = ["services", "components"].into_iter().filter_map(|name| tree.find(name));
-    for entry in linked.chain(tree.below("services")).filter(|entry| !entry.regular) {
-        let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
-        let message = format!("`{}` is a symbolic link or a submodule; it is not followed", entry.path);
-        problems.push(Diagnostic::error(codes::UNREADABLE, &span, message));
-    }
     for entry in tree.below("services") {
         let Some((directory, file)) = entry.path.rsplit_once('/') else {
             continue;
         };
-        let is_service =
-            matches!(file, "service.yaml" | "service.yml" | "taskdef.json" | "taskdef.yaml" | "taskdef.yml");
         let name = directory.rsplit('/').next().unwrap_or(directory).to_owned();
-        if !is_service || directory == "services" || by_name.get(&name).is_some_and(|path| path == directory) {
+        let is_hidden = directory.split('/').any(listing::is_hidden);
+        if !listing::makes_a_service(file) || is_hidden || directory == "services" || !is_name(&name) {
             continue;
         }
-        if !is_name(&name) {
-            let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
-            let message =
-                format!("the directory's name `{name}` is not a service name: use letters, digits, `-` and `_`");
-            problems.push(Diagnostic::error(codes::BAD_NAME, &span, message));
+        if by_name.get(&name).is_some_and(|path| path == directory) {
             continue;
         }
         if let Some(first) = by_name.get(&name) {

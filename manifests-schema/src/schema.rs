@@ -276,8 +276,10 @@ fn defaults(definitions: &mut Definitions) -> Value {
 fn service_file(definitions: &mut Definitions) -> Value {
     let mut members = overlay(definitions);
     let overlay = definitions.named("overlay", |definitions| object(overlay(definitions)));
-    let overlays = json!({"type": "object", "additionalProperties": one_of([overlay, json!({"type": "null"})]), "description": "the environments that the service is in, each with what it changes; null takes it out of one"});
-    members.insert("environments".into(), overlays);
+    let overlays = json!({"type": "object", "additionalProperties": one_of([overlay, json!({"type": "null"})])});
+    let names = json!({"type": "array", "items": text(), "uniqueItems": true});
+    let description = "the environments that the service is in: a list of names, or a map from name to what changes there, where null takes it out of one that it would inherit; without it, the service is in every environment";
+    members.insert("environments".into(), described(one_of([overlays, names]), description));
     object(members)
 }
 
@@ -379,7 +381,7 @@ fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     let environment = object(members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect());
     let environment = definitions.named("environment", |_| environment);
     [
-        ("version", json!({"enum": [1, "1"]})),
+        ("version", json!({"enum": [1, "1", 2, "2"], "description": "the version of the format: 2"})),
         ("defaults", described(one_of([defaults]), "what every service starts from")),
         ("environments", json!({"type": "object", "additionalProperties": environment, "propertyNames": {"pattern": "^[A-Za-z0-9_-]+$", "not": {"enum": ["service", "servicedef", "taskdef"]}}})),
     ]

@@ -5,15 +5,17 @@ use crate::{
     budget::{SERVICE_FILES, Weight},
     canonical::{Origin, Root, canonical},
     codes,
-    diagnostic::{Diagnostic, suggest},
+    diagnostic::{Diagnostic, has_errors, suggest},
     fields::Fields,
     kind::LayerKind,
     layer::{Files, Layer},
-    node::Value,
+    membership::{Dispute, Form, Membership},
+    node::{Node, Value},
     parse,
     pins::{self, Pin},
     repository::{Environment, Repository, ServiceDirectory},
     source::{SourceFile, Span},
+    strays,
     tree::Tree,
 };
 use indexmap::IndexMap;
@@ -25,8 +27,14 @@ pub struct Service {
     pub directory: ServiceDirectory,
     /// Its own layer, with `taskdef.*` and `servicedef.*` in it.
     pub layer: Layer,
-    /// Overlays by environment; `None` where the service is taken out of the environment.
-    pub overlays: IndexMap<String, Option<Layer>>,
+    /// Which environments it is in.
+    pub membership: Membership,
+    /// Set where the rules of version 1 and 2 differ for it. Where the files have errors, nobody knows.
+    pub dispute: Option<Dispute>,
+    /// Files of its directory that look like manifests and are none. The service itself is usable.
+    pub strays: Vec<Diagnostic>,
+    /// Overlays by environment.
+    pub overlays: IndexMap<String, Layer>,
     /// Pins by environment.
     pub pins: IndexMap<String, Vec<Pin>>,
     /// Pins files by environment.
@@ -49,17 +57,21 @@ impl Service {
         tree: &dyn Tree,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
+        let before = problems.len();
         let mut files = Files::new(tree, SERVICE_FILES);
         let names: Vec<String> = tree
             .below(&directory.path)
             .iter()
-            .filter_map(|file| file.path[directory.path.len() + 1..].to_owned().into())
-            .filter(|name: &String| !name.contains('/'))
+            .map(|file| file.path[directory.path.len() + 1..].to_owned())
+            .filter(|name| !name.contains('/'))
             .collect();
         let of_directory = SourceFile::new(format!("{}/", directory.path), "");
         let mut service = Self {
             directory: directory.clone(),
             layer: Layer::default(),
+            membership: Membership { version: repository.version, ..Membership::default() },
+            dispute: None,
+            strays: Vec::new(),
             overlays: IndexMap::new(),
             pins: IndexMap::new(),
             pin_files: IndexMap::new(),
@@ -67,15 +79,22 @@ impl Service {
             weight: Weight::default(),
             span: Span::of_file(&of_directory),
         };
-        let own = names.iter().find(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
+        let mut own = names.iter().filter(|name| matches!(name.as_str(), "service.yaml" | "service.yml"));
+        let (own, second) = (own.next(), own.next());
+        if let (Some(name), Some(second)) = (own, second) {
+            let span = Span::of_file(&SourceFile::new(format!("{}/{second}", directory.path), ""));
+            let message = format!("`{name}` and `{second}` are both here");
+            problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
+        }
         if let Some(name) = own
             && let Some(node) = files.parse(&format!("{}/{name}", directory.path), problems)
         {
             service.span = Span::of_file(&node.span.file);
             let mut fields = Fields::new(node, "service.yaml", problems);
             service.layer = Layer::read(&mut fields, LayerKind::Service, &mut files);
-            if let Some(entry) = fields.take("environments") {
-                service.read_inline_overlays(entry.node, repository, &mut files, fields.problems);
+            if let Some(entry) = fields.take_written("environments") {
+                service.membership.read(&entry.key, &entry.node, repository, fields.problems);
+                service.read_inline_overlays(entry.node, &mut files, fields.problems);
             }
             fields.finish();
         }
@@ -84,39 +103,29 @@ impl Service {
         for name in &names {
             service.read_other(name, repository, &mut files, problems);
         }
+        let file = format!("{}/{}", directory.path, own.map_or("service.yaml", String::as_str));
+        if !has_errors(&problems[before..]) {
+            service.dispute = service.membership.dispute(&file, repository, &service.span);
+        }
+        if service.dispute.is_none() {
+            service.membership.check(&directory.name, repository, problems);
+        }
+        service.strays = strays::in_service(directory, &names, repository, &files.read);
         service.weight = files.weight();
         service.read = files.read;
         service
     }
 
-    fn read_inline_overlays(
-        &mut self,
-        node: crate::node::Node,
-        repository: &Repository,
-        files: &mut Files<'_>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
-        let span = node.span.clone();
-        let Value::Map(map) = node.value else {
-            let message = "`environments` is a map from environment to overlay".to_owned();
-            problems.push(Diagnostic::error(codes::WRONG_TYPE, &span, message));
-            return;
-        };
-        for (name, entry) in map {
-            if !repository.environments.is_empty() && !repository.environments.contains_key(&name) {
-                let message = format!("`{name}` is not an environment of lockstep.yaml");
-                let problem = Diagnostic::error(codes::UNKNOWN_NAME, &entry.key, message);
-                suggest(problems, problem, &name, repository.environments.keys().map(String::as_str));
-                continue;
-            }
-            if entry.node.is_null() {
-                self.overlays.insert(name, None);
-                continue;
-            }
+    /// The overlays that a map of environments holds.
+    fn read_inline_overlays(&mut self, node: Node, files: &mut Files<'_>, problems: &mut Vec<Diagnostic>) {
+        let Value::Map(map) = node.value else { return };
+        let named = self.membership.named.as_ref().filter(|named| named.form == Form::Map);
+        let is_in = |name: &String| named.and_then(|named| named.entries.get(name)).is_some_and(|(_, is_in)| *is_in);
+        for (name, entry) in map.into_iter().filter(|(name, _)| is_in(name)) {
             let mut fields = Fields::new(entry.node, "an overlay", problems);
             let layer = Layer::read(&mut fields, LayerKind::Overlay, files);
             fields.finish();
-            self.overlays.insert(name, Some(layer));
+            self.overlays.insert(name, layer);
         }
     }
 
@@ -199,6 +208,7 @@ impl Service {
             let span = Span::of_file(&node.span.file);
             let pins = pins::read(&node, problems);
             self.pin_files.insert(environment.to_owned(), path);
+            self.membership.pins.push((environment.to_owned(), span.clone()));
             if self.pins.insert(environment.to_owned(), pins).is_some() {
                 let message = format!("`{environment}` has a second pins file");
                 problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
@@ -210,42 +220,32 @@ impl Service {
         let mut fields = Fields::new(node, "an overlay", problems);
         let layer = Layer::read(&mut fields, LayerKind::Overlay, files);
         fields.finish();
+        if self.membership.overlays.iter().any(|(name, _)| name == environment) {
+            let message = format!("`{environment}` has a second overlay file");
+            problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
+            return;
+        }
+        self.membership.overlays.push((environment.to_owned(), span.clone()));
         match self.overlays.get(environment) {
-            Some(None) => {
-                let message =
-                    format!("service.yaml takes the service out of `{environment}`, but it has an overlay file");
-                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
-            }
-            Some(Some(inline)) if !is_empty && !inline.is_empty() => {
+            Some(inline) if !is_empty && !inline.is_empty() => {
                 let message = format!("the overlay of `{environment}` stands here and in service.yaml");
-                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
+                let named = self.membership.named.as_ref().and_then(|named| named.entries.get(environment));
+                let mut problem = Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them");
+                if let Some((place, _)) = named {
+                    problem = problem.related("and here", place);
+                }
+                problems.push(problem);
             }
-            Some(Some(inline)) if !inline.is_empty() => {}
+            Some(inline) if !inline.is_empty() => {}
             _ => {
-                self.overlays.insert(environment.to_owned(), Some(layer));
+                self.overlays.insert(environment.to_owned(), layer);
             }
         }
     }
 
-    /// Whether the service is in an environment.
+    /// Whether the service is in an environment, by the rule of the repository's version.
     pub fn is_in(&self, environment: &Environment) -> bool {
-        if matches!(self.overlays.get(&environment.name), Some(None)) {
-            return false;
-        }
-        let named = |name: &String| matches!(self.overlays.get(name), Some(Some(_)));
-        if self.overlays.values().all(Option::is_none) {
-            // Taken out of an ancestor means out of what inherits from it as well.
-            return !environment.chain.iter().any(|link| matches!(self.overlays.get(link), Some(None)));
-        }
-        let mut member = false;
-        for link in &environment.chain {
-            match self.overlays.get(link) {
-                Some(None) => member = false,
-                Some(Some(_)) => member = true,
-                None => {}
-            }
-        }
-        member || named(&environment.name)
+        self.membership.is_in(environment)
     }
 }
 

@@ -68,9 +68,7 @@ pub(crate) fn layers_of<'a>(
     let overlays: Vec<(LayerName, &Layer)> = environment
         .chain
         .iter()
-        .filter_map(|link| {
-            Some((LayerName::Overlay(link.clone()), service.overlays.get(link).and_then(Option::as_ref)?))
-        })
+        .filter_map(|link| Some((LayerName::Overlay(link.clone()), service.overlays.get(link)?)))
         .collect();
     let mut components: Vec<(LayerName, &Layer)> = Vec::new();
     let mut named: HashSet<&str> = HashSet::new();

@@ -1,16 +1,62 @@
 //! What manifests are read from: the files of one commit (or of a directory), by path. The program implements it over
 //! Git objects and over a checkout.
 
-/// A file of the repository.
+/// What an entry of the repository is. Only regular files are ever read; everything else is listed so that it can be
+/// explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A submodule, or another repository inside of this one.
+    Submodule,
+    /// A socket, a pipe or a device.
+    Special,
+    /// Something whose name is not UTF-8 text, or no name at all.
+    BadName,
+    /// A directory that is nested too deeply.
+    TooDeep,
+    /// One of two entries of the same name.
+    Twice,
+}
+
+impl EntryKind {
+    /// Why it is not read, after the entry's name; none for a regular file.
+    pub fn refusal(self) -> Option<&'static str> {
+        Some(match self {
+            Self::File => return None,
+            Self::Link => "is a symbolic link; it is not followed",
+            Self::Submodule => "is a submodule or a repository of its own; it is not followed",
+            Self::Special => "is not a regular file",
+            Self::BadName => "has a name that is not UTF-8 text",
+            Self::TooDeep => "is nested too deeply",
+            Self::Twice => "is in its directory twice",
+        })
+    }
+}
+
+/// An entry of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
     /// Path from the root, `/` between the parts.
     pub path: String,
     /// An id that changes when the content does: the Git object id, or a hash.
     pub id: String,
-    /// Whether it is a regular file. Links and submodules are listed, so that a reference to one can be explained, but
-    /// never read.
-    pub regular: bool,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+impl FileEntry {
+    /// A regular file.
+    pub fn file(path: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { path: path.into(), id: id.into(), kind: EntryKind::File }
+    }
+
+    /// Whether it may be read.
+    pub fn is_regular(&self) -> bool {
+        self.kind == EntryKind::File
+    }
 }
 
 /// The files of one state of the repository.
@@ -56,7 +102,7 @@ impl MemoryTree {
         let mut tree = Self::default();
         for (path, content) in pairs {
             let id = format!("{}-{}", tree.files.len(), content.len());
-            tree.files.push(FileEntry { path, id, regular: true });
+            tree.files.push(FileEntry::file(path, id));
             tree.contents.push(content);
         }
         tree

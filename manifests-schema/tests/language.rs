@@ -7,9 +7,10 @@ use lockstep_manifests::{
     patch::MAX_OPERATIONS,
     render::{bind, matched_nowhere, render},
     repository::MAX_FILES,
+    strays,
     substitute::Parameters,
     trace::trace,
-    tree::{FileEntry, MemoryTree, Tree},
+    tree::{EntryKind, FileEntry, MemoryTree, Tree},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 #[path = "language/budget.rs"]
 mod budget;
 
-const CONFIG: &str = "version: 1\nenvironments:\n  prod: { account: \"111111111111\", region: eu-central-1, cluster: prod, vars: { domain: example.com } }\n";
+const CONFIG: &str = "version: 2\nenvironments:\n  prod: { account: \"111111111111\", region: eu-central-1, cluster: prod, vars: { domain: example.com } }\n";
 const WEB: &str = "taskDefinition:\n  cpu: \"512\"\n  containerDefinitions:\n    web: { image: x, memory: 64, portMappings: { 8080: {} }, environment: { LEVEL: info } }\nservice: { desiredCount: 2 }\n";
 
 struct Run {
@@ -54,6 +55,7 @@ fn run(files: &[(&str, &str)]) -> Run {
 fn run_tree(tree: &dyn Tree) -> Run {
     let mut problems = Vec::new();
     let repository = Repository::load(tree, &mut problems);
+    problems.extend(strays::find(&repository, tree, &|_| false));
     let (mut rendered, mut desired, mut loaded) = (None, None, None);
     if let (Some(environment), Some(directory)) = (repository.environments.get("prod"), repository.services.first()) {
         let service = Service::load(&repository, directory, tree, &mut problems);
@@ -123,7 +125,7 @@ impl Tree for Many {
 
 #[test]
 fn a_repository_has_only_so_many_files() {
-    let entry = |path: String| FileEntry { path, id: "1".into(), regular: true };
+    let entry = |path: String| FileEntry::file(path, "1");
     let mut files: Vec<FileEntry> =
         (0..=MAX_FILES).map(|at| entry(format!("services/s{at:06}/service.yaml"))).collect();
     files.insert(0, entry("lockstep.yaml".into()));
@@ -165,24 +167,30 @@ fn odd_encodings_and_line_ends_are_read_or_refused() {
 
 #[test]
 fn a_link_is_named_and_never_followed() {
-    let entry = |path: &str, regular| FileEntry { path: path.into(), id: "1".into(), regular };
+    let entry = |path: &str, kind| FileEntry { path: path.into(), id: "1".into(), kind };
     struct Linked(Vec<FileEntry>);
     impl Tree for Linked {
         fn files(&self) -> &[FileEntry] {
             &self.0
         }
         fn read(&self, file: &FileEntry) -> Result<Vec<u8>, String> {
-            assert!(file.regular, "{} is read", file.path);
+            assert!(file.is_regular(), "{} is read", file.path);
             Ok(if file.path == "lockstep.yaml" { CONFIG } else { "taskDefinition: taskdef.json\nservice: {}\n" }.into())
         }
     }
     let tree = Linked(vec![
-        entry("lockstep.yaml", true),
-        entry("services/web/service.yaml", true),
-        entry("services/web/taskdef.json", false),
+        entry("lockstep.yaml", EntryKind::File),
+        entry("services/web/service.yaml", EntryKind::File),
+        entry("services/web/taskdef.json", EntryKind::Link),
     ]);
     let said = run_tree(&tree).said();
-    assert!(said.contains(&"LS0001 services/web/taskdef.json:1:1 `services/web/taskdef.json` is a symbolic link or a submodule; it is not followed".to_owned()), "{said:?}");
+    assert!(
+        said.contains(
+            &"LS0001 services/web/taskdef.json:1:1 `services/web/taskdef.json` is a symbolic link; it is not followed"
+                .to_owned()
+        ),
+        "{said:?}"
+    );
     assert!(said.iter().any(|line| line.starts_with("LS0108 services/web/service.yaml:1:17")), "{said:?}");
 }
 

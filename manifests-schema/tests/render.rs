@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"
-version: 1
+version: 2
 defaults:
   vars: { level: info }
   taskDefinition: { networkMode: awsvpc, requiresCompatibilities: [FARGATE] }
@@ -250,21 +250,6 @@ fn what_aws_prints_works_unchanged() {
 }
 
 #[test]
-fn membership_follows_what_is_named() {
-    let is_in = |files: &[(&str, &str)]| -> Vec<&str> {
-        ["staging", "prod", "prod-us"].into_iter().filter(|name| run(files, name).desired.is_some()).collect()
-    };
-    let web = ("services/web/service.yaml", WEB);
-    assert_eq!(is_in(&[web]), ["staging", "prod", "prod-us"]);
-    assert_eq!(is_in(&[web, ("services/web/staging.yaml", "{}")]), ["staging"]);
-    assert_eq!(is_in(&[web, ("services/web/prod.yaml", "")]), ["prod", "prod-us"]);
-    let inline = format!("{WEB}environments: {{ prod: {{}}, prod-us: null }}\n");
-    assert_eq!(is_in(&[("services/web/service.yaml", &inline)]), ["prod"]);
-    let pins_alone = [web, ("services/web/prod.pins.yaml", "web: 1\n")];
-    assert_eq!(is_in(&pins_alone), ["staging", "prod", "prod-us"], "pins name no membership");
-}
-
-#[test]
 fn parameters_are_bound_late_and_typed() {
     let service = "taskDefinition:\n  containerDefinitions:\n    web: { image: x, memory: 64, secrets: { KEY: \"${{ secret:shop/key }}\" } }\nservice:\n  desiredCount: \"${{ ssm:/count }}\"\n  networkConfiguration: { awsvpcConfiguration: { subnets: \"${{ ssm:/subnets }}\", securityGroups: [sg-0, \"${{ ssm:/groups }}\"] } }\n";
     let ssm = |name: &str| Reference::Ssm { name: name.into(), version: None };
@@ -445,8 +430,8 @@ fn a_service_must_be_declared_in_some_layer() {
 fn every_mistake_in_lockstep_yaml_is_refused_at_its_place() {
     let cases = [
         (
-            CONFIG.replace("version: 1", "version: 2"),
-            "LS0104 lockstep.yaml:2:10 version `2` is not known to this build",
+            CONFIG.replace("version: 2", "version: 3"),
+            "LS0104 lockstep.yaml:2:10 version `3` is not known to this build",
         ),
         (
             CONFIG.replace("\"111111111111\"", "111"),

@@ -44,10 +44,7 @@ fn repository(tag: &str) -> Files {
         contents.insert(format!("services/s{number:04}/service.yaml"), service(&format!("registry.example/app:{tag}")));
     }
     let id = |content: &str| content.len().to_string() + &content[content.len() / 3..];
-    let files = contents
-        .iter()
-        .map(|(path, content)| FileEntry { path: path.clone(), id: id(content), regular: true })
-        .collect();
+    let files = contents.iter().map(|(path, content)| FileEntry::file(path.clone(), id(content))).collect();
     Files(files, contents)
 }
 

@@ -176,7 +176,7 @@ fn links_in_a_checkout_and_in_a_commit_are_named_and_never_followed() {
         let (exit, stdout, stderr) = run(&files, &arguments);
         assert_eq!(exit, 3, "{stdout}{stderr}");
         for name in ["absolute.yaml", "relative.yaml", "chained.yaml", "dangling.yaml", "directory"] {
-            let said = format!("`services/web/{name}` is a symbolic link or a submodule; it is not followed");
+            let said = format!("`services/web/{name}` is a symbolic link; it is not followed");
             assert!(stderr.contains(&said), "{name} {more:?}: {stderr}");
         }
         assert!(!stderr.contains("hush") && !stdout.contains("hush"), "{stdout}{stderr}");
@@ -312,6 +312,7 @@ fn all_problems_come_in_one_run_and_in_file_order() {
         places,
         [
             "error LS0101 components/c.yaml:1:1",
+            "error LS0120 lockstep.yaml:1:1",
             "warning LS0102 services/one/service.yaml:3:46",
             "error LS0102 services/one/service.yaml:4:26",
             "error LS0101 services/one/service.yaml:4:31",
@@ -396,4 +397,177 @@ fn nothing_from_elsewhere_reaches_the_terminal() {
             "{arguments:?}: {stdout:?} {stderr:?}"
         );
     }
+}
+
+const MEMBERS: &str = "version: 1
+environments:
+  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging }
+  prod: { account: \"111111111111\", region: eu-central-1, cluster: prod }
+  prod-us: { inherits: prod, region: us-east-1 }
+";
+const WEB: &str = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64 } } }\nservice: {}\n";
+
+// A1: an overlay does not decide where a service is; what version 1 did is kept by a line, and the line is written.
+#[test]
+fn where_a_service_is_is_said_in_one_place() {
+    let head = format!("# ours\n{WEB}");
+    let taskdef = "{\"containerDefinitions\": [{\"name\": \"web\", \"image\": \"x\", \"memory\": 64}]}";
+    let files = directory(&[
+        ("lockstep.yaml", MEMBERS),
+        ("services/all/service.yaml", &WEB.replace("web", "all")),
+        ("services/web/service.yaml", &head),
+        ("services/web/prod.yaml", "service: { desiredCount: 2 }\n"),
+        ("services/plain/taskdef.json", taskdef),
+        ("services/plain/servicedef.json", "{}"),
+        ("services/plain/staging.yaml", ""),
+    ]);
+    let (exit, stdout, stderr) = run(&files, &["validate", "-v"]);
+    let matrix = "service  staging  prod  prod-us\n\
+                  all      yes      yes   yes\n\
+                  plain    yes      ?     ?\n\
+                  web      ?        yes   yes\n\
+                  3 services in 3 environments: 2 errors\n";
+    assert_eq!((exit, stdout.as_str()), (3, matrix), "{stderr}");
+    for words in [
+        "with version 1 this overlay alone decided that it is in prod and prod-us",
+        "add `environments: [prod]` to services/web/service.yaml",
+        "add `environments: [staging]` to services/plain/service.yaml",
+    ] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+    let (exit, stdout, stderr) = run(&files, &["validate", "--fix"]);
+    assert_eq!((exit, stdout.as_str()), (0, "3 services in 3 environments\n"), "{stderr}");
+    assert_eq!(
+        stderr,
+        "services/plain/service.yaml: environments: [staging]\n\
+         services/web/service.yaml: environments: [prod]\n\
+         wrote to 2 files\n\
+         hint: every service is where it was by both rules now: write `version: 2` in lockstep.yaml\n"
+    );
+    let text = |path: &str| std::fs::read_to_string(files.path().join(path)).unwrap();
+    assert_eq!(text("services/web/service.yaml"), format!("{head}environments: [prod]\n"));
+    assert_eq!(text("services/plain/service.yaml"), "environments: [staging]\n");
+    write(files.path(), "lockstep.yaml", &MEMBERS.replace("version: 1", "version: 2"));
+    let (exit, stdout, _) = run(&files, &["validate", "--output", "json"]);
+    let data: Value = serde_json::from_str(&stdout).unwrap();
+    let expected = json!({"all": ["prod", "prod-us", "staging"], "plain": ["staging"], "web": ["prod", "prod-us"]});
+    assert_eq!((exit, &data["membership"]), (0, &expected));
+    // The rule alone: an overlay for an environment that the service is not in names both places.
+    write(files.path(), "services/web/staging.yaml", "service: { desiredCount: 1 }\n");
+    let (exit, _, stderr) = run(&files, &["validate"]);
+    assert_eq!(exit, 3);
+    assert!(stderr.contains("this file changes `web` in `staging`, but the service is not in `staging`"), "{stderr}");
+    assert!(stderr.contains("not named here: services/web/service.yaml:4:1"), "{stderr}");
+}
+
+// A1: a command that is asked for a service in an environment where it is not says so.
+#[test]
+fn a_service_that_is_not_in_an_environment_is_wrong_usage() {
+    let files = directory(&[
+        ("lockstep.yaml", &MEMBERS.replace("version: 1", "version: 2")),
+        ("services/web/service.yaml", &format!("{WEB}environments: [prod]\n")),
+        ("services/parked/service.yaml", &format!("{WEB}environments: []\n")),
+    ]);
+    let said = "error: web is not in staging\nhint: it is in prod, prod-us\n".to_owned();
+    for command in ["render", "plan", "diff", "sync", "verify", "adopt", "pause", "resume"] {
+        let (exit, stdout, stderr) = run(&files, &[command, "-C", ".", "-e", "staging", "web"]);
+        assert_eq!((exit, stdout.as_str(), &stderr), (2, "", &said), "{command}");
+    }
+    let (exit, _, stderr) = run(&files, &["status", "-C", ".", "-e", "prod", "-e", "staging", "web"]);
+    assert_eq!((exit, stderr), (2, said));
+    let (exit, _, stderr) = run(&files, &["render", "--offline", "parked"]);
+    assert_eq!(exit, 2);
+    assert!(stderr.starts_with("error: parked is not in any environment\n"), "{stderr}");
+    let (exit, _, _) = run(&files, &["render", "--offline", "-e", "prod-us", "web"]);
+    assert_eq!(exit, 0);
+}
+
+// A2, A3: a checkout and a commit are listed by one rule, and what is not read is an error at its place in both.
+#[test]
+fn a_checkout_and_a_commit_say_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+    let files = directory(&[
+        ("lockstep.yaml", ONE_ENVIRONMENT),
+        ("services/web/service.yaml", WEB),
+        ("services/.off/web/service.yaml", WEB),
+        ("services/target/service.yaml", WEB),
+        ("services/node_modules/service.yaml", WEB),
+        ("services/old/service.yaml.tmpl", WEB),
+        ("services/gone/prod.pins.yaml", "web: 1\n"),
+        ("Services/one/service.yaml", WEB),
+        ("target/service.yaml", WEB),
+        (&format!("services/{}deep/service.yaml", "d/".repeat(40)), WEB),
+    ]);
+    let name = std::ffi::OsStr::from_bytes(b"services/\xe9quipe");
+    std::fs::create_dir(files.path().join(name)).unwrap();
+    std::fs::write(files.path().join(name).join("service.yaml"), WEB).unwrap();
+    for arguments in
+        [&["init", "--quiet", "--initial-branch=main"][..], &["add", "--all"], &["commit", "--quiet", "-m", "all"]]
+    {
+        lockstep_tests::git_http::git(files.path(), arguments);
+    }
+    let checkout = run(&files, &["validate", "-v", "-C", "."]);
+    let commit = run(&files, &["validate", "-v", "-C", ".", "--branch", "main"]);
+    assert_eq!(checkout, commit);
+    let (exit, stdout, stderr) = checkout;
+    assert_eq!(exit, 3);
+    assert!(stdout.ends_with("4 services in 1 environment: 5 errors\n"), "{stdout}{stderr}");
+    for words in [
+        "`Services/` is not read: the directory is called `services/`",
+        "`services/.off/web` declares a service, but hidden directories are not read",
+        "`services/gone/prod.pins.yaml` modifies a service, but its directory has none",
+        "`service.yaml.tmpl` is not read, but it looks like `service.yaml`",
+        "`services/\\xe9quipe` has a name that is not UTF-8 text",
+    ] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+}
+
+// H5: a small repository of 10^12 paths is refused, and by its name.
+#[test]
+fn a_tree_that_multiplies_is_refused() {
+    let files = directory(&[("lockstep.yaml", ONE_ENVIRONMENT)]);
+    let git = |arguments: &[&str]| lockstep_tests::git_http::git(files.path(), arguments);
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    let shell = "set -e; id=$(git mktree </dev/null); \
+        for level in 1 2 3 4 5 6 7 8 9 10 11 12; do id=$(for at in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\\td%s\\n' $id $at; done | git mktree); done; \
+        git update-ref refs/heads/main $(git -c user.name=a -c user.email=a@b commit-tree -m bomb $id)";
+    let made = std::process::Command::new("sh").args(["-c", shell]).current_dir(files.path()).status().unwrap();
+    assert!(made.success());
+    let (exit, stdout, stderr) = run(&files, &["validate", "-C", ".", "--branch", "main"]);
+    assert_eq!((exit, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("it has more than 100000 directories"), "{stderr}");
+}
+
+// G4: errors of lockstep.yaml say what they stop.
+#[test]
+fn a_broken_lockstep_yaml_says_that_writes_are_stopped() {
+    let broken = ONE_ENVIRONMENT.replace("region:", "regoin:");
+    let files = directory(&[("lockstep.yaml", &broken), ("services/web/service.yaml", WEB)]);
+    let (exit, _, stderr) = run(&files, &["validate"]);
+    assert_eq!(exit, 3);
+    assert!(
+        stderr.contains("error[LS0120]: nothing is written to any environment until the errors of lockstep.yaml and components/ are corrected"),
+        "{stderr}"
+    );
+}
+
+// I3: a file without a name is as good as one in a repository, where the directory gives it.
+#[test]
+fn a_file_needs_no_name() {
+    let nameless = DECLARED.replace("\"family\": \"web\", ", "");
+    let service = "desiredCount: 2\nlaunchType: EC2\n";
+    let live = json!({"services": [{"serviceName": "web", "status": "ACTIVE", "desiredCount": 3, "launchType": "EC2", "taskDefinition": "web:7"}]});
+    let files = directory(&[
+        ("taskdef.json", &nameless),
+        ("live.json", LIVE),
+        ("service.yaml", service),
+        ("live-service.json", &live.to_string()),
+    ]);
+    let (exit, stdout, stderr) = run(&files, &["validate", "taskdef.json", "service.yaml"]);
+    assert_eq!((exit, stdout.as_str()), (0, "taskdef.json: a task definition\nservice.yaml: a service\n"), "{stderr}");
+    let diff = |declared: &str, live: &str| run(&files, &["diff", "--declared", declared, "--live", live]);
+    assert_eq!(diff("taskdef.json", "live.json"), (0, String::new(), "no difference\n".into()));
+    let expected = "service.desiredCount: 3 → 2\n".to_owned();
+    assert_eq!(diff("service.yaml", "live-service.json"), (4, expected, String::new()));
 }

@@ -305,3 +305,129 @@ async fn a_name_from_a_parameter_is_declared_too() {
     let scaled = world.control.journal(0).into_iter().any(|entry| entry.request["desiredCount"] == 0);
     assert!(!scaled, "it is declared");
 }
+
+/// The text of `lockstep` on the world's checkout.
+fn program(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = lockstep_tests::program::lockstep(Some(&world.endpoint()));
+    command.args(arguments).arg("-C").arg(world.repository.path()).env("AWS_ACCESS_KEY_ID", ACCOUNT);
+    command.env("AWS_SECRET_ACCESS_KEY", "sandbox").env("AWS_REGION", REGION);
+    lockstep_tests::outcome(&mut command)
+}
+
+// A1: by the rule of version 1 an overlay takes a service out of all other environments. Nobody asked for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_the_two_rules_read_differently_is_neither_created_nor_removed() {
+    let two = |version: u8| {
+        let config = config("maxConcurrent: 0, maxUnexplained: 0, prune: true")
+            .replace("version: 1", &format!("version: {version}"));
+        let staging = "  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging, sync: { mode: converge, prune: true } }\n";
+        format!("{config}{staging}")
+    };
+    let app = service(&format!("{IMAGE}:1"));
+    let mut world = World::new(&[
+        ("lockstep.yaml", &two(1)),
+        ("services/s00/service.yaml", &app),
+        ("services/s01/service.yaml", &app),
+        ("services/s02/service.yaml", &app),
+    ])
+    .await;
+    world.control.create_cluster(ACCOUNT, REGION, "staging");
+    for tag in ["1", "2"] {
+        world.control.push_image(ACCOUNT, REGION, "app", tag, Behaviour::Ok);
+    }
+    world.settle().await;
+    world.control.reset_calls();
+    // s00 gets an overlay in staging, s03 is new and has one; s01 changes.
+    world.repository.commit(
+        "overlays",
+        &[
+            ("services/s00/staging.yaml", "service: { desiredCount: 2 }\n"),
+            ("services/s01/service.yaml", &service(&format!("{IMAGE}:2"))),
+            ("services/s03/service.yaml", &app),
+            ("services/s03/staging.yaml", "{}\n"),
+        ],
+    );
+    rounds(&mut world, 5).await;
+    assert!(exists(&world, "s00").await && !exists(&world, "s03").await);
+    assert!(told(&world, "s00").contains("an overlay no longer decides where a service is"), "{}", told(&world, "s00"));
+    let held = |name: &str| {
+        let state = world.reported_in("staging", name);
+        state.plan.withheld.iter().map(|held| held.text.clone()).collect::<Vec<_>>().join("; ")
+    };
+    assert!(held("s03").contains("neither created nor removed"), "{}", held("s03"));
+    assert_eq!(held("s00"), "", "both rules put it there");
+    // Two environments of one account may register the same revision at the same time.
+    let mut writes = world.writes();
+    assert!(writes.remove("ecs:RegisterTaskDefinition").is_some_and(|count| count <= 2));
+    assert_eq!(writes, calls(&[("ecs:UpdateService", 3)]), "s01 in both environments, and the overlay of s00");
+    // Something else is removed meanwhile: what is read with certainty is pruned.
+    remove(&world, &[2], "remove s02");
+    rounds(&mut world, 5).await;
+    assert!(!exists(&world, "s02").await && exists(&world, "s00").await);
+    // By the new rule both are everywhere.
+    world.repository.commit("version 2", &[("lockstep.yaml", &two(2))]);
+    world.settle().await;
+    assert!(exists(&world, "s00").await && exists(&world, "s03").await);
+    assert_eq!((told(&world, "s00"), told(&world, "s03")), (String::new(), String::new()));
+}
+
+// A2: what cannot be read is not removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_read_counts_as_declared() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut world = world(4, "maxConcurrent: 0, prune: true").await;
+    let root = world.repository.path().to_owned();
+    let git = |arguments: &[&std::ffi::OsStr]| {
+        let done = std::process::Command::new("git")
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+            .args(arguments)
+            .current_dir(&root)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    };
+    let text = |bytes: &'static [u8]| std::ffi::OsStr::from_bytes(bytes);
+    let cases: [(&[u8], &[u8]); 3] = [
+        (b"services/s00", b"services/\xe9quipe"),
+        (b"services/s01/service.yaml", b"services/s01/Service.yaml"),
+        (b"services/s02/service.yaml", b"services/s02/service.yaml.tmpl"),
+    ];
+    for (at, (from, to)) in cases.into_iter().enumerate() {
+        git(&[text(b"mv"), text(from), text(to)]);
+        git(&[text(b"commit"), text(b"--quiet"), text(b"-m"), text(b"renamed")]);
+        rounds(&mut world, 4).await;
+        let service = name(at);
+        assert!(exists(&world, &service).await, "{service}");
+        assert!(told(&world, &service).contains("or declared by a file with errors"), "{}", told(&world, &service));
+        world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    }
+    // Nothing else stops: an image is deployed while something is not read.
+    world.repository.commit("2", &[("services/old/service.yaml.tmpl", ""), ("components/app.yaml", &component("2"))]);
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes()["ecs:UpdateService"], 4);
+    remove(&world, &[3], "remove s03");
+    rounds(&mut world, 4).await;
+    assert!(exists(&world, "s03").await);
+    world.repository.git(&["rm", "-r", "--quiet", "services/old"]);
+    world.repository.git(&["commit", "--quiet", "-m", "tidy"]);
+    rounds(&mut world, 6).await;
+    assert!(!exists(&world, "s03").await, "{}", told(&world, "s03"));
+}
+
+// A1: the plan of a checkout knows the branch's history, and says what would be removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_of_a_checkout_says_what_would_be_removed() {
+    let world = world(4, "maxConcurrent: 0, prune: true").await;
+    std::fs::remove_dir_all(world.repository.path().join("services/s01")).unwrap();
+    for _ in ["uncommitted", "committed"] {
+        let (code, stdout, stderr) = program(&world, &["plan", "--source", "acme"]);
+        assert_eq!(code, 0, "{stdout}{stderr}");
+        let expected = "  s01  OutOfSync, Healthy\n    would be removed: 1 task running\n    declared last by commit ";
+        assert!(stdout.contains(expected), "{stdout}{stderr}");
+        assert!(stdout.ends_with("\n1 to change, 0 withheld, 0 unknown, 3 as declared\n"), "{stdout}");
+        world.repository.git(&["add", "--all"]);
+        world.repository.git(&["commit", "--quiet", "--allow-empty", "-m", "remove s01"]);
+    }
+    assert_eq!(world.writes(), BTreeMap::new());
+}

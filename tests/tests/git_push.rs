@@ -599,5 +599,5 @@ fn crowd(mirror: &Path, number: usize) {
 /// Reads every file of a commit.
 fn contents(remote: &Remote, tip: &Tip) -> Vec<Vec<u8>> {
     let tree = remote.tree(tip).unwrap();
-    tree.files().iter().filter(|file| file.regular).map(|file| tree.read(file).unwrap()).collect()
+    tree.files().iter().filter(|file| file.is_regular()).map(|file| tree.read(file).unwrap()).collect()
 }

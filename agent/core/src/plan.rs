@@ -48,6 +48,9 @@ use std::{
 /// The path of the desired count.
 const COUNT: &str = "service.desiredCount";
 
+/// What is said of a service whose environments are in dispute.
+const IN_DISPUTE: &str = "its files do not say clearly which environments it is in (LS0118), so that it is neither created nor removed; run `lockstep validate`";
+
 /// What the planner must know beside the service.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings<'a> {
@@ -73,6 +76,8 @@ pub struct Surroundings<'a> {
     pub restart: Option<Restart>,
     /// The pause of the whole environment that is in force.
     pub paused: Reading<Pause>,
+    /// Whether the service's environments are in dispute, so that it is neither created nor removed.
+    pub not_created: bool,
     /// AWS's time, epoch seconds.
     pub now: i64,
     /// Differences that are not to be healed now, by path.
@@ -248,6 +253,9 @@ impl Planner<'_> {
             let withheld = vec![Withheld { reason: Reason::Refused, text, changes: creation }];
             return ServicePlan { withheld, ..self.bare(SyncStatus::OutOfSync, Health::Missing) };
         }
+        if self.around.not_created {
+            return self.holding(Health::Missing, Reason::Invalid, IN_DISPUTE.to_owned(), creation);
+        }
         if let Some(waiting) = &self.around.waiting_for {
             let (reason, text) = waiting.told();
             return self.holding(Health::Missing, reason, text, creation);
@@ -402,6 +410,11 @@ impl Planner<'_> {
             }
             plan.verdict = Some(Verdict::Pending);
             plan.withheld.push(Withheld { reason, text, changes });
+            return;
+        }
+        if !replace.is_empty() && self.around.not_created {
+            let changes = differences.all().into_iter().chain(replace).collect();
+            plan.withheld.push(Withheld { reason: Reason::Invalid, text: IN_DISPUTE.to_owned(), changes });
             return;
         }
         if !replace.is_empty() {

@@ -51,10 +51,15 @@ pub fn plan_orphan(live: &LiveService, name: &str, declared: &Declared, around: 
             let (order, change) = next_step(live);
             plan.actions.push(Action { kind: ActionKind::PruneService, changes: vec![change], order: Some(order) });
             let commit = commit.get(..8).unwrap_or(&commit);
+            plan.causes.push(format!("would be removed: {} running", tasks(live.running)));
             plan.causes.push(format!("declared last by commit {commit}, and not any more"));
         }
     }
     plan
+}
+
+fn tasks(count: i64) -> String {
+    format!("{count} {}", if count == 1 { "task" } else { "tasks" })
 }
 
 /// The commit that declared it, where it may be removed.
@@ -72,7 +77,7 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances) -> Resu
     }
     if around.unreadable {
         return not(
-            "not declared any more, or declared by a file with errors; nothing is removed until they are mended"
+            "not declared any more, or declared by a file with errors; nothing is removed until the errors are corrected"
                 .to_owned(),
         );
     }

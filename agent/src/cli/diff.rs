@@ -12,7 +12,10 @@ use lockstep_core::{
     normalise::Context,
     report::{Plan, Reason, ServicePlan, SyncStatus},
 };
-use lockstep_manifests::{definition::Side, path::Path as FieldPath};
+use lockstep_manifests::{
+    definition::{self, Definition, Side},
+    path::Path as FieldPath,
+};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -72,6 +75,9 @@ fn of_files(
         );
         return Err(Failure::new(Exit::Usage, text));
     }
+    let (mut one, mut other) = (one, other);
+    take_name(&mut one, &other);
+    take_name(&mut other, &one);
     let context = Context::of([&one.value, &other.value]);
     let found = compare(one.root, &one.value, &other.value, &context, &ignore);
     let changes = found.changes;
@@ -88,6 +94,14 @@ fn of_files(
         }
     }
     Ok(if changes.is_empty() { Exit::Done } else { Exit::Differences })
+}
+
+/// A file without a name means the other one's: in a repository the directory gives it.
+fn take_name(file: &mut Definition, other: &Definition) {
+    let name = definition::name_member(file.root);
+    if let (Some(map), Some(value)) = (file.value.as_object_mut(), other.value.get(name)) {
+        map.entry(name).or_insert_with(|| value.clone());
+    }
 }
 
 /// The name of the format as data.

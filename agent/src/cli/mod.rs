@@ -160,6 +160,28 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// A service that was asked for must be in the environments that were asked for. `environments_of` answers where a
+    /// service is; none where that is not known.
+    fn check_membership(&self, environments_of: impl Fn(&str) -> Option<BTreeSet<String>>) -> Result<(), Failure> {
+        for service in &self.services {
+            let Some(there) = environments_of(service) else { continue };
+            let absent = self.environments.iter().find(|name| !there.contains(*name));
+            if absent.is_none() && !there.is_empty() {
+                continue;
+            }
+            let place = absent.map_or("any environment", String::as_str);
+            let failure = Failure::new(Exit::Usage, format!("{service} is not in {place}"));
+            let names: Vec<String> = there.into_iter().collect();
+            return Err(failure.hint(match names.as_slice() {
+                [] => format!("`environments` of {service}'s service.yaml names none"),
+                names => format!("it is in {}", names.join(", ")),
+            }));
+        }
+        Ok(())
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         if let ConfigError::File(_, problems) = &error {

@@ -11,7 +11,7 @@ use crate::{
     output::{self, Format},
 };
 use clap::Args;
-use lockstep_core::report::{Plan, Reason};
+use lockstep_core::report::{EnvironmentPlan, Plan, Reason};
 use notify::{RecursiveMode, Watcher};
 use std::{
     path::{Path, PathBuf},
@@ -160,6 +160,11 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failure> {
     let names = plan.environments.iter().map(|environment| environment.name.clone()).collect();
     let services = plan.environments.iter().flat_map(|environment| &environment.services);
     selection.check(&names, &services.map(|service| service.name.clone()).collect())?;
+    let has = |environment: &EnvironmentPlan, name: &str| environment.services.iter().any(|it| it.name == name);
+    selection.check_membership(|name| {
+        let environments = plan.environments.iter().filter(|environment| has(environment, name));
+        Some(environments.map(|environment| environment.name.clone()).collect())
+    })?;
     let (environments, services) = (selection.environments(), selection.services());
     plan.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));
     for environment in &mut plan.environments {

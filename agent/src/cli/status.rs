@@ -105,6 +105,11 @@ pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failur
     let names = known.clone().map(|environment| environment.name.clone()).collect();
     let services = known.flat_map(|environment| &environment.services);
     args.selection.check(&names, &services.map(|service| service.plan.name.clone()).collect())?;
+    args.selection.check_membership(|name| {
+        let environments = state.sources.iter().flat_map(|source| &source.environments);
+        let there = environments.filter(|environment| environment.services.iter().any(|it| it.plan.name == name));
+        Some(there.map(|environment| environment.name.clone()).collect())
+    })?;
     let (environments, services) = (args.selection.environments(), args.selection.services());
     for source in &mut state.sources {
         source.environments.retain(|environment| environments.is_empty() || environments.contains(&environment.name));

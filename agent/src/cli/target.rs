@@ -161,6 +161,16 @@ impl Target {
 }
 
 impl Opened {
+    /// Reads the target again.
+    pub(crate) async fn read_again(&mut self) -> Result<(), Failure> {
+        let read = self.runner.refresh(&self.context).await;
+        read.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        if let Some(snapshot) = self.runner.snapshot() {
+            self.snapshot = snapshot.clone();
+        }
+        Ok(())
+    }
+
     /// Shows what is wrong with the files. Answers how that ends the command.
     pub(crate) fn show_problems(&self) -> Exit {
         self.show_problems_but(|_| false)
@@ -175,13 +185,14 @@ impl Opened {
         if shown.iter().any(|problem| problem.severity == Severity::Error) { Exit::Invalid } else { Exit::Done }
     }
 
-    /// Names that were asked for must exist.
+    /// Names that were asked for must exist, and services be in the environments that were asked for.
     pub(crate) fn check_names(&self, selection: &super::Selection) -> Result<(), Failure> {
         let repository = &self.snapshot.repository;
         if repository.environments.is_empty() && !self.snapshot.valid {
             return Ok(());
         }
         let environments = repository.environments.keys().cloned().collect();
-        selection.check(&environments, &repository.services.iter().map(|service| service.name.clone()).collect())
+        selection.check(&environments, &repository.services.iter().map(|service| service.name.clone()).collect())?;
+        selection.check_membership(|service| self.snapshot.environments_of(service))
     }
 }

@@ -1,10 +1,13 @@
 //! `lockstep validate`.
 
+mod fix;
+
 use super::{file, target::Target};
 use crate::{
     board::problem,
     exit::{Exit, Failure},
     output::{self, Format, diagnostics},
+    reconcile::Snapshot,
 };
 use clap::Args;
 use lockstep_manifests::{Diagnostic, definition::Side, diagnostic::has_errors};
@@ -18,9 +21,12 @@ pub(super) struct ValidateArgs {
     /// Files that hold one task definition or service each, in any form that AWS takes or prints; no repository is read.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Show every note, not only how many a file has.
+    /// Show every note, not only how many a file has, and which service is in which environment.
     #[arg(long, short)]
     verbose: bool,
+    /// Write the lines that a repository of version 1 needs, so that version 2 keeps every service where it is.
+    #[arg(long, conflicts_with = "files")]
+    fix: bool,
 }
 
 /// The name of the format as data.
@@ -33,7 +39,11 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
         }
         return of_files(&args.files, args.verbose, format);
     }
-    let opened = args.target.open().await?;
+    let mut opened = args.target.open().await?;
+    if args.fix {
+        fix::run(&opened).await?;
+        opened.read_again().await?;
+    }
     let problems = &opened.snapshot.problems;
     let repository = &opened.snapshot.repository;
     let summary = format!(
@@ -45,9 +55,37 @@ pub(super) async fn run(args: ValidateArgs, format: Format) -> Result<Exit, Fail
         "format": FORMAT,
         "environments": repository.environments.keys().collect::<Vec<_>>(),
         "services": repository.services.iter().map(|service| &service.name).collect::<Vec<_>>(),
+        "membership": repository.services.iter().map(|service| (service.name.clone(), json!(opened.snapshot.environments_of(&service.name)))).collect::<serde_json::Map<_, _>>(),
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
     });
+    if args.verbose && format == Format::Text {
+        output::data(&matrix(&opened.snapshot));
+    }
     Ok(tell(problems, &summary, &data, args.verbose, format))
+}
+
+/// Which service is in which environment; a question mark where its files do not say.
+fn matrix(snapshot: &Snapshot) -> String {
+    let environments: Vec<&str> = snapshot.repository.environments.keys().map(String::as_str).collect();
+    let names = snapshot.repository.services.iter().map(|service| service.name.as_str());
+    let width = names.clone().chain(["service"]).map(str::len).max().unwrap_or_default();
+    let line = |name: &str, cells: Vec<&str>| {
+        let cells = cells.iter().zip(&environments).map(|(cell, name)| format!("  {cell:<0$}", name.len().max(3)));
+        format!("{name:<width$}{}", cells.collect::<String>()).trim_end().to_owned()
+    };
+    let mut lines = vec![line("service", environments.clone())];
+    for name in names {
+        let there = snapshot.environments_of(name);
+        let is_disputed = |environment: &str| snapshot.disputed_in(environment).iter().any(|(other, _)| other == name);
+        let cell = |environment: &&str| match &there {
+            None => "?",
+            Some(_) if is_disputed(environment) => "?",
+            Some(there) if there.contains(*environment) => "yes",
+            Some(_) => "-",
+        };
+        lines.push(line(name, environments.iter().map(cell).collect()));
+    }
+    lines.join("\n")
 }
 
 fn of_files(files: &[PathBuf], verbose: bool, format: Format) -> Result<Exit, Failure> {

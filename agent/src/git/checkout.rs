@@ -2,14 +2,16 @@
 
 use super::{GitError, chain};
 use gix::bstr::ByteSlice;
-use lockstep_manifests::tree::{FileEntry, Tree};
+use lockstep_manifests::{
+    listing::{self, Found, Storage, What},
+    tree::{EntryKind, FileEntry, Tree},
+};
 use std::{
     collections::BTreeMap,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
-
-/// Most files that a checkout may have, as for commits.
-const MAX_FILES: usize = super::objects::MAX_FILES;
 
 /// The files of a directory.
 pub struct Checkout {
@@ -18,18 +20,13 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// Lists a directory. Hidden files and directories are left out.
+    /// Lists a directory by the rule that holds for commits as well.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn read(root: &Path) -> Result<Self, GitError> {
-        let fail = |error: std::io::Error| GitError::Unreadable {
-            repository: root.display().to_string(),
-            reason: error.to_string(),
-        };
-        let mut files = Vec::new();
-        list(root, "", 0, &mut files).map_err(fail)?;
-        files.sort_by(|a: &FileEntry, b: &FileEntry| a.path.cmp(&b.path));
+        let fail = |reason: String| GitError::Unreadable { repository: root.display().to_string(), reason };
+        let files = listing::list(&mut Disk { root }, &root.to_owned()).map_err(fail)?;
         Ok(Self { root: root.to_owned(), files })
     }
 
@@ -53,7 +50,7 @@ impl Checkout {
         let tip = super::objects::tip_of(&local, &name, id.detach())?;
         let committed = super::ObjectTree::read_commit(&repository, &name, &tip, &super::objects::Listings::default())?;
         let ids = |files: &[FileEntry]| -> BTreeMap<String, String> {
-            files.iter().filter(|file| matters(&file.path)).map(|file| (file.path.clone(), file.id.clone())).collect()
+            files.iter().map(|file| (file.path.clone(), file.id.clone())).collect()
         };
         let (mine, theirs) = (ids(&self.files), ids(committed.files()));
         let changed = mine
@@ -88,39 +85,43 @@ impl Checkout {
     }
 }
 
-/// Whether a file can take part in rendering.
-pub(super) fn matters(path: &str) -> bool {
-    matches!(path, lockstep_manifests::repository::CONFIG | "services" | "components")
-        || path.starts_with("components/")
-        || path.starts_with("services/")
-        || lockstep_manifests::parse::is_manifest(path)
+/// Directories on disk.
+struct Disk<'a> {
+    root: &'a Path,
 }
 
-fn list(directory: &Path, prefix: &str, depth: usize, files: &mut Vec<FileEntry>) -> std::io::Result<()> {
-    if files.len() > MAX_FILES {
-        return Err(std::io::Error::other(format!("it has more than {MAX_FILES} files")));
-    }
-    if depth > 32 {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
+impl Storage for Disk<'_> {
+    type Place = PathBuf;
+
+    fn entries(&mut self, directory: &PathBuf) -> Result<Arc<Vec<Found<PathBuf>>>, String> {
+        let fail = |error: std::io::Error| {
+            let shown = directory.strip_prefix(self.root).unwrap_or(directory);
+            let shown = if shown.as_os_str().is_empty() { directory } else { shown };
+            format!("failed to list {}: {error}", shown.display())
         };
-        if name.starts_with('.') || (depth == 0 && matches!(name.as_str(), "target" | "node_modules")) {
-            continue;
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let (kind, place) = (entry.file_type().map_err(fail)?, entry.path());
+            let what = if kind.is_dir() && place.join(".git").exists() {
+                What::Other(EntryKind::Submodule)
+            } else if kind.is_dir() {
+                What::Directory
+            } else if kind.is_symlink() {
+                What::Other(EntryKind::Link)
+            } else if kind.is_file() {
+                What::Other(EntryKind::File)
+            } else {
+                What::Other(EntryKind::Special)
+            };
+            entries.push(Found { name: listing::name_of(entry.file_name().as_bytes()), what, place });
         }
-        let path = format!("{prefix}{name}");
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            list(&entry.path(), &format!("{path}/"), depth + 1, files)?;
-        } else if matters(&path) {
-            let id = if kind.is_file() { blob_id(&entry.path()) } else { String::new() };
-            files.push(FileEntry { path, id, regular: kind.is_file() });
-        }
+        Ok(Arc::new(entries))
     }
-    Ok(())
+
+    fn id(&mut self, file: &PathBuf) -> String {
+        blob_id(file)
+    }
 }
 
 /// The id that Git gives the content. A file that cannot be read now says so when it is parsed.

@@ -2,7 +2,7 @@
 //! exchange: over HTTP two requests on a connection that is kept.
 
 use super::{
-    GitError, Tip, chain, checkout, history,
+    GitError, Tip, chain, history,
     objects::{Listings, ObjectTree, file_of, tip_of},
     pack::{gather, is_crowded, unpack},
     push::{PushError, push},
@@ -123,11 +123,11 @@ impl Mirror {
     fn is_whole(&self, tip: &Tip) -> bool {
         let Ok(tree) = ObjectTree::read_commit(&self.repository, &self.url, tip, &self.listings) else { return false };
         let repository = self.repository.to_thread_local();
-        tree.files().iter().filter(|file| file.regular).all(|file| {
+        // Only what may be a manifest is listed, and only what is small enough is ever read.
+        tree.files().iter().filter(|file| file.is_regular()).all(|file| {
             let Ok(id) = gix::ObjectId::from_hex(file.id.as_bytes()) else { return false };
             let Ok(header) = repository.find_header(id) else { return false };
-            let is_read = checkout::matters(&file.path) && header.size() <= MAX_FILE as u64;
-            !is_read || repository.find_object(id).is_ok()
+            header.size() > MAX_FILE as u64 || repository.find_object(id).is_ok()
         })
     }
 

@@ -2,24 +2,25 @@
 
 use super::{GitError, Tip, chain};
 use gix::objs::tree::EntryKind;
-use lockstep_manifests::tree::{FileEntry, Tree};
+use lockstep_manifests::{
+    listing::{self, Found, Storage, What},
+    tree::{EntryKind as Kind, FileEntry, Tree},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Most files that a repository may have.
-pub(super) const MAX_FILES: usize = 200_000;
-/// Deepest directory.
-const MAX_DEPTH: usize = 64;
 /// Longest subject of a commit that is kept, in letters.
 const SUMMARY: usize = 200;
+/// Largest directory object that is read, in bytes.
+const MAX_TREE: u64 = 32 << 20;
 
 /// Listings of trees by object id: an unchanged directory is read once.
 #[derive(Default, Clone)]
-pub(super) struct Listings(Arc<Mutex<HashMap<gix::ObjectId, Arc<Listing>>>>);
+pub(super) struct Listings(Arc<Mutex<Known>>);
 
-type Listing = Vec<(String, gix::ObjectId, EntryKind)>;
+type Known = HashMap<gix::ObjectId, Arc<Vec<Found<gix::ObjectId>>>>;
 
 /// The files of one commit.
 pub struct ObjectTree {
@@ -38,14 +39,10 @@ impl ObjectTree {
         let fail = |reason: String| GitError::Unreadable { repository: name.to_owned(), reason };
         let local = repository.to_thread_local();
         let root = gix::ObjectId::from_hex(tip.tree.as_bytes()).map_err(|error| fail(error.to_string()))?;
-        let mut files = Vec::new();
         let known = std::mem::take(&mut *listings.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut walk = Walk { local: &local, files: &mut files, known, used: HashMap::new() };
-        let result = walk.directory(root, "", 0);
-        let used = std::mem::take(&mut walk.used);
-        result.map_err(fail)?;
-        *listings.0.lock().unwrap_or_else(PoisonError::into_inner) = used;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut trees = Trees { local: &local, known, used: HashMap::new() };
+        let files = listing::list(&mut trees, &root).map_err(fail)?;
+        *listings.0.lock().unwrap_or_else(PoisonError::into_inner) = trees.used;
         Ok(Self { repository: repository.clone(), name: name.to_owned(), files })
     }
 
@@ -55,51 +52,50 @@ impl ObjectTree {
     }
 }
 
-struct Walk<'a> {
+/// The directories of a commit.
+struct Trees<'a> {
     local: &'a gix::Repository,
-    files: &'a mut Vec<FileEntry>,
-    known: HashMap<gix::ObjectId, Arc<Listing>>,
-    used: HashMap<gix::ObjectId, Arc<Listing>>,
+    known: Known,
+    used: Known,
 }
 
-impl Walk<'_> {
-    fn directory(&mut self, id: gix::ObjectId, prefix: &str, depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("directories nest more than {MAX_DEPTH} levels deep at {prefix}"));
-        }
-        let listing = match self.used.get(&id).or_else(|| self.known.get(&id)) {
-            Some(listing) => listing.clone(),
-            None => Arc::new(self.list(id)?),
+impl Storage for Trees<'_> {
+    type Place = gix::ObjectId;
+
+    fn entries(&mut self, directory: &gix::ObjectId) -> Result<Arc<Vec<Found<gix::ObjectId>>>, String> {
+        let known = self.used.get(directory).or_else(|| self.known.get(directory));
+        let entries = match known {
+            Some(entries) => entries.clone(),
+            None => Arc::new(self.read(*directory)?),
         };
-        self.used.insert(id, listing.clone());
-        for (name, id, kind) in listing.iter() {
-            let path = format!("{prefix}{name}");
-            match kind {
-                EntryKind::Tree => self.directory(*id, &format!("{path}/"), depth + 1)?,
-                _ => {
-                    if self.files.len() >= MAX_FILES {
-                        return Err(format!("it has more than {MAX_FILES} files"));
-                    }
-                    let regular = matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable);
-                    self.files.push(FileEntry { path, id: id.to_string(), regular });
-                }
-            }
-        }
-        Ok(())
+        self.used.insert(*directory, entries.clone());
+        Ok(entries)
     }
 
-    fn list(&self, id: gix::ObjectId) -> Result<Listing, String> {
+    fn id(&mut self, file: &gix::ObjectId) -> String {
+        file.to_string()
+    }
+}
+
+impl Trees<'_> {
+    fn read(&self, id: gix::ObjectId) -> Result<Vec<Found<gix::ObjectId>>, String> {
+        let size = self.local.find_header(id).map_err(|error| missing(self.local, chain(&error)))?.size();
+        if size > MAX_TREE {
+            return Err(format!("the directory {id} has {size} bytes, more than the limit"));
+        }
         let tree = self.local.find_tree(id).map_err(|error| missing(self.local, chain(&error)))?;
-        let mut listing = Vec::new();
+        let mut entries = Vec::new();
         for entry in tree.iter() {
             let entry = entry.map_err(|error| chain(&error))?;
-            // Names that are not UTF-8 cannot be named by a manifest either.
-            let Ok(name) = std::str::from_utf8(entry.filename()) else {
-                continue;
+            let what = match entry.mode().kind() {
+                EntryKind::Tree => What::Directory,
+                EntryKind::Blob | EntryKind::BlobExecutable => What::Other(Kind::File),
+                EntryKind::Link => What::Other(Kind::Link),
+                EntryKind::Commit => What::Other(Kind::Submodule),
             };
-            listing.push((name.to_owned(), entry.object_id(), entry.mode().kind()));
+            entries.push(Found { name: listing::name_of(entry.filename()), what, place: entry.object_id() });
         }
-        Ok(listing)
+        Ok(entries)
     }
 }
 

@@ -55,8 +55,10 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 /// One service.
 pub fn render_service(service: &ServicePlan, environment: &str) -> String {
     let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
+    let is_removal = service.actions.iter().any(|action| action.kind == ActionKind::PruneService);
     for cause in &service.causes {
-        text.push_str(&format!("    {}\n", paint::faint(&format!("because of {}", super::clean(cause)))));
+        let lead = if is_removal { "" } else { "because of " };
+        text.push_str(&format!("    {}\n", paint::faint(&format!("{lead}{}", super::clean(cause)))));
     }
     for line in service.rollout_lines(environment) {
         text.push_str(&format!("    {}\n", paint::notable(&super::clean(&line))));

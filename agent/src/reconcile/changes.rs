@@ -11,7 +11,7 @@ pub(super) struct Changes {
     /// The directories above them.
     directories: HashSet<String>,
     /// Whether a file below `services/` came or went: then there may be other services.
-    moved: bool,
+    pub(super) moved: bool,
 }
 
 impl Changes {
@@ -32,7 +32,7 @@ impl Changes {
                 continue;
             }
             let Some(file) = new.or(old) else { continue };
-            let is_same_kind = old.zip(new).is_some_and(|(old, new)| old.regular == new.regular);
+            let is_same_kind = old.zip(new).is_some_and(|(old, new)| old.kind == new.kind);
             changes.moved |= !is_same_kind;
             changes.paths.insert(file.path.clone());
             let mut path = file.path.as_str();

@@ -123,7 +123,11 @@ impl Worker {
                 Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
             })
             .collect();
-        self.tracks.retain(|name, _| entries.iter().any(|(other, _)| other == name));
+        let mut disputed = snapshot.disputed_in(&environment.name);
+        disputed.retain(|(name, _)| orders.covers(name));
+        self.tracks.retain(|name, _| {
+            entries.iter().any(|(other, _)| other == name) || disputed.iter().any(|(other, _)| other == name)
+        });
         let mut withheld = Vec::new();
         if environment.sync.mode == Mode::Observe {
             let text = "the environment is observed only (sync.mode: observe)".to_owned();
@@ -185,6 +189,8 @@ impl Worker {
             environment,
             source: &source,
             commit: &snapshot.commit,
+            base: &snapshot.base,
+            not_created: snapshot.not_created(),
             allow: &allow,
             orders,
             others,
@@ -211,6 +217,10 @@ impl Worker {
         };
         let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, prepared }, &plans).await;
         plans.extend(states);
+        for (name, problem) in &disputed {
+            let text = invalid(std::slice::from_ref(problem), snapshot, name);
+            plans.push(self.unknown(name, Reason::Invalid, &text));
+        }
         let removing = states_of_orphans.iter().any(|state| state.plan.is_removing());
         let shown: BTreeSet<String> = plans.iter().map(|state| state.plan.name.clone()).collect();
         let states_of_orphans = states_of_orphans.into_iter().filter(|state| !shown.contains(&state.plan.name));

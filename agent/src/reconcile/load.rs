@@ -9,6 +9,8 @@ use lockstep_manifests::{
     diagnostic,
     render::{self, matched_nowhere, render_offline},
     repository::ServiceDirectory,
+    source::{SourceFile, Span},
+    strays,
     tree::{FileEntry, Tree},
 };
 use std::{
@@ -25,10 +27,15 @@ pub struct Snapshot {
     pub summary: String,
     /// When it was committed, epoch seconds; 0 where nobody knows.
     pub committed_at: i64,
+    /// The commit whose history tells what was declared before: the commit itself, or for files that are not committed
+    /// the one that is checked out. Empty where there is none.
+    pub base: String,
     /// The repository's settings.
     pub repository: Arc<Repository>,
     /// Whether `lockstep.yaml` and the components are usable. If not, nothing is written.
     pub valid: bool,
+    /// Whether something below `services/` or `components/` is not read, so that nobody knows all that is declared.
+    pub unread: bool,
     /// Services by directory, in path order.
     pub services: Vec<Arc<LoadedService>>,
     /// Everything that is wrong, in file order.
@@ -45,7 +52,14 @@ pub struct LoadedService {
     pub environments: BTreeMap<String, Result<Arc<Rendered>, Vec<Diagnostic>>>,
     /// The ECS service's name, by environment.
     pub(super) names: BTreeMap<String, String>,
+    /// Why nothing is created or removed for it: the rules of version 1 and 2 differ on where it is.
+    pub dispute: Option<Diagnostic>,
+    /// The environments that only one of the two rules puts it in.
+    disputed: BTreeMap<String, Disputed>,
+    /// Whether its files could be read, so that its environments are known.
+    is_read: bool,
     pub(super) problems: Vec<Diagnostic>,
+    strays: Vec<Diagnostic>,
     /// Files elsewhere that it was read from.
     pub(super) outside: Vec<String>,
     /// What its files became, and what it became in each environment.
@@ -82,6 +96,15 @@ impl LoadedService {
     }
 }
 
+/// A service in an environment that only one of the two rules of membership puts it in.
+#[derive(Clone)]
+struct Disputed {
+    /// The ECS service's name.
+    name: String,
+    /// Whether the rule of the repository's version puts it there.
+    by_version: bool,
+}
+
 /// Loads commits one after the other.
 #[derive(Default)]
 pub struct Loader {
@@ -89,17 +112,33 @@ pub struct Loader {
     files: Vec<FileEntry>,
     repository: Option<(Arc<Repository>, Vec<Diagnostic>)>,
     services: HashMap<String, Arc<LoadedService>>,
+    strays: Option<Strays>,
+}
+
+/// What is not read, and what was used when it was looked for.
+#[derive(Clone, Default)]
+struct Strays {
+    used: BTreeSet<String>,
+    problems: Vec<Diagnostic>,
 }
 
 impl Snapshot {
-    /// Whether a service of this ECS name is declared for an environment.
+    /// Whether a service of this ECS name is declared for an environment, by the rule of the repository's version.
     pub fn declares(&self, environment: &str, service: &str) -> bool {
-        self.services.iter().any(|loaded| loaded.names.get(environment).is_some_and(|name| name == service))
+        self.services.iter().any(|loaded| {
+            let disputed = loaded.disputed.get(environment).filter(|disputed| disputed.by_version);
+            let name = loaded.names.get(environment).or(disputed.map(|disputed| &disputed.name));
+            name.is_some_and(|name| name == service)
+        })
     }
 
-    /// The ECS names of the services that are declared for an environment.
+    /// The ECS names of the services that are, or may be, declared for an environment.
     pub fn declared(&self, environment: &str) -> BTreeSet<String> {
-        self.services.iter().filter_map(|loaded| loaded.names.get(environment).cloned()).collect()
+        let name = |loaded: &Arc<LoadedService>| {
+            let disputed = || Some(&loaded.disputed.get(environment)?.name);
+            loaded.names.get(environment).or_else(disputed).cloned()
+        };
+        self.services.iter().filter_map(name).collect()
     }
 
     /// The ECS name of a service in an environment, where it is known.
@@ -117,11 +156,33 @@ impl Snapshot {
 
     /// Whether a service has errors, so that nobody knows which ECS service it declares for an environment.
     pub fn has_unreadable(&self, environment: &str) -> bool {
-        self.services.iter().any(|loaded| {
-            let errors = loaded.problems.iter().any(|problem| problem.severity == lockstep_manifests::Severity::Error);
-            let broken = matches!(loaded.environments.get(environment), Some(Err(_)));
-            (broken || errors) && !loaded.names.contains_key(environment)
-        })
+        let is_unknown = |loaded: &Arc<LoadedService>| {
+            let is_broken = matches!(loaded.environments.get(environment), Some(Err(_)));
+            let nameless = loaded.disputed.get(environment).is_some_and(|disputed| disputed.name.is_empty());
+            nameless || ((is_broken || !loaded.is_read) && !loaded.names.contains_key(environment))
+        };
+        self.unread || self.services.iter().any(is_unknown)
+    }
+
+    /// Services that only one of the two rules of membership puts into an environment, with what to say of each.
+    pub fn disputed_in(&self, environment: &str) -> Vec<(String, Diagnostic)> {
+        let disputed = |loaded: &Arc<LoadedService>| {
+            let problem = loaded.dispute.as_ref().filter(|_| loaded.disputed.contains_key(environment))?;
+            Some((loaded.directory.name.clone(), problem.clone()))
+        };
+        self.services.iter().filter_map(disputed).collect()
+    }
+
+    /// Services for which nothing is created meanwhile.
+    pub fn not_created(&self) -> BTreeSet<String> {
+        let disputed = self.services.iter().filter(|loaded| loaded.dispute.is_some());
+        disputed.map(|loaded| loaded.directory.name.clone()).collect()
+    }
+
+    /// The environments that a service is in, those that are disputed among them; none where it is not known.
+    pub fn environments_of(&self, service: &str) -> Option<BTreeSet<String>> {
+        let loaded = self.services.iter().find(|loaded| loaded.directory.name == service && loaded.is_read)?;
+        Some(loaded.environments.keys().chain(loaded.disputed.keys()).cloned().collect())
     }
 }
 
@@ -166,18 +227,51 @@ impl Loader {
         let exceeded = totals.exceeded;
         problems.extend(exceeded.clone());
         let valid = !diagnostic::has_errors(&problems);
+        if !valid {
+            let message =
+                "nothing is written to any environment until the errors of lockstep.yaml and components/ are corrected";
+            let place = Span::of_file(&SourceFile::new(lockstep_manifests::repository::CONFIG, ""));
+            problems.push(Diagnostic::error(codes::WRITES_STOPPED, &place, message));
+        }
+        let strays = self.strays(&repository, &services, tree, changes.moved || !is_same);
+        let unread = !strays.is_empty() || services.iter().any(|service| !service.strays.is_empty());
+        problems.extend(strays);
         check_together(&repository, &mut services, &mut problems);
         collect(&services, exceeded.as_ref(), &mut problems);
         Snapshot {
             commit: commit.to_owned(),
             summary: summary.to_owned(),
             committed_at: 0,
+            base: commit.to_owned(),
             repository,
             valid,
+            unread,
             services,
             problems,
             history: Arc::default(),
         }
+    }
+}
+
+impl Loader {
+    /// What is not read and should be. Looked for again when a file came or went, or when services name other files.
+    fn strays(
+        &mut self,
+        repository: &Repository,
+        services: &[Arc<LoadedService>],
+        tree: &dyn Tree,
+        moved: bool,
+    ) -> Vec<Diagnostic> {
+        let mut used: BTreeSet<String> = services.iter().flat_map(|service| service.outside.iter().cloned()).collect();
+        used.extend(repository.read.iter().map(|(path, _)| path.clone()));
+        match &self.strays {
+            Some(known) if !moved && known.used == used => {}
+            _ => {
+                let problems = strays::find(repository, tree, &|path| used.contains(path));
+                self.strays = Some(Strays { used, problems });
+            }
+        }
+        self.strays.as_ref().map(|strays| strays.problems.clone()).unwrap_or_default()
     }
 }
 
@@ -191,7 +285,7 @@ fn collect(services: &[Arc<LoadedService>], exceeded: Option<&Diagnostic>, probl
     let is_unread = |service: &&Arc<LoadedService>| exceeded.is_some() && service.problems.first() == exceeded;
     for service in services.iter().filter(|service| !is_unread(service)) {
         let of_environments = service.environments.values().filter_map(|result| result.as_ref().err()).flatten();
-        for problem in service.problems.iter().chain(of_environments) {
+        for problem in service.problems.iter().chain(&service.strays).chain(of_environments) {
             if problems.len() < MOST_PROBLEMS {
                 problems.push(problem.clone());
             } else {
@@ -230,7 +324,11 @@ impl LoadedService {
             directory: directory.clone(),
             environments: BTreeMap::new(),
             names: BTreeMap::new(),
+            dispute: None,
+            disputed: BTreeMap::new(),
+            is_read: false,
             problems: vec![reason.clone()],
+            strays: Vec::new(),
             outside: Vec::new(),
             files: Weight::default(),
             weights: BTreeMap::new(),
@@ -246,7 +344,10 @@ impl LoadedService {
         let mut names = BTreeMap::new();
         let mut weights = BTreeMap::new();
         let mut rendered_all = totals.rendered;
-        for environment in repository.environments.values().filter(|environment| service.is_in(environment)) {
+        let disputed = disputed(repository, &service);
+        let is_in =
+            |environment: &&Environment| service.is_in(environment) && !disputed.contains_key(&environment.name);
+        for environment in repository.environments.values().filter(is_in) {
             if rendered_all.is_spent() || !totals.left(&environment.name) {
                 // Counted up to here it is too much already; the reason is the repository's.
                 environments.insert(environment.name.clone(), Err(Vec::new()));
@@ -279,6 +380,8 @@ impl LoadedService {
             problems.extend(nowhere);
             environments.values_mut().for_each(|result| *result = Err(Vec::new()));
         }
+        let dispute = service.dispute.map(|dispute| dispute.problem);
+        problems.extend(dispute.clone());
         diagnostic::cut(&mut problems);
         keep_few(&mut environments);
         Self {
@@ -287,8 +390,12 @@ impl LoadedService {
             names,
             files: service.weight,
             weights,
+            dispute,
+            disputed,
+            is_read: !is_broken,
             problems,
             inside: files_below(tree, directory),
+            strays: service.strays,
             outside: service.read.into_iter().map(|(path, _)| path).filter(|path| !is_below(path, directory)).collect(),
         }
     }
@@ -304,7 +411,11 @@ impl LoadedService {
             directory: self.directory.clone(),
             environments,
             names: self.names.clone(),
+            dispute: self.dispute.clone(),
+            disputed: self.disputed.clone(),
+            is_read: self.is_read,
             problems: self.problems.clone(),
+            strays: self.strays.clone(),
             outside: self.outside.clone(),
             files: self.files,
             weights: self.weights.clone(),
@@ -320,6 +431,20 @@ fn keep_few(environments: &mut BTreeMap<String, Result<Arc<Rendered>, Vec<Diagno
         found.truncate(left.max(1));
         left = left.saturating_sub(found.len());
     }
+}
+
+/// The environments that only one of the two rules of membership puts a service in. Its name there protects what runs.
+fn disputed(repository: &Repository, service: &Service) -> BTreeMap<String, Disputed> {
+    let Some(dispute) = &service.dispute else { return BTreeMap::new() };
+    let only_one = dispute.before.symmetric_difference(&dispute.after);
+    only_one
+        .filter_map(|name| {
+            let environment = repository.environments.get(name)?;
+            let rendered = render_offline(repository, environment, service, &mut render::meter(), &mut Vec::new());
+            let ecs = rendered.map(|(_, desired)| desired.service_name).unwrap_or_default();
+            Some((name.clone(), Disputed { name: ecs, by_version: dispute.before.contains(name) }))
+        })
+        .collect()
 }
 
 /// What the checks found, at its place in the files. The service stays readable: its plan says why it is not written.

@@ -151,6 +151,7 @@ impl Orphans {
         match execute(plan, &place).await {
             Ok(_) => {
                 plan.actions.clear();
+                plan.causes.clear();
                 plan.withheld.push(Withheld {
                     reason: Reason::Orphan,
                     text: "not declared any more; it is being removed".to_owned(),
@@ -178,11 +179,11 @@ impl Orphans {
         if let Some(commit) = self.commits.get(name) {
             return Declared::By(commit.clone());
         }
-        let (Some(remote), false) = (history.clone(), round.commit.is_empty()) else {
-            let text = "the files were not read from a branch; the agent, or --config, reads its history";
+        let (Some(remote), false) = (history.clone(), round.base.is_empty()) else {
+            let text = "the files are in no Git repository with a commit";
             return Declared::Unknown(text.to_owned());
         };
-        let (tip, environment, service) = (round.commit.to_owned(), round.environment.name.clone(), name.to_owned());
+        let (tip, environment, service) = (round.base.to_owned(), round.environment.name.clone(), name.to_owned());
         let found = tokio::task::spawn_blocking(move || {
             let remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
             search(&remote, &tip, &environment, &service)

@@ -23,7 +23,7 @@ use lockstep_core::{
 };
 use lockstep_manifests::{Desired, Environment};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -164,6 +164,10 @@ pub(super) struct Round<'a> {
     pub source: &'a str,
     /// The commit.
     pub commit: &'a str,
+    /// The commit whose history tells what was declared before.
+    pub base: &'a str,
+    /// Services for which nothing is created: nobody has said where they are to be.
+    pub not_created: BTreeSet<String>,
     /// When it was made, epoch seconds; 0 where nobody knows.
     pub committed_at: i64,
     /// The commits that last changed each service.
@@ -447,6 +451,7 @@ impl Round<'_> {
             restart: self.orders.restart.clone(),
             paused: self.cluster.pause(),
             now: self.clients.now(),
+            not_created: self.not_created.contains(&desired.name),
             holds: BTreeMap::new(),
             parameters_before: before.clone(),
         }

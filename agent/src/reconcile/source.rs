@@ -11,7 +11,7 @@ use super::{
 use crate::board::{Event, problem};
 use crate::{
     config::Allow,
-    git::{Checkout, GitError, Remote},
+    git::{Access, Checkout, GitError, Location, Remote},
 };
 use futures_util::future::join_all;
 use lockstep_manifests::{Severity, tree::Tree};
@@ -239,7 +239,10 @@ impl SourceRunner {
         }
         let history = match &self.content {
             Content::Remote(remote) => Some(remote.clone()),
-            Content::Checkout(_) => None,
+            // Only what is behind a commit is asked of it, so that no branch matters.
+            Content::Checkout(path) => Remote::open(&Location::Path(path.clone()), "HEAD", path, Access::default())
+                .ok()
+                .map(|remote| Arc::new(std::sync::Mutex::new(remote))),
         };
         let (mut in_flight, mut others) = (false, Others::new());
         // Environments that wait for others come after them, so that they see what became of them in this round.
@@ -292,6 +295,7 @@ fn load(
                 _ => String::new(),
             };
             let mut snapshot = loader.load(&checkout, &commit, "");
+            snapshot.base = head.as_ref().map(|(head, _)| head.clone()).unwrap_or_default();
             if let Some((head, edited)) = head.filter(|(head, _)| !head.is_empty()) {
                 snapshot.history = Arc::new(Commits::of_checkout(path, &snapshot, &head, &edited));
             }
