@@ -359,6 +359,30 @@ async fn an_answer_that_is_lost_after_its_effect_starts_nothing_twice() {
     }
 }
 
+/// J2: what a commit changes is looked at and written before what is due anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_does_not_wait_for_the_reads_of_everything_else() {
+    let names: Vec<String> = (0..25).map(|number| format!("s{number:02}")).collect();
+    let mut world = World::of_services(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.settle().await;
+    world.control.reset_calls();
+    world.repository.commit("2", &[("services/s20/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.round_with(&Orders { everything: true, ..Orders::agent() }).await;
+    let journal = world.control.journal(0);
+    let calls: Vec<(String, usize)> = journal
+        .iter()
+        .filter(|entry| entry.operation != "DescribeClusters")
+        .map(|entry| (entry.operation.clone(), entry.request["services"].as_array().map_or(0, Vec::len)))
+        .collect();
+    let of = |name: &str, count| (name.to_owned(), count);
+    assert_eq!(calls[0], of("DescribeServices", 1), "{calls:?}");
+    let written = calls.iter().position(|call| *call == of("UpdateService", 0)).unwrap();
+    let others = calls.iter().position(|call| *call == of("DescribeServices", 10)).unwrap();
+    assert!(written < others, "{calls:?}");
+    assert_eq!(calls.iter().filter(|(name, _)| name == "DescribeServices").map(|(_, count)| count).sum::<usize>(), 25);
+    assert_eq!(world.writes(), self::calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scalable_target_owns_the_count() {
     let mut world = World::of_services(&["web"]).await;

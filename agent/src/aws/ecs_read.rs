@@ -45,6 +45,17 @@ impl Clients {
         answers.into_iter().flatten().collect()
     }
 
+    /// The same for what is looked at anyway: it leaves some of the rate to what a commit changes meanwhile.
+    pub async fn services_at_leisure(&self, cluster: &str, names: &[String]) -> BTreeMap<String, Reading<LiveService>> {
+        let batches = names.chunks(BATCH).map(|batch| async {
+            self.pace.leave_some(Group::ServiceRead).await;
+            self.services_batch(cluster, batch).await
+        });
+        let batches: Vec<_> = batches.collect();
+        let answers: Vec<_> = stream::iter(batches).buffer_unordered(CONCURRENT).collect().await;
+        answers.into_iter().flatten().collect()
+    }
+
     async fn services_batch(&self, cluster: &str, batch: &[String]) -> Vec<(String, Reading<LiveService>)> {
         const OPERATION: &str = "ecs:DescribeServices";
         let request = self

@@ -60,6 +60,8 @@ const GROUPS: [Group; 10] = [
 
 /// The least share of a bucket's own refill.
 const SLOWEST: f64 = 0.05;
+/// The share of a bucket that is left to what a commit changes.
+const RESERVE: f64 = 0.2;
 /// How much of the refill comes back in a second without throttling.
 const RECOVERY: f64 = 0.01;
 
@@ -100,6 +102,13 @@ impl Pace {
         }
     }
 
+    /// Waits until the group has tokens to spare, so that what comes unexpectedly finds some.
+    pub(crate) async fn leave_some(&self, group: Group) {
+        while let Some(wait) = self.until_spare(group, Instant::now()) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// AWS throttled a call of the group: somebody else uses the rates too. The bucket is empty, and fills at half its pace.
     pub(crate) fn slow_down(&self, group: Group) {
         let index = GROUPS.iter().position(|other| *other == group).unwrap_or_default();
@@ -122,6 +131,26 @@ impl Pace {
 
     /// Takes a token, or says how long until there is one.
     fn take(&self, group: Group, now: Instant) -> Option<Duration> {
+        self.filled(group, now, |bucket, refill, _| {
+            if bucket.tokens >= 1.0 {
+                bucket.tokens -= 1.0;
+                return None;
+            }
+            Some(Duration::from_secs_f64(((1.0 - bucket.tokens) / refill).max(0.001)))
+        })
+    }
+
+    /// How long until there is a token beyond the reserve.
+    fn until_spare(&self, group: Group, now: Instant) -> Option<Duration> {
+        self.filled(group, now, |bucket, refill, burst| {
+            let wanted = (1.0 + burst * RESERVE).min(burst);
+            let missing = wanted - bucket.tokens;
+            (missing > 1e-9).then(|| Duration::from_secs_f64((missing / refill).max(0.001)))
+        })
+    }
+
+    /// Fills a group's bucket for the time that went by, and looks at it with its refill per second and its size.
+    fn filled<T>(&self, group: Group, now: Instant, look: impl FnOnce(&mut Bucket, f64, f64) -> T) -> T {
         let (burst, refill) = documented(group);
         let (burst, refill) = ((burst * self.share).max(1.0), refill * self.share * self.speed);
         let index = GROUPS.iter().position(|other| *other == group).unwrap_or_default();
@@ -132,17 +161,31 @@ impl Pace {
         let refill = refill * bucket.factor;
         bucket.tokens = (bucket.tokens + elapsed * refill).min(burst);
         bucket.at = now;
-        if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
-            return None;
-        }
-        Some(Duration::from_secs_f64(((1.0 - bucket.tokens) / refill).max(0.001)))
+        look(bucket, refill, burst)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// J2: reads of what did not change leave some of the rate to what did.
+    #[test]
+    fn reads_at_leisure_leave_a_reserve() {
+        let pace = Pace::new(1.0, 1.0);
+        let now = Instant::now();
+        let mut taken = 0;
+        while pace.until_spare(Group::ServiceRead, now).is_none() {
+            assert_eq!(pace.take(Group::ServiceRead, now), None);
+            taken += 1;
+        }
+        assert_eq!(taken, 80);
+        let urgent = std::iter::from_fn(|| pace.take(Group::ServiceRead, now).is_none().then_some(())).count();
+        assert_eq!(urgent, 20);
+        // A bucket of one token has no reserve.
+        let small = Pace::new(0.001, 1.0);
+        assert_eq!(small.until_spare(Group::ServiceRead, Instant::now()), None);
+    }
 
     #[test]
     fn throttling_slows_a_group_and_time_heals_it() {

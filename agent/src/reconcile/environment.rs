@@ -28,7 +28,7 @@ use lockstep_manifests::{
     substitute::{Parameters, Reference, Resolved},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -75,9 +75,9 @@ struct Bound {
 }
 
 /// What a round has looked at: services by their ECS name, and plans that were made already by their own name.
-struct Looked {
-    live: BTreeMap<String, Reading<LiveService>>,
-    prepared: HashMap<String, Prepared>,
+pub(super) struct Looked {
+    pub(super) live: BTreeMap<String, Reading<LiveService>>,
+    pub(super) prepared: HashMap<String, Prepared>,
 }
 
 /// What a round left.
@@ -125,9 +125,9 @@ impl Worker {
             .collect();
         let mut disputed = snapshot.disputed_in(&environment.name);
         disputed.retain(|(name, _)| orders.covers(name));
-        self.tracks.retain(|name, _| {
-            entries.iter().any(|(other, _)| other == name) || disputed.iter().any(|(other, _)| other == name)
-        });
+        let names = entries.iter().map(|(name, _)| name.as_str());
+        let names: HashSet<&str> = names.chain(disputed.iter().map(|(name, _)| name.as_str())).collect();
+        self.tracks.retain(|name, _| names.contains(name.as_str()));
         let mut withheld = Vec::new();
         if environment.sync.mode == Mode::Observe {
             let text = "the environment is observed only (sync.mode: observe)".to_owned();
@@ -172,17 +172,9 @@ impl Worker {
         let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
         let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write);
         context.looked.add(due.len());
-        // Health needs no manifest: what is broken is looked at too.
-        let names = due.iter().map(|name| wanted[name].0.service_name.clone());
-        let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
-        let mut live = clients.services(&environment.cluster, &names).await;
-        let mut plans: Vec<ServiceState> = Vec::new();
-        for broken in broken {
-            let reading = live.remove(&broken.ecs_name).unwrap_or_default();
-            plans.push(self.health_alone(&clients, environment, broken, &reading));
-        }
-        self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
+        let cluster = self.cluster.look(&clients, environment, !due.is_empty()).await;
+        withheld.extend(cluster.says());
         let mut round = Round {
             context,
             clients: &clients,
@@ -197,13 +189,31 @@ impl Worker {
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
-            cluster: self.cluster.look(&clients, environment, !due.is_empty()).await,
+            cluster,
             history: &snapshot.history,
-            brake: Mutex::new(self.brake(environment, &wanted, &live)),
+            brake: Mutex::new(self.brake(environment, &wanted, &BTreeMap::new())),
             unexplained: None,
             all_bound: true,
         };
-        withheld.extend(round.cluster.says());
+        // A commit does not wait for the paced reads of everything else.
+        let first = self.goes_first(&wanted, &due, orders);
+        self.changed_first(&mut round, snapshot, &wanted, &first).await;
+        let due: BTreeSet<String> = due.difference(&first).cloned().collect();
+        // Health needs no manifest: what is broken is looked at too.
+        let names = due.iter().map(|name| wanted[name].0.service_name.clone());
+        let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
+        let mut live = if first.is_empty() {
+            clients.services(&environment.cluster, &names).await
+        } else {
+            clients.services_at_leisure(&environment.cluster, &names).await
+        };
+        let mut plans: Vec<ServiceState> = Vec::new();
+        for broken in broken {
+            let reading = live.remove(&broken.ecs_name).unwrap_or_default();
+            plans.push(self.health_alone(&clients, environment, broken, &reading));
+        }
+        self.read_rollouts(&clients, &wanted, &due, &mut live).await;
+        round.brake = Mutex::new(self.brake(environment, &wanted, &live));
         let prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
@@ -330,7 +340,7 @@ impl Worker {
     }
 
     /// Plans and acts in the order of `after`: a wave holds what waits for nothing of a later one.
-    async fn run_waves(
+    pub(super) async fn run_waves(
         &mut self,
         round: &Round<'_>,
         snapshot: &Snapshot,

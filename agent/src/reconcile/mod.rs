@@ -7,6 +7,7 @@ mod cluster;
 mod commits;
 mod environment;
 mod facts;
+mod first;
 mod fleet;
 mod follow;
 mod load;
