@@ -15,12 +15,18 @@ fn shown(world: &World) -> String {
     let state = world.context.board.state();
     let services = state.sources[0].environments.iter().flat_map(|environment| &environment.services);
     let now = services.filter_map(|service| service.observed_at.parse().ok()).max().unwrap_or_default();
-    anstream::adapter::strip_str(&output::status::render(&state, now)).to_string()
+    plain(&output::status::render(&state, now))
+}
+
+/// A text without its colours, which are marked as ours until they are written.
+fn plain(text: &str) -> String {
+    let unmarked = text.split('\u{10FFFE}').step_by(2).collect::<Vec<_>>().join("\u{1b}");
+    anstream::adapter::strip_str(&unmarked).to_string()
 }
 
 fn plan_shown(world: &World) -> String {
     let plan = world.context.board.update(0, |source| source.plan());
-    anstream::adapter::strip_str(&output::plan::render(&plan, false)).to_string()
+    plain(&output::plan::render(&plan, false))
 }
 
 fn turns(events: &[Event]) -> Vec<(Condition, bool, String)> {
