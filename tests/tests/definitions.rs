@@ -193,11 +193,6 @@ async fn a_role_of_the_same_name_elsewhere_is_another_role() {
         revisions += u32::from(is_other);
         assert_eq!(world.reported("web").revision, format!("web:{revisions}"));
     }
-    // Back to the first: its revision is used again.
-    world.control.reset_calls();
-    world.repository.commit("back", &[("services/web/service.yaml", &app("exec"))]);
-    world.settle().await;
-    assert_eq!((world.writes(), world.reported("web").revision), (calls(&[("ecs:UpdateService", 1)]), "web:1".into()));
 }
 
 // J5: what a plan with nothing remembered shows for a revert is what is written.
