@@ -403,7 +403,7 @@ fn tags_of_aws_are_refused_and_dropped_from_answers() {
     assert_eq!(tags, Some(json!([{"key": "team", "value": "shop"}])));
     let dropped = "the tag `aws:cloudformation:stack-name` is AWS's own, not part of what is declared; it was dropped";
     let revision = "`revision` is part of what AWS answers, not of what is declared; it was dropped";
-    assert_eq!(notes, [format!("Note LS0401 {dropped}"), format!("Note LS0401 {revision}")]);
+    assert_eq!(notes, [format!("Note LS0401 {revision}"), format!("Note LS0401 {dropped}")]);
     // In a layer, in the keyed form, and in any case.
     let layer = WEB.replace("service: {", "service: { tags: { AWS:x: y },");
     let mut problems = Vec::new();
