@@ -387,7 +387,7 @@ mod tests {
         for (content, what) in
             [(&b"refs"[..], "references"), (b"\x02progress", "messages"), (b"\x01a pack of some bytes", "objects")]
         {
-            let stream: Vec<u8> = std::iter::repeat_n(line(content), 5).flatten().collect();
+            let stream: Vec<u8> = std::iter::repeat_n(line(content), 6).flatten().collect();
             let (gauge, result) = spent(&stream, 7);
             assert!(result.unwrap_err().to_string().contains(what));
             assert!(matches!(gauge.failure(), Some(Failure::Endless(text)) if text.contains(what)));
