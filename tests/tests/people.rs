@@ -1,6 +1,8 @@
 //! People win: pauses, drift that must last, fields that somebody else keeps changing, tags that were taken away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "people/hands.rs"]
+mod hands;
 #[path = "people/ordered.rs"]
 mod ordered;
 
@@ -107,7 +109,19 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     let expected =
         |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
     let text = "paused by sandbox until somebody resumes it";
-    assert_eq!(lines, json!([expected("api", text), expected("web", text)]));
+    let whole = json!({"environment": "prod", "text": format!("the environment is {text}"), "done": true});
+    assert_eq!(lines, json!([whole, expected("api", text), expected("web", text)]));
+    // K6: one service does not get out of the pause of its environment, and the environment does with all of it.
+    let (code, stdout, stderr) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE, "--yes"]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("prod is paused by sandbox until somebody resumes it, as a whole"), "{stderr}");
+    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "--source", SOURCE, "--yes"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, "prod  the environment is resumed\nprod/api  resumed\nprod/web  resumed\n")
+    );
+    let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "api", "web", "--source", SOURCE]);
+    assert_eq!((code, stdout), (0, format!("prod/api  {text}\nprod/web  {text}\n")));
     scale(&world, "web", 3).await;
     world.round().await;
     assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);

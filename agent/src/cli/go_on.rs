@@ -1,10 +1,15 @@
 //! `lockstep continue`: the answer to a rollout that waits in a PAUSE hook. It goes on, or back.
 
-use super::{Selection, pause::clients_of, sync::confirm, target::Target};
+use super::{
+    Selection,
+    selected::{Line, clients_of, print},
+    sync::confirm,
+    target::Target,
+};
 use crate::{
     aws::Clients,
     exit::{Exit, Failure},
-    output::{self, Format, paint},
+    output::{self, Format},
 };
 use clap::Args;
 use lockstep_core::{
@@ -34,16 +39,6 @@ struct Waiting {
     service: String,
     revision: String,
     rollout: Rollout,
-}
-
-/// What became of one service.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    environment: String,
-    service: String,
-    text: String,
-    done: bool,
 }
 
 pub(super) async fn run(args: ContinueArgs, format: Format) -> Result<Exit, Failure> {
@@ -110,17 +105,7 @@ pub(super) async fn run(args: ContinueArgs, format: Format) -> Result<Exit, Fail
         let text = result.err().map_or_else(|| format!("{what}: {}", it.revision), |error| error.to_string());
         lines.push(Line { environment: it.environment, service: it.service, text, done });
     }
-    match format {
-        Format::Json => output::data(&output::json(&lines)),
-        Format::Text => {
-            for line in &lines {
-                let text = output::clean(&line.text);
-                let text = if line.done { text } else { paint::bad(&text) };
-                output::data(&format!("{}/{}  {text}", line.environment, line.service));
-            }
-        }
-    }
-    Ok(if lines.iter().all(|line| line.done) { Exit::Done } else { Exit::Failed })
+    Ok(print(&lines, format))
 }
 
 /// The rollout of a service that waits in a pause.

@@ -3,6 +3,7 @@
 mod adopt;
 mod agent;
 mod diff;
+mod disown;
 mod explain;
 mod file;
 mod go_on;
@@ -11,9 +12,12 @@ mod pause;
 mod plan;
 mod progress;
 mod render;
+mod restart;
 mod sandbox;
+mod scale;
 mod schema;
 mod scratch;
+mod selected;
 mod status;
 mod sync;
 mod target;
@@ -91,6 +95,19 @@ enum Command {
         after_help = "Examples:\n  lockstep continue -C deploy checkout -e prod\n  lockstep continue -C deploy checkout -e prod --rollback"
     )]
     Continue(go_on::ContinueArgs),
+    /// Deploy what runs once more, whatever Git says by now.
+    #[command(
+        after_help = "Example:\n  lockstep restart -C deploy checkout -e prod --source shop --reason 'leaks memory'"
+    )]
+    Restart(restart::RestartArgs),
+    /// Give a service another count for a while; the agent puts it back.
+    #[command(
+        after_help = "Example:\n  lockstep scale -C deploy checkout=10 -e prod --for 2h --source shop --reason sale"
+    )]
+    Scale(scale::ScaleArgs),
+    /// Take the tags of ownership off services; the way back from adopt.
+    #[command(after_help = "Example:\n  lockstep disown -C deploy checkout -e prod --source shop")]
+    Disown(disown::DisownArgs),
     /// Check before deploying what ECS would tell only later.
     #[command(after_help = "Example:\n  lockstep verify -C deploy -e prod checkout")]
     Verify(verify::VerifyArgs),
@@ -262,6 +279,9 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pause(args) => pause::pause(args, format).await,
         Command::Resume(args) => pause::resume(args, format).await,
         Command::Continue(args) => go_on::run(args, format).await,
+        Command::Restart(args) => restart::run(args, format).await,
+        Command::Scale(args) => scale::run(args, format).await,
+        Command::Disown(args) => disown::run(args, format).await,
         Command::Verify(args) => verify::run(args, format).await,
         Command::Images(args) => images::run(args, format).await,
         Command::Sandbox(args) => sandbox::run(args, format).await,

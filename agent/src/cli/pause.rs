@@ -2,6 +2,7 @@
 
 use super::{
     Selection,
+    selected::{Line, clients_of, each, print, require_environment},
     sync::confirm,
     target::{Opened, Target},
 };
@@ -13,14 +14,11 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    identity::{self, Owner, owner},
-    observed::{LiveService, Reading},
-    pause::{PAUSE, Pause},
+    pause::{PAUSE, Pause, environment_tag, of_environment},
     report::Reason,
     tags::{Tags, tag_text},
 };
-use lockstep_manifests::{Environment, sync::parse_span};
-use std::sync::Arc;
+use lockstep_manifests::sync::parse_span;
 
 #[derive(Args)]
 pub(super) struct PauseArgs {
@@ -47,16 +45,6 @@ pub(super) struct ResumeArgs {
     yes: bool,
 }
 
-/// What became of one service.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    environment: String,
-    service: String,
-    text: String,
-    done: bool,
-}
-
 pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failure> {
     let length = match args.length.as_deref().map(|text| (text, parse_span(text))) {
         None => None,
@@ -66,8 +54,11 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
         }
     };
     let seconds = length.and_then(|length| i64::try_from(length.as_secs()).ok());
+    require_environment(&args.selection, "pause")?;
+    let opened = args.target.open().await?;
+    opened.check_names(&args.selection)?;
     let mut noted = false;
-    each(args.target, &args.selection, "pause", format, async |clients, live| {
+    let mut value = async |clients: &Clients| {
         let until = seconds.map(|seconds| clients.now().saturating_add(seconds));
         if until.is_some_and(|until| jiff::Timestamp::from_second(until).is_err()) {
             return Err("that is too long; leave --for out to pause until somebody resumes".to_owned());
@@ -83,25 +74,98 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
                 "the reason is kept as `{kept}`: a tag holds letters, digits, spaces and +-=._:/@, 256 in all"
             ));
         }
+        Ok(value)
+    };
+    let mut lines = Vec::new();
+    if args.selection.services.is_empty() {
+        lines = of_environments(&opened, &args.selection, async |clients, arn, tag, _| {
+            let value = value(clients).await?;
+            clients.tag(arn, &Tags::from([(tag, value.clone())])).await.map_err(|error| error.to_string())?;
+            Ok(Some(format!("the environment is {}", Pause::parse(&value).text())))
+        })
+        .await?;
+    }
+    let services = each(&opened, &args.selection, async |service| {
+        let value = value(service.clients).await?;
         let tags = Tags::from([(PAUSE.to_owned(), value.clone())]);
-        clients.tag(&live.arn, &tags).await.map_err(|error| error.to_string())?;
+        service.clients.tag(&service.live.arn, &tags).await.map_err(|error| error.to_string())?;
         Ok(Pause::parse(&value).text())
-    })
-    .await
+    });
+    lines.extend(services.await?);
+    Ok(print(&lines, format))
+}
+
+/// Does something with the clusters' tags that pause the environments of the selection as a whole. Where they may not be
+/// read, that is said: the services' own tags do what they can.
+async fn of_environments(
+    opened: &Opened,
+    selection: &Selection,
+    mut act: impl AsyncFnMut(&Clients, &str, String, &Tags) -> Result<Option<String>, String>,
+) -> Result<Vec<Line>, Failure> {
+    let mut lines = Vec::new();
+    for name in &selection.environments {
+        let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
+        let clients = clients_of(opened, environment).await?;
+        let result = match clients.cluster(&environment.cluster).await {
+            Ok((arn, tags)) => act(&clients, &arn, environment_tag(name), &tags).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match result {
+            Ok(Some(text)) => lines.push(Line::of(name, "", Ok(text))),
+            Ok(None) => {}
+            Err(text) => output::say(&format!(
+                "{name}: the cluster's tag is left as it is, so that only the services below are meant: {text}"
+            )),
+        }
+    }
+    Ok(lines)
 }
 
 pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Failure> {
-    if !args.selection.environments.is_empty() {
-        show_what_waits(&args, format).await?;
+    require_environment(&args.selection, "resume")?;
+    let opened = args.target.open().await?;
+    opened.check_names(&args.selection)?;
+    if !args.selection.services.is_empty() {
+        refuse_paused_environments(&opened, &args.selection).await?;
     }
-    each(args.target, &args.selection, "resume", format, async |clients, live| {
-        if !live.tags.contains_key(PAUSE) {
+    show_what_waits(&args, format).await?;
+    let mut lines = Vec::new();
+    if args.selection.services.is_empty() {
+        lines = of_environments(&opened, &args.selection, async |clients, arn, tag, tags| {
+            if !tags.contains_key(&tag) {
+                return Ok(None);
+            }
+            clients.untag(arn, &tag).await.map_err(|error| error.to_string())?;
+            Ok(Some("the environment is resumed".to_owned()))
+        })
+        .await?;
+    }
+    let services = each(&opened, &args.selection, async |service| {
+        if !service.live.tags.contains_key(PAUSE) {
             return Ok("was not paused".to_owned());
         }
-        clients.untag(&live.arn, PAUSE).await.map_err(|error| error.to_string())?;
+        service.clients.untag(&service.live.arn, PAUSE).await.map_err(|error| error.to_string())?;
         Ok("resumed".to_owned())
-    })
-    .await
+    });
+    lines.extend(services.await?);
+    Ok(print(&lines, format))
+}
+
+/// One service does not get out of the pause of its whole environment: to say "resumed" would be untrue.
+async fn refuse_paused_environments(opened: &Opened, selection: &Selection) -> Result<(), Failure> {
+    for name in &selection.environments {
+        let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
+        let clients = clients_of(opened, environment).await?;
+        if let Ok((_, tags)) = clients.cluster(&environment.cluster).await
+            && let Some(pause) = of_environment(&tags, name, clients.now())
+        {
+            let message = format!("{name} is {}, as a whole", pause.text());
+            let hint =
+                format!("`lockstep resume -e {name}` ends that; `lockstep pause` with names pauses single services");
+            return Err(Failure::new(Exit::Failed, message).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Shows what the end of the pause lets happen, and asks. Where nothing waits, nothing is asked.
@@ -135,78 +199,4 @@ async fn show_what_waits(args: &ResumeArgs, format: Format) -> Result<(), Failur
         return Err(Failure::new(Exit::Failed, "not confirmed; nothing was resumed"));
     }
     Ok(())
-}
-
-/// Does something with each service of the selection that is ours, and says what became of it.
-async fn each(
-    target: Target,
-    selection: &Selection,
-    verb: &str,
-    format: Format,
-    mut act: impl AsyncFnMut(&Clients, &LiveService) -> Result<String, String>,
-) -> Result<Exit, Failure> {
-    if selection.environments.is_empty() {
-        let message = format!("name the environment to {verb} with -e; without services, all of it is meant");
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    let opened = target.open().await?;
-    opened.check_names(selection)?;
-    let mut lines: Vec<Line> = Vec::new();
-    for name in &selection.environments {
-        let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
-        let clients = clients_of(&opened, environment).await?;
-        let services: Vec<(String, String)> = opened
-            .snapshot
-            .services_in(name)
-            .into_iter()
-            .filter(|(service, _)| selection.services.is_empty() || selection.services.contains(service))
-            .collect();
-        let names: Vec<String> = services.iter().map(|(_, ecs)| ecs.clone()).collect();
-        let mut live = clients.services(&environment.cluster, &names).await;
-        for (service, ecs) in services {
-            let result = match live.remove(&ecs).unwrap_or_default() {
-                Reading::Found(live) if live.status == "ACTIVE" => match refusal(&opened, &live, name, &ecs) {
-                    Some(refusal) => Err(refusal),
-                    None => act(&clients, &live).await,
-                },
-                Reading::Found(_) | Reading::Missing => Err("the ECS service does not exist".to_owned()),
-                Reading::Failed(text) => Err(text),
-                Reading::Unread => Err("it was not read".to_owned()),
-            };
-            let done = result.is_ok();
-            let text = result.unwrap_or_else(|text| text);
-            lines.push(Line { environment: name.clone(), service, text, done });
-        }
-    }
-    match format {
-        Format::Json => output::data(&output::json(&lines)),
-        Format::Text => {
-            for line in &lines {
-                let text = output::clean(&line.text);
-                let text = if line.done { text } else { output::paint::bad(&text) };
-                output::data(&format!("{}/{}  {text}", line.environment, line.service));
-            }
-        }
-    }
-    Ok(if lines.iter().all(|line| line.done) { Exit::Done } else { Exit::Failed })
-}
-
-/// The clients of an environment, after everything that must hold before they are used.
-pub(super) async fn clients_of(opened: &Opened, environment: &Environment) -> Result<Arc<Clients>, Failure> {
-    if let Some(text) = opened.allow.refuses_cluster(&environment.cluster) {
-        return Err(Failure::new(Exit::Failed, text));
-    }
-    let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
-    clients.check_account().await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    Ok(clients)
-}
-
-/// Why a service is none of our business. Without --source, any source's will do.
-fn refusal(opened: &Opened, live: &LiveService, environment: &str, service: &str) -> Option<String> {
-    let source = opened.source.as_deref().unwrap_or_default();
-    match owner(&live.tags, source, environment, service) {
-        Owner::Us if live.tags.contains_key(identity::SOURCE) => None,
-        Owner::Other(other) => Some(format!("it is owned by {other}")),
-        _ => Some("it is not adopted, so that Lockstep leaves it alone anyway".to_owned()),
-    }
 }
