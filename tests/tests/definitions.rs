@@ -94,6 +94,7 @@ async fn on_the_sandbox_every_definition_reads_back_as_it_was_declared() {
     let files = repository(ACCOUNT, &["subnet-a".into(), "subnet-b".into()], "sg-1");
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let mut world = World::new(&files).await;
+    world.control.add_capacity_provider(ACCOUNT, "eu-central-1", "prod", "shop-asg");
     world.round().await;
     assert!(count(&world.context) >= 30, "{} services", count(&world.context));
     let expected = BTreeMap::from([

@@ -501,7 +501,11 @@ async fn a_conflict_that_passes_is_tried_again_and_no_verdict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_exist_first_is_waited_for_and_a_denied_write_is_said_once() {
     let cases = [
-        (refusal("ClientException", "Role is not valid"), Reason::Prerequisite, "waiting for the role execution: "),
+        (
+            refusal("ClientException", "Role is not valid"),
+            Reason::Prerequisite,
+            "waiting for the role arn:aws:iam::111111111111:role/execution: ",
+        ),
         (Effect::Deny, Reason::Failed, "failed to call ecs:RegisterTaskDefinition: "),
     ];
     for (effect, reason, start) in cases {

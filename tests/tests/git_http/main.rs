@@ -77,6 +77,11 @@ impl Rig {
         entries
             .map(|line| {
                 let (meta, path) = line.split_once('\t').unwrap();
+                (meta, path)
+            })
+            // Elsewhere than below services/, only what may be a manifest is listed.
+            .filter(|(_, path)| path.starts_with("services/") || lockstep_manifests::parse::is_manifest(path))
+            .map(|(meta, path)| {
                 let id = meta.split(' ').nth(2).unwrap();
                 // Every file here ends with one line's end, which `git` cuts off.
                 let content = git(self.repository.bare(), &["cat-file", "blob", id]) + "\n";
