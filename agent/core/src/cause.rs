@@ -128,9 +128,53 @@ impl Cause {
     }
 }
 
+/// How a container of a stopped task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code, where it ran.
+    pub exit_code: Option<i32>,
+    /// Whether ECS gives a reason for it.
+    pub has_reason: bool,
+}
+
+/// The container that a task failed by; none where none ended. When one fails, ECS stops the others: SIGTERM (143), then
+/// SIGKILL (137) says nothing against them. One that ends with 0 is at fault where the task stopped because an essential
+/// container ended.
+pub fn culprit(containers: &[Ended], essential_ended: bool) -> Option<usize> {
+    let rank = |container: &Ended| match (container.exit_code, container.has_reason) {
+        (Some(143), false) | (Some(137), false) => Some(2),
+        (Some(0), false) => Some(if essential_ended { 1 } else { 3 }),
+        (None, false) => None,
+        _ => Some(0),
+    };
+    let ranked = containers.iter().enumerate().filter_map(|(at, container)| Some((rank(container)?, at)));
+    ranked.min().map(|(_, at)| at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// G1: the sidecar that was stopped with the task is not what the task failed by.
+    #[test]
+    fn the_container_at_fault_is_not_one_that_was_stopped() {
+        let code = |exit_code| Ended { exit_code, has_reason: false };
+        let killed = Ended { exit_code: Some(137), has_reason: true };
+        let unstarted = Ended { exit_code: None, has_reason: true };
+        let table: [(&[Ended], bool, Option<usize>); 8] = [
+            (&[code(Some(143)), code(Some(1))], true, Some(1)),
+            (&[code(Some(1)), code(Some(143))], true, Some(0)),
+            (&[code(Some(137)), killed], true, Some(1)),
+            (&[code(Some(143)), code(Some(0))], true, Some(1)),
+            (&[code(Some(0)), code(Some(143))], false, Some(1)),
+            (&[code(Some(143)), unstarted], true, Some(1)),
+            (&[code(Some(0))], false, Some(0)),
+            (&[code(None)], true, None),
+        ];
+        for (containers, essential_ended, expected) in table {
+            assert_eq!(culprit(containers, essential_ended), expected, "{containers:?} {essential_ended}");
+        }
+    }
 
     #[test]
     fn the_task_says_most_then_the_event_then_the_deployment() {

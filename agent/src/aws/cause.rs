@@ -2,7 +2,10 @@
 
 use super::{AwsError, Clients, call::Kind, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
-use lockstep_core::{cause::Cause, mask};
+use lockstep_core::{
+    cause::{Cause, Ended, culprit},
+    mask,
+};
 use serde_json::Value;
 
 /// Lines of a log that are kept.
@@ -101,13 +104,13 @@ fn has_failed(task: &sdk::Task, revision: &str) -> bool {
 }
 
 fn describe(cause: &mut Cause, task: &sdk::Task) {
-    let failed = task
-        .containers()
-        .iter()
-        .find(|container| container.exit_code().is_some_and(|code| code != 0) || container.reason().is_some());
-    // A container that ends with 0 where it should go on is at fault too.
-    let failed = failed.or_else(|| task.containers().iter().find(|container| container.exit_code().is_some()));
-    if let Some(container) = failed {
+    let ended = |container: &sdk::Container| Ended {
+        exit_code: container.exit_code(),
+        has_reason: container.reason().is_some(),
+    };
+    let ended: Vec<Ended> = task.containers().iter().map(ended).collect();
+    let by_itself = matches!(task.stop_code(), Some(sdk::TaskStopCode::EssentialContainerExited));
+    if let Some(container) = culprit(&ended, by_itself).and_then(|at| task.containers().get(at)) {
         container.name().unwrap_or_default().clone_into(&mut cause.container);
         cause.exit_code = container.exit_code().map(i64::from);
         // Docker's words may quote the command.
