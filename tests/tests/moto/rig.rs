@@ -112,8 +112,8 @@ pub(crate) fn differences(plan: &Value) -> BTreeSet<(String, String)> {
         let steps = ["actions", "withheld"].into_iter().flat_map(|list| service[list].as_array().unwrap());
         for change in steps.flat_map(|step| step["changes"].as_array().into_iter().flatten()) {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            // A revision that is registered anew is always tagged; its tags are no difference of their own.
-            if !text(&change["path"]).starts_with("taskDefinition.tags[lockstep:") {
+            // Of a revision that is registered anew, only what makes it necessary counts, not that the service takes it.
+            if text(&change["path"]) != "service.taskDefinition" {
                 found.insert((text(&service["name"]), text(&change["path"])));
             }
         }

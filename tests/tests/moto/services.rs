@@ -105,6 +105,8 @@ containerDefinitions:
     linuxParameters: { initProcessEnabled: true, capabilities: { add: [SYS_PTRACE] } }
     ulimits: [{ name: memlock, softLimit: -1, hardLimit: -1 }]
     dockerLabels: { owner: search }
+    hostname: search
+    extraHosts: [{ hostname: db, ipAddress: 10.0.0.9 }]
 "#;
 
 pub(crate) const SEARCH_SERVICE: &str = r#"
@@ -224,10 +226,8 @@ taskDefinition:
       links: []
       entryPoint: [/bin/app]
       workingDirectory: /srv
-      hostname: app
       dnsServers: [10.0.0.2]
       dnsSearchDomains: [shop.internal]
-      extraHosts: [{ hostname: db, ipAddress: 10.0.0.9 }]
       dockerSecurityOptions: [no-new-privileges]
       interactive: true
       pseudoTerminal: true
