@@ -20,6 +20,7 @@ pub mod pause;
 pub mod plan;
 pub mod prune;
 pub mod refusal;
+pub mod registrars;
 pub mod report;
 pub mod rules;
 pub mod runs;

@@ -154,6 +154,26 @@ impl Clients {
         }
     }
 
+    /// The newest revisions of a family, newest first.
+    ///
+    /// # Errors
+    /// As the calls fail.
+    pub async fn newest_revisions(&self, family: &str, most: i32) -> Result<Vec<Revision>, AwsError> {
+        const OPERATION: &str = "ecs:ListTaskDefinitions";
+        let request = self.ecs.list_task_definitions().family_prefix(family).sort(sdk::SortOrder::Desc);
+        let request = request.max_results(most);
+        let answer = self.call(OPERATION, Group::TaskDefinitionRead, Kind::Read, || request.clone().send()).await?;
+        let mut revisions = Vec::new();
+        for arn in answer.task_definition_arns() {
+            match self.revision(arn).await {
+                Reading::Found(revision) => revisions.push(revision),
+                Reading::Failed(text) => return Err(AwsError::build("ecs:DescribeTaskDefinition", &text)),
+                Reading::Missing | Reading::Unread => {}
+            }
+        }
+        Ok(revisions)
+    }
+
     /// Whether the endpoint turned out to have no deployment history.
     pub fn has_no_history(&self) -> bool {
         self.no_history.load(Ordering::Relaxed)

@@ -15,10 +15,14 @@ use clap::Args;
 use lockstep_core::{
     identity::{Owner, owner},
     observed::Reading,
+    registrars::deploys_today,
     report::{ActionKind, Reason, ServicePlan},
 };
 use std::collections::BTreeMap;
 
+/// Of how many services it is found out who deploys them, and from how many revisions.
+const LOOKED_INTO: usize = 20;
+const REVISIONS: i32 = 10;
 /// How often the tags are looked for after the write.
 const READS: u32 = 5;
 
@@ -77,6 +81,9 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
                 "`adopt` sets the tags of ownership and nothing else; the other changes are what the next sync makes, by the agent or by hand",
             );
         }
+        if format == Format::Text {
+            say_who_deploys(&opened, &wanted).await;
+        }
         if !args.yes && !confirm()? {
             return Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"));
         }
@@ -97,6 +104,27 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
         }
     }
     Ok(if left.is_empty() && !refused { invalid } else { invalid.or(Exit::Failed) })
+}
+
+/// Says who registered the newest revisions of the services: two who deploy one service undo each other.
+async fn say_who_deploys(opened: &Opened, wanted: &[(String, String)]) {
+    for (name, service) in wanted.iter().take(LOOKED_INTO) {
+        let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
+        let Some(state) = opened.context.board.service(0, name, service) else { continue };
+        let Some((family, _)) = state.revision.rsplit_once(':') else { continue };
+        let clients = opened.context.accounts.clients(&environment.account, &environment.region).await;
+        let text = match clients.newest_revisions(family, REVISIONS).await {
+            Ok(revisions) => match deploys_today(&revisions, clients.now()) {
+                Some(who) => format!("deployed today by {who}: remove that job first"),
+                None => continue,
+            },
+            Err(error) => format!("who deploys it today is not known: {error}"),
+        };
+        output::say(&output::clean(&format!("{name}/{service}: {text}")));
+    }
+    if wanted.len() > LOOKED_INTO {
+        output::say(&format!("who deploys the other {} was not looked at", wanted.len() - LOOKED_INTO));
+    }
 }
 
 /// Those of the services that do not carry our tags now, each with why. Success is that the tags are there.

@@ -1,6 +1,6 @@
 //! `lockstep status`, and asking a running agent.
 
-use super::{Selection, target::Target};
+use super::{Selection, selected::clients_of, target::Target};
 use crate::{
     board::State,
     exit::{Exit, Failure},
@@ -8,6 +8,7 @@ use crate::{
     reconcile::Orders,
 };
 use clap::Args;
+use lockstep_core::observed::Reading;
 use std::time::Duration;
 
 /// Longest state that is read, in bytes: that of some ten thousand services.
@@ -86,10 +87,85 @@ pub(super) struct StatusArgs {
     agent: AgentUrl,
     #[command(flatten)]
     selection: Selection,
+    /// List the services of the clusters that no file declares, and nothing else.
+    #[arg(long)]
+    unmanaged: bool,
+}
+
+/// A service that no file declares.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unmanaged {
+    environment: String,
+    service: String,
+    /// Its tags, which may tell whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<lockstep_core::tags::Tags>,
+    /// Why nothing more is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// Lists what runs in the environments' clusters and is declared nowhere.
+async fn unmanaged(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
+    if !args.target.is_named() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "`--unmanaged` compares files with clusters: name the files with -C or --config",
+        ));
+    }
+    let opened = args.target.open().await?;
+    opened.check_names(&args.selection)?;
+    let exit = opened.show_problems();
+    let mut lines = Vec::new();
+    for (name, environment) in &opened.snapshot.repository.environments {
+        if !args.selection.environments.is_empty() && !args.selection.environments.contains(name) {
+            continue;
+        }
+        let clients = clients_of(&opened, environment).await?;
+        let fail = |error: crate::aws::AwsError| Failure::new(Exit::Failed, error.to_string());
+        let mut names = clients.service_names(&environment.cluster).await.map_err(fail)?;
+        // Several environments may share a cluster.
+        let declared = opened.snapshot.repository.environments.iter().filter(|(_, other)| {
+            (&other.account, &other.region, &other.cluster)
+                == (&environment.account, &environment.region, &environment.cluster)
+        });
+        let declared: Vec<String> =
+            declared.flat_map(|(other, _)| opened.snapshot.services_in(other)).map(|(_, ecs)| ecs).collect();
+        names.retain(|service| !declared.contains(service));
+        names.sort();
+        for (service, reading) in clients.services(&environment.cluster, &names).await {
+            let (tags, problem) = match reading {
+                Reading::Found(live) if live.status == "INACTIVE" => continue,
+                Reading::Found(live) => (Some(live.tags), None),
+                Reading::Missing => continue,
+                Reading::Failed(text) => (None, Some(text)),
+                Reading::Unread => (None, Some("it was not read".to_owned())),
+            };
+            lines.push(Unmanaged { environment: name.clone(), service, tags, problem });
+        }
+    }
+    match format {
+        Format::Json => output::data(&output::json(&lines)),
+        Format::Text if lines.is_empty() => output::data("every service of the clusters is declared"),
+        Format::Text => {
+            for line in &lines {
+                let tags = line.tags.iter().flatten().take(4).map(|(key, value)| format!("{key}={value}"));
+                let tags: Vec<String> = tags.collect();
+                let told = line.problem.clone().unwrap_or_else(|| tags.join(", "));
+                let told = if told.is_empty() { String::new() } else { format!("  ({told})") };
+                output::data(&output::clean(&format!("{}/{}  not declared{told}", line.environment, line.service)));
+            }
+        }
+    }
+    Ok(exit)
 }
 
 pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
     args.agent.check(&args.target)?;
+    if args.unmanaged {
+        return unmanaged(args, format).await;
+    }
     let mut exit = Exit::Done;
     let mut state = if args.target.is_named() {
         let mut opened = args.target.open().await?;

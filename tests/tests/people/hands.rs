@@ -94,3 +94,33 @@ async fn disown_takes_the_tags_and_nothing_else() {
     assert!(stderr.contains("prod/api says `adopt: true`, so that the agent would take it back"), "{stderr}");
     assert_eq!(world.writes(), calls(&[("ecs:UntagResource", 3)]), "{}", json!(world.writes()));
 }
+
+/// K7: who deploys a service today is named before it is adopted, and what no file declares is listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn adopt_names_who_deploys_and_status_lists_what_is_not_declared() {
+    let mut world = world(&["web"], "").await;
+    let definition = json!({"family": "legacy", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+        "memory": "512", "containerDefinitions": [{"name": "app", "image": "app:1"}]});
+    for _ in 0..2 {
+        world.ecs("RegisterTaskDefinition", definition.clone()).await;
+    }
+    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+    let create = json!({"cluster": "prod", "serviceName": "legacy", "taskDefinition": "legacy", "desiredCount": 0,
+        "launchType": "FARGATE", "networkConfiguration": network, "tags": [{"key": "team", "value": "shop"}]});
+    world.ecs("CreateService", create).await;
+    let (code, stdout, stderr) = run(&world, &["status", "--unmanaged", "-e", "prod"]);
+    assert_eq!((code, stdout.as_str()), (0, "prod/legacy  not declared  (team=shop)\n"), "{stderr}");
+    let app = lockstep_tests::world::service(&format!("{}:1", lockstep_tests::world::IMAGE));
+    let app = app.replace("adopt: true\n", "");
+    world.repository.commit("legacy", &[("services/legacy/service.yaml", &app)]);
+    let (code, stdout, _) = run(&world, &["status", "--unmanaged"]);
+    assert_eq!((code, stdout.as_str()), (0, "every service of the clusters is declared\n"));
+    let (code, _, stderr) = run(&world, &["adopt", "legacy", "-e", "prod", "--source", SOURCE]);
+    assert_eq!(code, 2, "it asks: {stderr}");
+    assert!(
+        stderr.contains("prod/legacy: deployed today by ") && stderr.contains(", 2 times in 7 days, last "),
+        "{stderr}"
+    );
+    assert!(stderr.contains("remove that job first"), "{stderr}");
+    world.round().await;
+}
