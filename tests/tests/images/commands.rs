@@ -167,6 +167,7 @@ async fn a_release_without_anything_waiting_is_a_commit_all_the_same() {
     assert_eq!(code, 0);
     assert!(told.starts_with("release prod/web/app (nothing is waiting)\n"), "{told}");
     assert_eq!((it.pins().as_str(), it.last_change().as_str()), ("app: hotfix\n", ""));
+    it.world.control.advance(std::time::Duration::from_secs(10));
     let new = it.push("2.0.0");
     assert!(it.look().await);
     assert_eq!(it.pins(), format!("app: 2.0.0@{new}\n"));

@@ -194,6 +194,8 @@ async fn a_first_pin_that_is_reverted_is_not_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_services_with_a_pin_and_a_policy_are_not_held() {
     let mut it = ImageWorld::new(&one_service("{ semver: \"*\" }", "latest")).await;
+    it.push("latest");
+    it.world.control.advance(std::time::Duration::from_secs(10));
     it.push("1.0.0");
     assert!(it.look().await, "{}", it.image().text);
 }

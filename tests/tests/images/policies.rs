@@ -131,8 +131,10 @@ async fn policies_pick_as_they_say() {
         ("{ semver: \"<2\" }", "2.1.0", vec!["1.9.0"], None),
         ("{ semver: \"<2\", downgrade: true }", "2.1.0", vec!["1.9.0"], Some("1.9.0")),
         ("{ alphabetical: \".*\" }", "c", vec!["a", "b"], None),
-        // What is pinned need not be a version.
-        ("{ semver: \"*\" }", "latest", vec!["1.0.0"], Some("1.0.0")),
+        // A5: what is pinned need not be a version; what was pushed after it follows it, and nothing else does.
+        ("{ semver: \"*\" }", "latest", vec!["latest", "1.0.0"], Some("1.0.0")),
+        ("{ semver: \">=1.0\" }", "12.5.5.201", vec!["1.0.0", "12.5.5.201", "12.5.5.202"], None),
+        ("{ semver: \"*\" }", "latest", vec!["1.0.0"], None),
     ] {
         let mut it = ImageWorld::quick(&one_service(policy, pin)).await;
         let mut digests = BTreeMap::new();

@@ -348,18 +348,72 @@ pub fn decide(
             },
         };
     }
-    if !policy.downgrade
-        && let Some(pinned) = place_of(policy, current, candidates)
-        && let Ok(new) = position(&policy.strategy, &candidate.tag, candidate.pushed_at)
-        && pinned.is_above(&new)
-    {
-        return Decision::Nothing(format!(
-            "{} is lower than {}, which is pinned; `downgrade: true` would take it",
-            candidate.tag,
-            current.short()
-        ));
+    if policy.downgrade {
+        return Decision::Move { tag: candidate.tag.clone() };
+    }
+    match place_of(policy, current, candidates) {
+        Some(pinned) => {
+            if let Ok(new) = position(&policy.strategy, &candidate.tag, candidate.pushed_at)
+                && pinned.is_above(&new)
+            {
+                return Decision::Nothing(format!(
+                    "{} is lower than {}, which is pinned; `downgrade: true` would take it",
+                    candidate.tag,
+                    current.short()
+                ));
+            }
+        }
+        None => {
+            if let Some(reason) = not_known_to_be_later(policy, current, candidates, candidate, digest) {
+                return Decision::Nothing(reason);
+            }
+        }
     }
     Decision::Move { tag: candidate.tag.clone() }
+}
+
+/// Why a picked image may not follow a pin that the strategy cannot rank: what cannot be ranked is not lower. Only an image
+/// that was pushed later follows it; none where it does.
+fn not_known_to_be_later(
+    policy: &Policy,
+    current: &ImageReference,
+    candidates: &[Candidate],
+    picked: &Candidate,
+    digest: &str,
+) -> Option<String> {
+    if current.tag.is_none() && current.digest.is_none() {
+        // Nothing is pinned yet.
+        return None;
+    }
+    let is_pinned = |candidate: &&Candidate| match &current.digest {
+        Some(pinned) => candidate.digest.as_ref() == Some(pinned),
+        None => current.tag.as_deref() == Some(candidate.tag.as_str()),
+    };
+    let mut pinned = candidates.iter().filter(is_pinned).peekable();
+    // `newest` ranks by push times alone: an image that the registry has no more is before all that it has.
+    if matches!(policy.strategy, Strategy::Newest(_)) && pinned.peek().is_none() {
+        return None;
+    }
+    let mut pushed_at = None;
+    for candidate in pinned {
+        if candidate.digest.as_deref() == Some(digest) {
+            // The same image by another tag.
+            return None;
+        }
+        pushed_at = pushed_at.max(candidate.pushed_at);
+    }
+    let pin = current.short();
+    match (pushed_at, picked.pushed_at) {
+        (Some(before), Some(after)) if after > before => None,
+        (Some(_), Some(_)) => Some(format!(
+            "the policy cannot rank {pin}, which is pinned, and {} was pushed before it; `downgrade: true` would take it",
+            picked.tag
+        )),
+        _ => Some(format!(
+            "the policy cannot rank {pin}, which is pinned, and it is not known whether {} was pushed after it; `downgrade: true` would take it",
+            picked.tag
+        )),
+    }
 }
 
 /// Where a reference stands in the policy's order, as far as that can be told. A digest alone stands where the highest of

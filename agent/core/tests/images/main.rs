@@ -193,10 +193,48 @@ fn every_decision_has_its_case() {
         ("{ semver: '*' }", "1.1.0@2", "1.0.0@1, 1.1.0@2", "up to date"),
         // Of two tags of one version the pinned one stays.
         ("{ semver: '*' }", "1.1.0@2", "1.1.0@2, v1.1.0@2", "up to date"),
-        // Without a pin, and with a pin that cannot be placed.
         ("{ semver: '*' }", "", "1.0.0@1", "move to 1.0.0"),
-        ("{ semver: '*' }", "latest", "1.0.0@1", "move to 1.0.0"),
-        ("{ semver: '*' }", "@7", "1.0.0@1", "move to 1.0.0"),
+        // A5: a pin that the strategy cannot rank is not lower; only what was pushed later follows it.
+        (
+            "{ semver: '*' }",
+            "latest",
+            "1.0.0@1",
+            "nothing: the policy cannot rank latest, which is pinned, and it is not known whether 1.0.0 was pushed after it; `downgrade: true` would take it",
+        ),
+        (
+            "{ semver: '*' }",
+            "@7",
+            "1.0.0@1 age=5",
+            "nothing: the policy cannot rank sha256:000000000007, which is pinned, and it is not known whether 1.0.0 was pushed after it; `downgrade: true` would take it",
+        ),
+        (
+            "{ semver: '>=1.0' }",
+            "12.5.5.201@2",
+            "1.0.0@1 age=30, 12.5.5.201@2 age=20, 12.5.5.202@3 age=10",
+            "nothing: the policy cannot rank 12.5.5.201, which is pinned, and 1.0.0 was pushed before it; `downgrade: true` would take it",
+        ),
+        ("{ semver: '>=1.0' }", "12.5.5.201@2", "13.0.0@1 age=10, 12.5.5.201@2 age=20", "move to 13.0.0"),
+        (
+            "{ semver: '>=1.0', downgrade: true }",
+            "12.5.5.201@2",
+            "1.0.0@1 age=30, 12.5.5.201@2 age=20",
+            "move to 1.0.0",
+        ),
+        ("{ semver: '*' }", "latest@1", "1.0.0@1, latest@1", "move to 1.0.0"),
+        ("{ semver: '*' }", "latest", "1.0.0@1, latest@1", "move to 1.0.0"),
+        (
+            "{ numeric: '^b-([0-9]+)$' }",
+            "a-9@1",
+            "a-9@1 age=5, b-10@2 age=9",
+            "nothing: the policy cannot rank a-9, which is pinned, and b-10 was pushed before it; `downgrade: true` would take it",
+        ),
+        (
+            "{ alphabetical: '^[a-z]$' }",
+            "C@1",
+            "C@1, b@2",
+            "nothing: the policy cannot rank C, which is pinned, and it is not known whether b was pushed after it; `downgrade: true` would take it",
+        ),
+        ("{ newest: '^main-' }", "gone@9", "main-a@1 age=5", "move to main-a"),
         // A tag alone is made exact, and so is a digest alone.
         ("{ semver: '*' }", "1.0.0", "1.0.0@1", "move to 1.0.0"),
         ("{ semver: '*' }", "@1", "1.0.0@1", "move to 1.0.0"),
