@@ -82,9 +82,9 @@ pub(crate) fn start_agents(filter: Option<&str>, format: Format) -> Result<Log, 
 /// watched, each of its lines would bring the next.
 fn filter_of(written: Option<&str>, default: &str) -> Result<EnvFilter, String> {
     let filter = match written {
-        None | Some("") => {
-            EnvFilter::new(format!("{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error"))
-        }
+        None | Some("") => EnvFilter::new(format!(
+            "{default},aws_config=error,aws_smithy_runtime=error,gix=error,sled=error,rustls_platform_verifier=off"
+        )),
         Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("the log filter is wrong: {error}"))?,
     };
     let quiet = ["notify=off", "inotify=off"].iter().filter_map(|text| text.parse().ok());

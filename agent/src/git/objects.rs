@@ -169,5 +169,7 @@ pub(super) fn tip_of(local: &gix::Repository, name: &str, id: gix::ObjectId) -> 
     // Its author chose how long it is; no more of it than a line is looked at.
     let summary = commit.message().map(|message| line(&message.title[..message.title.len().min(4 * SUMMARY)]));
     let committed_at = commit.time().map_or(0, |time| time.seconds);
-    Ok(Tip { commit: id.to_string(), tree, summary: summary.unwrap_or_default(), committed_at })
+    // Git holds what a subject says, but logs and chats go further than the repository.
+    let summary = summary.map(|summary| lockstep_core::mask::line(&summary)).unwrap_or_default();
+    Ok(Tip { commit: id.to_string(), tree, summary, committed_at })
 }
