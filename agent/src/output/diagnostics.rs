@@ -1,7 +1,11 @@
 //! Diagnostics for people: the line, what is wrong with it, and what to do.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use lockstep_manifests::{Diagnostic, Severity};
+use lockstep_manifests::{Diagnostic, Severity, source::Span};
+use std::ops::Range;
+
+/// Longest text of a file that is shown with its problem, in bytes. Drawing takes time that grows faster than the text.
+const LONGEST_SHOWN: usize = 4_000;
 
 /// One diagnostic with the line it is about.
 pub fn render(diagnostic: &Diagnostic) -> String {
@@ -17,17 +21,31 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     let labels: Vec<String> = diagnostic.related.iter().map(|(label, _)| super::clean(label)).collect();
     let mut group: Group<'_> = match &diagnostic.span {
         Some(span) if !span.file.text.is_empty() => {
-            let range = span.start as usize..(span.end as usize).max(span.start as usize);
-            let range = one_line(&span.file.text, range);
-            let mut snippet =
-                Snippet::source(&span.file.text).path(&path).annotation(AnnotationKind::Primary.span(range));
-            for (label, (_, other)) in
-                labels.iter().zip(&diagnostic.related).filter(|(_, (_, other))| other.file == span.file)
-            {
-                let range = one_line(&other.file.text, other.start as usize..other.end as usize);
-                snippet = snippet.annotation(AnnotationKind::Context.span(range).label(label));
+            let text = &span.file.text;
+            let place = |span: &Span| one_line(text, span.start as usize..(span.end as usize).max(span.start as usize));
+            let others: Vec<_> = labels.iter().zip(&diagnostic.related).collect();
+            let others = others.into_iter().filter(|(_, (_, other))| other.file == span.file);
+            let others: Vec<_> = others.map(|(label, (_, other))| (label, place(other))).collect();
+            // The renderer looks at all that it is given, for each diagnostic: it gets the lines that matter.
+            let primary = place(span);
+            let ranges = || others.iter().map(|(_, range)| range).chain([&primary]);
+            let first = ranges().map(|range| range.start).min().unwrap_or_default();
+            let last = ranges().map(|range| range.end).max().unwrap_or_default();
+            let begin = text[..first].rfind('\n').map_or(0, |at| at + 1);
+            let end = text[last..].find('\n').map_or(text.len(), |at| last + at + 1);
+            if end - begin > LONGEST_SHOWN {
+                let (line, column) = span.line_column();
+                title.element(annotate_snippets::Origin::path(&path).line(line).char_column(column))
+            } else {
+                let shifted = |range: &Range<usize>| range.start - begin..range.end - begin;
+                let number = 1 + text[..begin].bytes().filter(|byte| *byte == b'\n').count();
+                let mut snippet = Snippet::source(&text[begin..end]).line_start(number).path(&path);
+                snippet = snippet.annotation(AnnotationKind::Primary.span(shifted(&primary)));
+                for (label, range) in &others {
+                    snippet = snippet.annotation(AnnotationKind::Context.span(shifted(range)).label(*label));
+                }
+                title.element(snippet)
             }
-            title.element(snippet)
         }
         Some(_) => title.element(annotate_snippets::Origin::path(&path)),
         None => Group::with_title(title),
@@ -68,7 +86,7 @@ pub fn listed(diagnostics: &[Diagnostic], every_note: bool) -> Vec<String> {
 }
 
 /// A whole map is pointed at by its first line.
-fn one_line(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
+fn one_line(text: &str, range: Range<usize>) -> Range<usize> {
     let start = range.start.min(text.len());
     let end = range.end.min(text.len()).max(start);
     let end = text[start..end].find('\n').map_or(end, |at| start + at);
@@ -90,7 +108,7 @@ pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_manifests::{codes, source::SourceFile, source::Span};
+    use lockstep_manifests::{codes, source::SourceFile};
 
     // H13: a line of a file with escapes of both sets and a turned direction.
     #[test]
@@ -107,5 +125,21 @@ mod tests {
         );
         assert!(text.contains("\u{1b}[1m"), "our own colours are there: {text:?}");
         assert!(!text.contains("\u{1b}]") && !text.contains("\u{1b}[31mname"), "{text:?}");
+    }
+
+    // H6: drawing a long line took a second for each problem in it.
+    #[test]
+    fn a_long_line_is_named_and_not_drawn() {
+        let line = format!("first: 1\nsecond: {}\n", "x".repeat(LONGEST_SHOWN));
+        let file = std::sync::Arc::new(SourceFile { path: "a.yaml".into(), text: line.as_str().into() });
+        let span = |start, end| Span { file: file.clone(), start, end };
+        let shown = |span: &Span| {
+            let text = super::super::terminal::shown(&render(&Diagnostic::error(codes::BAD_NAME, span, "bad")));
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        let long = shown(&span(17, 20));
+        assert!(long.contains("a.yaml:2:9") && !long.contains("xxx"), "{long}");
+        let short = shown(&span(0, 5));
+        assert!(short.contains("a.yaml:1:1") && short.contains("first: 1"), "{short}");
     }
 }
