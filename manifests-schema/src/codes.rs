@@ -55,7 +55,7 @@ codes! {
     /// A name with letters that AWS does not accept.
     BAD_NAME = "LS0110", "bad name", "Names of services, families and environments consist of letters, digits, hyphens and underscores, 255 at most.";
     /// One identity declared twice.
-    DUPLICATE_IDENTITY = "LS0111", "declared twice", "Two directories declare the same service (account, region, cluster, serviceName) or the same service name within one source.";
+    DUPLICATE_IDENTITY = "LS0111", "declared twice", "Two directories declare the same service (account, region, cluster, serviceName) or the same service name within one source; or something else registers into the family of a task definition without a service.";
     /// A name of an environment or service that does not exist.
     UNKNOWN_NAME = "LS0112", "unknown name", "An environment, service or component of this name is not declared.";
     /// A circle of inherits or after.

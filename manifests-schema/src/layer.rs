@@ -27,6 +27,8 @@ pub enum Ownership {
     Service,
     /// The task definition and the image only; the ECS service belongs to somebody else.
     TaskDefinition,
+    /// The task definition alone: no ECS service uses it (`service: none`), but schedules and RunTask do.
+    Definition,
 }
 
 /// An entry of `ignore`.
@@ -53,6 +55,8 @@ pub struct Layer {
     pub task_definition: Option<Node>,
     /// The service's part, in canonical form.
     pub service: Option<Node>,
+    /// Where it says that there is no service.
+    pub no_service: Option<Span>,
     /// RFC 6902 patches, for after the merge.
     pub patches: Option<Node>,
     /// Paths that are neither compared nor sent in an update. One of the service's own files must match something; one
@@ -157,7 +161,11 @@ impl Layer {
             layer.task_definition = Some(definition(entry.node, Root::TaskDefinition, files, fields.problems));
         }
         if let Some(entry) = fields.take("service") {
-            layer.service = Some(definition(entry.node, Root::Service, files, fields.problems));
+            if entry.node.as_str() == Some("none") {
+                layer.no_service = Some(entry.node.span);
+            } else {
+                layer.service = Some(definition(entry.node, Root::Service, files, fields.problems));
+            }
         }
         layer.patches = if kind == LayerKind::Defaults { None } else { fields.take("patches").map(|entry| entry.node) };
         for (text, span) in fields.texts("ignore") {

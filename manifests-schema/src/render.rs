@@ -102,6 +102,18 @@ pub struct Desired {
     pub parameters: BTreeMap<String, u64>,
 }
 
+impl Desired {
+    /// The ECS service's name; none where no ECS service is declared.
+    pub fn ecs_service(&self) -> Option<&str> {
+        (self.ownership != Ownership::Definition).then_some(&*self.service_name)
+    }
+
+    /// The task definition's family.
+    pub fn family(&self) -> &str {
+        self.task_definition.get("family").and_then(Json::as_str).unwrap_or_default()
+    }
+}
+
 /// Merges the layers of a service for one environment. Every problem that does not depend on parameters is found here.
 pub fn render(
     repository: &Repository,
@@ -155,6 +167,7 @@ pub fn render_offline(
     };
     let mut variables: Vec<&Map> = Vec::new();
     let mut declares_service = false;
+    let mut none: Option<&Span> = None;
     for layer in &layers {
         match layer {
             Stacked::Variables(map) => variables.push(map),
@@ -164,8 +177,14 @@ pub fn render_offline(
                 if let Some(node) = &layer.task_definition {
                     merge_at(&mut task_definition, node, is_own, problems);
                 }
+                if let Some(span) = &layer.no_service {
+                    // What defaults and components say is for those that have a service.
+                    service_definition = Node::empty_map(&service.span);
+                    none = Some(span);
+                }
                 if let Some(node) = &layer.service {
                     declares_service = true;
+                    none = None;
                     merge_at(&mut service_definition, node, is_own, problems);
                 }
                 if let Some(after) = &layer.after {
@@ -183,7 +202,14 @@ pub fn render_offline(
             }
         }
     }
-    if rendered.ownership == Ownership::Service && !declares_service {
+    if let Some(none) = none {
+        if rendered.ownership == Ownership::Service {
+            let message = "`service: none` goes with `scope: taskDefinition`".to_owned();
+            let hint = "add `scope: taskDefinition`: then the definition is registered when it changes, and nothing else is written";
+            problems.push(Diagnostic::error(codes::MISSING, none, message).hint(hint));
+        }
+        rendered.ownership = Ownership::Definition;
+    } else if rendered.ownership == Ownership::Service && !declares_service {
         let message = format!("`{}` declares no ECS service in `{}`", rendered.name, environment.name);
         problems.push(
             Diagnostic::error(codes::MISSING, &span, message)

@@ -221,7 +221,13 @@ fn layer(definitions: &mut Definitions) -> Map<String, Value> {
             "taskDefinition",
             described(one_of([task_definition, file.clone()]), "RegisterTaskDefinition's input, or a file with it"),
         ),
-        ("service", described(one_of([service, file]), "CreateService's input, or a file with it")),
+        (
+            "service",
+            described(
+                one_of([service, file]),
+                "CreateService's input, or a file with it; `none` where no ECS service uses the task definition, with `scope: taskDefinition`",
+            ),
+        ),
         ("ignore", texts("paths that are neither compared nor sent in an update")),
         ("updates", updates(definitions)),
         (

@@ -150,6 +150,12 @@ impl Service {
             let message = format!("`{name}` and `{second}` both declare the {}", root.name());
             problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message));
         }
+        if let (Root::Service, Some(none)) = (root, &self.layer.no_service) {
+            let message = format!("`service: none` is here, and a service in `{path}`");
+            let hint = "keep one of them; a file that is called none is written `./none`";
+            problems.push(Diagnostic::error(codes::TWO_PLACES, none, message).hint(hint));
+            return;
+        }
         let slot = match root {
             Root::TaskDefinition => &mut self.layer.task_definition,
             Root::Service => &mut self.layer.service,
@@ -257,6 +263,7 @@ impl Layer {
             && self.vars.is_empty()
             && self.task_definition.is_none()
             && self.service.is_none()
+            && self.no_service.is_none()
             && self.patches.is_none()
             && self.ignore.is_empty()
             && self.updates.is_empty()

@@ -492,6 +492,36 @@ fn with_scope_task_definition_nothing_of_the_service_is_sent() {
     assert_eq!((desired.ownership, desired.service), (Ownership::TaskDefinition, Value::Null));
 }
 
+// I11: this word alone says that there is no service; a file of that name is written `./none`.
+#[test]
+fn service_none_declares_a_definition_alone() {
+    let with = |head: &str, service: &str| format!("{head}{}", WEB.replace("service: { desiredCount: 2 }", service));
+    let none = with("scope: taskDefinition\n", "service: none");
+    let rendering = run(&[("services/web/service.yaml", &none)], "prod");
+    assert_eq!(rendering.said(), [""; 0]);
+    let desired = rendering.desired.unwrap();
+    assert_eq!((desired.ownership, desired.service), (Ownership::Definition, Value::Null));
+    let said = run(&[("services/web/service.yaml", &with("", "service: none"))], "prod").said();
+    assert_eq!(said, ["LS0103 services/web/service.yaml:10:10 `service: none` goes with `scope: taskDefinition`"]);
+    let file = with("scope: taskDefinition\n", "service: ./none");
+    let said = run(&[("services/web/service.yaml", &file)], "prod").said();
+    assert_eq!(said, ["LS0108 services/web/service.yaml:11:10 the repository has no file `services/web/none`"]);
+    let said = run(&[("services/web/service.yaml", &none), ("services/web/servicedef.json", "{}")], "prod").said();
+    assert_eq!(
+        said,
+        [
+            "LS0109 services/web/service.yaml:11:10 `service: none` is here, and a service in `services/web/servicedef.json`"
+        ]
+    );
+    // A later layer may say otherwise for its environment.
+    let files = [
+        ("services/web/service.yaml", none.as_str()),
+        ("services/web/prod.yaml", "scope: service\nservice: { desiredCount: 1 }\n"),
+    ];
+    assert_eq!(run(&files, "prod").desired.unwrap().service["desiredCount"], 1);
+    assert_eq!(run(&files, "staging").desired.unwrap().ownership, Ownership::Definition);
+}
+
 #[test]
 fn the_sample_repository_has_no_problem() {
     fn read(directory: &std::path::Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) {

@@ -165,3 +165,89 @@ async fn the_allow_list_is_obeyed_before_anything_is_read() {
     world.settle().await;
     assert_eq!(tags(&world.described("web").await)["zone"], "a");
 }
+
+// I11: a task definition for RunTask and schedules, without any ECS service: it is registered when it changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_without_a_service_is_registered_when_it_changes() {
+    let job = |tag: &str| {
+        format!(
+            "scope: taskDefinition\nservice: none\ntaskDefinition:\n  containerDefinitions:\n    app: {{ image: \"{IMAGE}:{tag}\", memory: 64 }}\n"
+        )
+    };
+    let path = "services/job/service.yaml";
+    // What defaults say of services is not for it.
+    let config =
+        ONE_ENVIRONMENT.replace("environments:", "defaults: { service: { propagateTags: SERVICE } }\nenvironments:");
+    let mut world = World::new(&[("lockstep.yaml", &config), (path, &job("1"))]).await;
+    push_images(&world.control);
+    world.settle().await;
+    let registered = calls(&[("ecs:RegisterTaskDefinition", 1)]);
+    assert_eq!(world.writes(), registered);
+    let state = world.reported("job");
+    assert_eq!((state.plan.sync, state.plan.verdict), (SyncStatus::Synced, Some(Verdict::Deployed)));
+    // At rest it costs nothing.
+    world.control.reset_calls();
+    for _ in 0..3 {
+        world.round().await;
+    }
+    let reads = world.calls();
+    assert!(
+        !reads.keys().any(|call| call == "ecs:DescribeServices" || call == "ecs:DescribeTaskDefinition"),
+        "{reads:?}"
+    );
+    // A change, and a change back: the family's newest revision is what people run.
+    for tag in ["2", "1"] {
+        world.control.reset_calls();
+        world.repository.commit(tag, &[(path, &job(tag))]);
+        world.settle().await;
+        assert_eq!(world.writes(), registered, "{tag}");
+        assert_eq!(newest_image(&world, "job").await, format!("{IMAGE}:{tag}"));
+    }
+    let state = world.reported("job");
+    assert_eq!((state.revision.as_str(), state.running), ("job:3", None));
+    // Somebody registers another one by hand: the next process that looks puts it right, or leaves it where the
+    // environment is not healed.
+    let by_hand = json!({"family": "job", "containerDefinitions": [{"name": "app", "image": format!("{IMAGE}:3"), "memory": 64}]});
+    world.ecs("RegisterTaskDefinition", by_hand.clone()).await;
+    world.control.reset_calls();
+    world.restart(true).await;
+    world.settle().await;
+    assert_eq!(world.writes(), registered);
+    assert_eq!(newest_image(&world, "job").await, format!("{IMAGE}:1"));
+    let never = config.replace("mode: converge", "mode: converge, heal: never");
+    assert_ne!(never, config);
+    world.repository.commit("never", &[("lockstep.yaml", &never)]);
+    world.settle().await;
+    world.ecs("RegisterTaskDefinition", by_hand).await;
+    world.control.reset_calls();
+    world.restart(true).await;
+    world.settle().await;
+    assert_eq!((world.writes(), reasons(&world.reported("job"))), (calls(&[]), vec![Reason::NotHealed]));
+}
+
+async fn newest_image(world: &World, family: &str) -> String {
+    let newest = world.ecs("DescribeTaskDefinition", json!({"taskDefinition": family})).await;
+    newest["taskDefinition"]["containerDefinitions"][0]["image"].as_str().unwrap().to_owned()
+}
+
+// What schedules run is the family's newest revision: nobody else may register into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_family_of_a_definition_without_a_service_is_its_own() {
+    let job = "scope: taskDefinition\nservice: none\ntaskDefinition:\n  family: web\n  containerDefinitions:\n    app: { image: \"busybox:1\", memory: 64 }\n";
+    let web = service(&format!("{IMAGE}:1"));
+    let files =
+        [("lockstep.yaml", ONE_ENVIRONMENT), ("services/job/service.yaml", job), ("services/web/service.yaml", &web)];
+    let mut world = World::new(&files).await;
+    push_images(&world.control);
+    world.settle().await;
+    // The service goes on.
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
+    let state = world.reported("job");
+    assert_eq!(reasons(&state), [Reason::Invalid]);
+    assert_eq!(
+        state.plan.withheld[0].text,
+        format!(
+            "the manifest has errors: services/job/service.yaml:4: the task definition family web ({ACCOUNT}, {REGION}) is registered by `services/web` in `prod` too, so that its newest revision, which schedules run, would not be this one"
+        )
+    );
+}

@@ -2,6 +2,7 @@
 //! writes of its service: it is a bug of ours, and a bug must not act.
 
 use crate::report::{ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus};
+use lockstep_manifests::layer::Ownership;
 
 /// A broken invariant, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Breach {
 }
 
 /// Checks a plan.
-pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
+pub fn lint(plan: &ServicePlan, ownership: Ownership) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut check = |number: u8, holds: bool, text: &'static str| {
         if !holds {
@@ -39,7 +40,9 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
         )
     });
     let registers = count(ActionKind::RegisterTaskDefinition) == 1;
-    check(3, uses_registered == registers, "a registration that is not used, or a use without one");
+    let is_alone = ownership == Ownership::Definition;
+    let is_used = uses_registered == (registers && !is_alone);
+    check(3, is_used, "a registration that is not used, or a use without one");
     let order_holds = match (
         position(ActionKind::RegisterTaskDefinition),
         position(ActionKind::UpdateService).or(position(ActionKind::CreateService)),
@@ -65,5 +68,7 @@ pub fn lint(plan: &ServicePlan) -> Vec<Breach> {
     check(9, plan.sync != SyncStatus::Synced || kinds.is_empty(), "a write although nothing differs");
     let deletes = count(ActionKind::DeleteService);
     check(10, deletes == 0 || kinds.len() == 1, "a deletion beside another action");
+    let only_registers = kinds.iter().all(|kind| *kind == ActionKind::RegisterTaskDefinition);
+    check(11, !is_alone || only_registers, "a write to a service where none is declared");
     breaches
 }

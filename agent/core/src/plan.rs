@@ -117,12 +117,16 @@ pub enum Outcome {
 /// Plans one service.
 pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> Outcome {
     let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
-    let in_use = observed.revision.found().map(|revision| &revision.definition);
+    let is_alone = desired.ecs_service().is_none();
+    let in_use =
+        if is_alone { observed.newest.found().filter(|newest| newest.active) } else { observed.revision.found() };
+    let in_use = in_use.map(|revision| &revision.definition);
     let definition = with_live(Root::TaskDefinition, &desired.task_definition, in_use, &ignore);
     let needs = BTreeSet::new();
     let mut planner =
         Planner { desired, observed, around, ignore, definition, hash: desired_hash(desired), needs, unread: None };
     let mut plan = match &observed.service {
+        _ if is_alone => planner.definition_alone(),
         Reading::Unread => unread(desired, "the service was not read"),
         Reading::Failed(text) => unread(desired, text),
         Reading::Missing => planner.missing(),
@@ -464,7 +468,7 @@ impl Planner<'_> {
                         changes.splice(0..0, differences.task_definition.iter().cloned());
                         arn.clone()
                     }
-                    RevisionRef::Registered => self.family().to_owned(),
+                    RevisionRef::Registered => self.desired.family().to_owned(),
                 };
                 let path = Path::root("service").member("taskDefinition");
                 let old = Some(Value::String(live.task_definition.clone()));
@@ -489,11 +493,6 @@ impl Planner<'_> {
             let order = Some(Order::TagService { tags });
             plan.actions.push(Action { kind: ActionKind::TagService, changes: differences.tags.clone(), order });
         }
-    }
-
-    /// The task definition's family; as a revision it stands for the newest one.
-    fn family(&self) -> &str {
-        self.desired.task_definition.get("family").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The deployment controller that Git declares, where it is not ECS itself.

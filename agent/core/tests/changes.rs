@@ -93,7 +93,7 @@ fn plan(desired: &Desired, observed: &Observation) -> ServicePlan {
     };
     match plan_service(desired, observed, &around) {
         Outcome::Planned(plan) => {
-            assert_eq!(lint(&plan), vec![], "{plan:#?}");
+            assert_eq!(lint(&plan, desired.ownership), vec![], "{plan:#?}");
             *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),

@@ -19,6 +19,9 @@ pub struct Memory {
     /// How far a rollout has come.
     #[serde(default)]
     pub progress: Option<Progress>,
+    /// The desired state that was registered last, of a task definition that no service uses.
+    #[serde(default)]
+    pub registered: Option<String>,
 }
 
 /// How far a rollout has come.

@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Line, clients_of, print},
+    selected::{Line, NO_SERVICE, clients_of, print},
     sync::confirm,
     target::Target,
 };
@@ -57,6 +57,7 @@ pub(super) async fn run(args: ContinueArgs, format: Format) -> Result<Exit, Fail
         for service in &args.selection.services {
             let ecs = declared.iter().find(|(other, _)| other == service).map(|(_, ecs)| ecs);
             let found = match ecs {
+                None if opened.snapshot.is_definition(name, service) => Err(NO_SERVICE.to_owned()),
                 None => Err(format!("it is not in {name}, or its files have errors")),
                 Some(ecs) => match rollout_of(&clients, &environment.cluster, ecs).await {
                     Ok((live, _)) if matches!(owner(&live.tags, source, name, ecs), Owner::Other(_)) => {

@@ -3,7 +3,7 @@
 use super::{
     Selection,
     progress::Progress,
-    selected::{Line, clients_of, print},
+    selected::{Line, NO_SERVICE, clients_of, print},
     sync::{confirm, require_source},
     target::{Opened, Target},
 };
@@ -133,6 +133,11 @@ async fn jobs(opened: &Opened, selection: &Selection) -> Result<Vec<Job>, Failur
     for name in &selection.environments {
         let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
         let clients = clients_of(opened, environment).await?;
+        for service in selection.services.iter().filter(|service| opened.snapshot.is_definition(name, service)) {
+            let (environment, service, result) = (name.clone(), service.clone(), Some(Err(NO_SERVICE.to_owned())));
+            let ecs_name = String::new();
+            jobs.push(Job { environment, service, ecs_name, before: None, started: None, result });
+        }
         for (service, ecs_name) in opened.snapshot.services_in(name) {
             if selection.services.contains(&service) {
                 let before = current(&clients, &environment.cluster, &ecs_name).await;

@@ -13,6 +13,9 @@ use lockstep_core::{
 use lockstep_manifests::Environment;
 use std::sync::Arc;
 
+/// What is said of a task definition without a service, where something is to be done with one.
+pub(super) const NO_SERVICE: &str = "it declares no ECS service (`service: none`)";
+
 /// What became of one service, or of an environment as a whole.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +81,8 @@ pub(super) async fn each(
     for name in &selection.environments {
         let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
         let clients = clients_of(opened, environment).await?;
+        let alone = selection.services.iter().filter(|service| opened.snapshot.is_definition(name, service));
+        lines.extend(alone.map(|service| Line::of(name, service, Err(NO_SERVICE.to_owned()))));
         let services: Vec<(String, String)> = opened
             .snapshot
             .services_in(name)

@@ -12,7 +12,7 @@ use lockstep_core::{
     identity::content_hash,
     observed::{LiveService, Reading},
     refusal::{Refusal, missing, refusal},
-    report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, Verdict, Withheld},
+    report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, Verdict, Withheld},
     rules::Effect,
 };
 use lockstep_manifests::Desired;
@@ -93,14 +93,15 @@ impl Round<'_> {
             service: &desired.service_name,
             arn: existing.map(|live| live.arn.as_str()),
         };
+        let is_new = existing.is_none() && plan.health == Health::Missing;
         let trigger = match existing {
-            None => Trigger::Create,
+            _ if is_new => Trigger::Create,
             Some(_) if self.orders.restart.is_some() => Trigger::Restart,
-            Some(_) if self.was_deployed(hash, existing, track) => Trigger::Drift,
-            Some(_) => Trigger::Change,
+            _ if self.was_deployed(hash, existing, track) => Trigger::Drift,
+            _ => Trigger::Change,
         };
         let mut changes = plan.changes();
-        if existing.is_none() {
+        if is_new && desired.ecs_service().is_some() {
             // Of something new, that it is there says it all.
             changes.retain(|change| !change.path.starts_with("taskDefinition"));
         }

@@ -34,6 +34,9 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// How often a task definition without a service is compared with its family's newest revision: each costs a call, where
+/// ten services cost one.
+const DEFINITION_AGE: Duration = Duration::from_secs(600);
 /// How long values of parameters are used before they are read again.
 const PARAMETERS_AGE: Duration = Duration::from_secs(300);
 /// How long a round may take at least before it leaves the rest to the next one.
@@ -200,7 +203,7 @@ impl Worker {
         self.changed_first(&mut round, snapshot, &wanted, &first).await;
         let due: BTreeSet<String> = due.difference(&first).cloned().collect();
         // Health needs no manifest: what is broken is looked at too.
-        let names = due.iter().map(|name| wanted[name].0.service_name.clone());
+        let names = due.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
         let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
         let mut live = if first.is_empty() {
             clients.services(&environment.cluster, &names).await
@@ -324,7 +327,7 @@ impl Worker {
         orders: &Orders,
         may_write: bool,
     ) -> BTreeSet<String> {
-        let is_due = |name: &String, hash: &String| {
+        let is_due = |name: &String, desired: &Desired, hash: &String| {
             let Some(track) = self.tracks.get(name) else {
                 return true;
             };
@@ -333,10 +336,15 @@ impl Worker {
             };
             // What nobody may start does not move by itself.
             let is_open = track.follows() || (may_write && track.is_open());
-            let limit = if is_open { timing.follow } else { timing.interval };
+            let limit = match desired.ecs_service() {
+                _ if is_open => timing.follow,
+                Some(_) => timing.interval,
+                None => timing.interval.max(DEFINITION_AGE),
+            };
             orders.everything || track.hash != *hash || at.elapsed() + Duration::from_millis(20) >= limit
         };
-        wanted.iter().filter(|(name, (_, hash))| is_due(name, hash)).map(|(name, _)| name.clone()).collect()
+        let due = wanted.iter().filter(|(name, (desired, hash))| is_due(name, desired, hash));
+        due.map(|(name, _)| name.clone()).collect()
     }
 
     /// Plans and acts in the order of `after`: a wave holds what waits for nothing of a later one.
@@ -374,7 +382,7 @@ impl Worker {
                     continue;
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
-                let reading = looked.live.remove(&desired.service_name).unwrap_or_default();
+                let reading = desired.ecs_service().and_then(|name| looked.live.remove(name)).unwrap_or_default();
                 let prepared = looked.prepared.remove(name);
                 // What ECS rejected, and what became of what is under way, is known before anything else is started.
                 let rejected = |live: &LiveService| {

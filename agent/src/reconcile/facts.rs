@@ -26,8 +26,7 @@ impl Round<'_> {
             match need {
                 Need::Revision => observed.revision = self.revision(&live.task_definition).await,
                 Need::Newest => {
-                    let family = desired.task_definition.get("family").and_then(|family| family.as_str());
-                    observed.newest = self.clients.revision(family.unwrap_or_default()).await;
+                    observed.newest = self.clients.revision(desired.family()).await;
                     if let Reading::Found(revision) = &observed.newest {
                         self.context.cache.keep_revision(&self.place(), revision);
                     }

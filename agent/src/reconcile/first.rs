@@ -43,7 +43,8 @@ impl Worker {
         }
         let seen = wanted.iter().filter(|(name, _)| first.contains(*name) || self.is_seen(name));
         let seen: Wanted = seen.map(|(name, wanted)| (name.clone(), wanted.clone())).collect();
-        let names: Vec<String> = first.iter().map(|name| wanted[name].0.service_name.clone()).collect();
+        let named = first.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
+        let names: Vec<String> = named.collect();
         let mut live = round.clients.services(&round.environment.cluster, &names).await;
         self.read_rollouts(round.clients, &seen, first, &mut live).await;
         round.brake = Mutex::new(self.brake(round.environment, &seen, &live));

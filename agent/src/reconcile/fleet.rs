@@ -34,7 +34,8 @@ impl Worker {
         let mut arns: Vec<String> = Vec::new();
         for name in due {
             let is_open = self.tracks.get(name).is_some_and(Track::follows);
-            let Some(Reading::Found(service)) = live.get(&wanted[name].0.service_name) else { continue };
+            let reading = wanted[name].0.ecs_service().and_then(|name| live.get(name));
+            let Some(Reading::Found(service)) = reading else { continue };
             let moves = service.deployments.len() > 1
                 || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));
             if (moves || is_open)
@@ -114,11 +115,12 @@ impl Worker {
             .filter(|name| {
                 // One that is as it was reported is at rest.
                 let quiet = self.tracks.get(*name).is_some_and(|track| {
-                    let reading = live.get(&wanted[*name].0.service_name);
+                    let reading = wanted[*name].0.ecs_service().and_then(|name| live.get(name));
                     let fingerprint = reading.and_then(|live| service::fingerprint(live, None));
                     track.at_rest(&wanted[*name].1, fingerprint).is_some()
                 });
-                !quiet && matches!(live.get(&wanted[*name].0.service_name), Some(Reading::Found(_)))
+                let reading = wanted[*name].0.ecs_service().and_then(|name| live.get(name));
+                !quiet && matches!(reading, Some(Reading::Found(_)))
             })
             .collect();
         let mut prepared = HashMap::new();

@@ -1,6 +1,6 @@
 //! Following what was started: until reads show it, until it is done, and the verdict.
 
-use super::service::{Round, Track};
+use super::service::{Newest, Round, Track};
 use crate::board::Event;
 use crate::cache::Progress;
 use lockstep_core::{
@@ -252,14 +252,19 @@ impl Round<'_> {
         track: &mut Track,
     ) {
         let Some(verdict) = plan.verdict.filter(|_| self.is_meant(&desired.name)) else { return };
+        let registered = track.memory().registered.clone();
         if verdict == Verdict::Deployed && plan.actions.is_empty() {
             track.deployed = Some(hash.to_owned());
+            if desired.ecs_service().is_none() {
+                track.memory().registered = Some(hash.to_owned());
+            }
         }
         if track.verdict.as_ref().is_some_and(|(known, last, _)| known == hash && *last == verdict) {
             return;
         }
         let key = live.map(|live| self.key(live, hash));
         let known = key.as_ref().and_then(|key| self.context.cache.verdict(key));
+        let known = known.or_else(|| (registered? == hash).then(|| (Verdict::Deployed, self.clients.now())));
         let is_news = track.verdict.is_some() || known.map(|(known, _)| known) != Some(verdict);
         let since = match known {
             Some((known, since)) if known == verdict => since,
@@ -283,6 +288,10 @@ impl Round<'_> {
         let tags = runs::tags_text(&runs::images_of(&desired.task_definition));
         let text = told.unwrap_or_else(|| match live {
             Some(live) => format!("{tags}, {}/{} running", live.running, live.desired),
+            None if desired.ecs_service().is_none() => {
+                let newest = track.newest.as_ref().and_then(Newest::revision);
+                newest.map_or(tags.clone(), |revision| format!("{tags}, {revision}"))
+            }
             None => format!("{tags}, the service is being created"),
         });
         let (environment, service) = (self.environment.name.clone(), desired.name.clone());

@@ -7,6 +7,7 @@ use lockstep_manifests::{
     budget::Weight,
     codes::{self, Code},
     diagnostic,
+    layer::Ownership,
     render::{self, matched_nowhere, render_offline},
     repository::ServiceDirectory,
     source::{SourceFile, Span},
@@ -52,6 +53,8 @@ pub struct LoadedService {
     pub environments: BTreeMap<String, Result<Arc<Rendered>, Vec<Diagnostic>>>,
     /// The ECS service's name, by environment.
     pub(super) names: BTreeMap<String, String>,
+    /// The task definition's family, by environment, where it is another name.
+    families: BTreeMap<String, String>,
     /// Why nothing is created or removed for it: the rules of version 1 and 2 differ on where it is.
     pub dispute: Option<Diagnostic>,
     /// The environments that only one of the two rules puts it in.
@@ -70,6 +73,17 @@ pub struct LoadedService {
 }
 
 impl LoadedService {
+    /// Whether it declares a task definition that no ECS service uses.
+    pub(super) fn is_definition_in(&self, environment: &str) -> bool {
+        let rendered = self.environments.get(environment).and_then(|result| result.as_ref().ok());
+        rendered.is_some_and(|rendered| rendered.ownership == Ownership::Definition)
+    }
+
+    /// The family that it registers in an environment.
+    pub(super) fn family_in(&self, environment: &str) -> Option<&str> {
+        self.families.get(environment).or_else(|| self.names.get(environment)).map(String::as_str)
+    }
+
     /// The files that it is made of, in whatever environment.
     pub(super) fn paths(&self) -> impl Iterator<Item = &String> {
         self.inside.iter().chain(&self.outside)
@@ -147,11 +161,21 @@ impl Snapshot {
         loaded.names.get(environment).cloned()
     }
 
-    /// The services of an environment, by their own and their ECS name.
+    /// The ECS services of an environment, by their own and their ECS name.
     pub fn services_in(&self, environment: &str) -> Vec<(String, String)> {
-        let name =
-            |loaded: &Arc<LoadedService>| Some((loaded.directory.name.clone(), loaded.names.get(environment)?.clone()));
+        let name = |loaded: &Arc<LoadedService>| {
+            if loaded.is_definition_in(environment) {
+                return None;
+            }
+            Some((loaded.directory.name.clone(), loaded.names.get(environment)?.clone()))
+        };
         self.services.iter().filter_map(name).collect()
+    }
+
+    /// Whether a service is a task definition without an ECS service (`service: none`) in an environment.
+    pub fn is_definition(&self, environment: &str, service: &str) -> bool {
+        let named = |loaded: &&Arc<LoadedService>| loaded.directory.name == service;
+        self.services.iter().find(named).is_some_and(|loaded| loaded.is_definition_in(environment))
     }
 
     /// Whether a service has errors, so that nobody knows which ECS service it declares for an environment.
@@ -324,6 +348,7 @@ impl LoadedService {
             directory: directory.clone(),
             environments: BTreeMap::new(),
             names: BTreeMap::new(),
+            families: BTreeMap::new(),
             dispute: None,
             disputed: BTreeMap::new(),
             is_read: false,
@@ -341,7 +366,7 @@ impl LoadedService {
         // Where the files themselves are broken, the problems are the service's, not each environment's.
         let is_broken = diagnostic::has_errors(&problems);
         let mut environments = BTreeMap::new();
-        let mut names = BTreeMap::new();
+        let (mut names, mut families) = (BTreeMap::new(), BTreeMap::new());
         let mut weights = BTreeMap::new();
         let mut rendered_all = totals.rendered;
         let disputed = disputed(repository, &service);
@@ -368,6 +393,9 @@ impl LoadedService {
                 Some((rendered, desired)) => {
                     problems.extend(found);
                     checked(&rendered, &verify::offline(&desired), &mut problems);
+                    if desired.family() != desired.service_name {
+                        families.insert(environment.name.clone(), desired.family().to_owned());
+                    }
                     names.insert(environment.name.clone(), desired.service_name);
                     Ok(Arc::new(rendered))
                 }
@@ -388,6 +416,7 @@ impl LoadedService {
             directory: directory.clone(),
             environments,
             names,
+            families,
             files: service.weight,
             weights,
             dispute,
@@ -411,6 +440,7 @@ impl LoadedService {
             directory: self.directory.clone(),
             environments,
             names: self.names.clone(),
+            families: self.families.clone(),
             dispute: self.dispute.clone(),
             disputed: self.disputed.clone(),
             is_read: self.is_read,

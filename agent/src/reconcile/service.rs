@@ -90,6 +90,13 @@ pub(super) struct Newest {
     at: Instant,
 }
 
+impl Newest {
+    /// `family:revision`.
+    pub(super) fn revision(&self) -> Option<String> {
+        self.reading.found().map(|revision| short(&revision.arn))
+    }
+}
+
 /// A plan, with what it was made from.
 pub(super) struct Prepared {
     /// The plan.
@@ -274,7 +281,7 @@ impl Round<'_> {
         if self.orders.adopt && self.orders.write {
             plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
         }
-        refuse_breaches(&mut plan, &desired.name);
+        refuse_breaches(&mut plan, desired);
         if plan.verdict == Some(Verdict::Rejected) {
             let since = plan.rejected_at.or_else(|| self.rejected_since(hash, live.found(), track));
             self.brake().note_rejected(&desired.service_name, since.unwrap_or_else(|| self.clients.now()));
@@ -317,7 +324,7 @@ impl Round<'_> {
             plan,
             ..before
         };
-        self.see(&mut state, &live, &desired.task_definition);
+        self.see(&mut state, &live, desired, track);
         self.turn_axes(&mut state, track);
         self.keep_memory(desired, track);
         track.state = Some(state.clone());
@@ -374,7 +381,14 @@ impl Round<'_> {
     }
 
     /// Takes over what was observed of a service. What could not be read stays as it was seen last, with its time.
-    fn see(&self, state: &mut ServiceState, live: &Reading<LiveService>, declared: &serde_json::Value) {
+    fn see(&self, state: &mut ServiceState, live: &Reading<LiveService>, desired: &Desired, track: &Track) {
+        if desired.ecs_service().is_none() {
+            let Some(newest) = track.newest.as_ref().and_then(|newest| newest.reading.found()) else { return };
+            state.images = runs::images_of(&newest.definition);
+            state.revision = short(&newest.arn);
+            self.seen(state, desired);
+            return;
+        }
         let (revision, counts) = match live {
             Reading::Found(live) if live.status != "INACTIVE" => {
                 let known = self.context.cache.revision(&live.task_definition);
@@ -389,8 +403,12 @@ impl Round<'_> {
         };
         state.revision = revision;
         (state.running, state.desired_count) = (Some(counts.0), Some(counts.1));
+        self.seen(state, desired);
+    }
+
+    fn seen(&self, state: &mut ServiceState, desired: &Desired) {
         state.observed_at = self.now_text();
-        state.declared_images = runs::images_of(declared);
+        state.declared_images = runs::images_of(&desired.task_definition);
         if state.declared_images.iter().all(|image| state.images.contains(image)) {
             state.declared_images.clear();
         }
@@ -411,10 +429,15 @@ impl Round<'_> {
         observed.known = cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition));
         observed.cause =
             live.found().and_then(|live| cache.cause(&self.key(live, hash)).or_else(|| track.first_failure(live)));
-        let family = desired.task_definition.get("family").and_then(|family| family.as_str()).unwrap_or_default();
+        let family = desired.family();
         let known = track.newest.as_ref().filter(|newest| newest.family == family);
         let is_old = known.is_some_and(|newest| newest.at.elapsed() > FRESH);
+        // Where no service runs it, the newest revision is all that there is to look at.
+        let known = known.filter(|_| !is_old || desired.ecs_service().is_some());
         observed.newest = known.map(|newest| newest.reading.clone()).unwrap_or_default();
+        if known.is_none() {
+            track.newest = None;
+        }
         let around = self.surroundings(desired, waiting_for, track);
         let mut plan = self.ask(desired, hash, &mut observed, &around).await;
         // What is only shown may be a little old; what is written may not.
@@ -502,7 +525,10 @@ impl Round<'_> {
     /// Whether this very state was deployed before. After a restart only the cache knows.
     pub(super) fn was_deployed(&self, hash: &str, live: Option<&LiveService>, track: &Track) -> bool {
         let cached = || live.and_then(|live| self.context.cache.verdict(&self.key(live, hash)));
-        track.deployed.as_deref() == Some(hash) || matches!(cached(), Some((Verdict::Deployed, _)))
+        let registered = || track.memory.as_ref().and_then(|memory| memory.registered.as_deref());
+        track.deployed.as_deref() == Some(hash)
+            || registered() == Some(hash)
+            || matches!(cached(), Some((Verdict::Deployed, _)))
     }
 
     /// Whether no commit and no parameter explains what is to be done.
@@ -532,7 +558,11 @@ impl Round<'_> {
 
     /// What a service is, whatever its state.
     pub(super) fn identity(&self, desired: &Desired) -> String {
-        format!("{}/{}/{}", self.place(), self.environment.cluster, desired.service_name)
+        let place = self.place();
+        match desired.ecs_service() {
+            Some(name) => format!("{place}/{}/{name}", self.environment.cluster),
+            None => format!("{place}/task-definition/{}", desired.family()),
+        }
     }
 
     pub(super) fn key(&self, live: &LiveService, hash: &str) -> String {
@@ -557,10 +587,15 @@ pub(super) fn drift_of(plan: &ServicePlan) -> Vec<Change> {
 }
 
 /// A plan that breaks an invariant is not carried out.
-fn refuse_breaches(plan: &mut ServicePlan, service: &str) {
-    let breaches = lint(plan);
+fn refuse_breaches(plan: &mut ServicePlan, desired: &Desired) {
+    let breaches = lint(plan, desired.ownership);
     let Some(breach) = breaches.first() else { return };
-    tracing::error!(service, number = breach.number, breach.text, "a plan breaks an invariant; it is not carried out");
+    tracing::error!(
+        service = desired.name,
+        number = breach.number,
+        breach.text,
+        "a plan breaks an invariant; it is not carried out"
+    );
     let text = format!(
         "the plan breaks invariant {} ({}); this is a bug of Lockstep, please report it",
         breach.number, breach.text

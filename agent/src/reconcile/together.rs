@@ -1,7 +1,10 @@
 //! What can only be seen of all services of a commit together: one identity twice, `after` and `follow`.
 
 use super::load::LoadedService;
-use lockstep_manifests::{Diagnostic, Repository, codes, repository::find_cycle, source::Span, updates::Strategy};
+use lockstep_manifests::{
+    Diagnostic, Repository, codes, layer::Ownership, path::Path, repository::find_cycle, source::Span,
+    updates::Strategy,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -18,6 +21,9 @@ pub(super) fn check_together(
     for environment in repository.environments.values() {
         for (index, service) in services.iter().enumerate() {
             let Some(Ok(rendered)) = service.environments.get(&environment.name) else { continue };
+            if service.is_definition_in(&environment.name) {
+                continue;
+            }
             let Some(name) = service.names.get(&environment.name) else { continue };
             let identity = (
                 environment.account.as_str(),
@@ -47,6 +53,7 @@ pub(super) fn check_together(
             }
         }
     }
+    check_families(repository, services, &mut broken);
     check_after(repository, services, &mut broken);
     check_follow(repository, services, &mut broken);
     let mut by_service: BTreeMap<usize, Vec<(Diagnostic, Option<String>)>> = BTreeMap::new();
@@ -56,6 +63,46 @@ pub(super) fn check_together(
     }
     for (index, found) in by_service {
         services[index] = Arc::new(services[index].broken(&found));
+    }
+}
+
+/// Task definitions without a service whose family something else registers too: the newest revision, which is what
+/// schedules run, would be the other's.
+fn check_families(
+    repository: &Repository,
+    services: &[Arc<LoadedService>],
+    broken: &mut Vec<(usize, Diagnostic, Option<String>)>,
+) {
+    let environments = || repository.environments.values();
+    let is_alone = |service: &LoadedService| environments().any(|it| service.is_definition_in(&it.name));
+    if !services.iter().any(|service| is_alone(service)) {
+        return;
+    }
+    let mut users: BTreeMap<_, Vec<(usize, &str)>> = BTreeMap::new();
+    for environment in environments() {
+        for (index, service) in services.iter().enumerate() {
+            let Some(Ok(_)) = service.environments.get(&environment.name) else { continue };
+            let Some(family) = service.family_in(&environment.name) else { continue };
+            let family = (environment.account.as_str(), environment.region.as_str(), family);
+            users.entry(family).or_default().push((index, &environment.name));
+        }
+    }
+    let place = Path::root("taskDefinition").member("family");
+    for ((account, region, family), users) in users {
+        for (index, environment) in &users {
+            let Some(Ok(rendered)) = services[*index].environments.get(*environment) else { continue };
+            let other = users.iter().find(|other| **other != (*index, environment));
+            let Some((other, elsewhere)) = other.filter(|_| rendered.ownership == Ownership::Definition) else {
+                continue;
+            };
+            let message = format!(
+                "the task definition family {family} ({account}, {region}) is registered by `{}` in `{elsewhere}` too, so that its newest revision, which schedules run, would not be this one",
+                services[*other].directory.path
+            );
+            let hint = "give it a `family` of its own, as in `family: ${{ name }}-${{ environment }}`";
+            let problem = Diagnostic::error(codes::DUPLICATE_IDENTITY, &rendered.span_of(&place), message).hint(hint);
+            broken.push((*index, problem, Some((*environment).to_owned())));
+        }
     }
 }
 

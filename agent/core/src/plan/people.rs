@@ -113,7 +113,8 @@ impl Planner<'_> {
             "contested: somebody else {how} {} {times} times within {within}; Lockstep leaves it alone",
             named(&disputed)
         );
-        let revision = self.observed.revision.found().filter(|_| in_definition(&disputed));
+        let in_use = self.observed.revision.found().or(self.observed.newest.found());
+        let revision = in_use.filter(|_| in_definition(&disputed));
         if let Some(by) = revision.and_then(|revision| revision.registered_by.as_deref()) {
             text = format!("{text}. The revision in use was registered by {by}");
         }

@@ -1,12 +1,12 @@
 //! Which task definition revision has the desired content: one that exists, or one to register.
 
-use super::{Planner, tag_changes};
+use super::{Differences, IN_DISPUTE, Planner, tag_changes};
 use crate::{
     diff::{Change, diff},
     identity::{self, content_hash},
     normalise::Context,
-    observed::{History, Need, Reading, Revision},
-    report::{Action, ActionKind, Order, RevisionRef},
+    observed::{History, LiveService, Need, Reading, Revision},
+    report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     send::sendable,
     tags::Tags,
 };
@@ -42,6 +42,48 @@ impl Planner<'_> {
             }
             _ => {}
         }
+        Some((vec![self.registration()], RevisionRef::Registered))
+    }
+
+    /// A task definition that no ECS service uses: the family's newest revision is what schedules and RunTask take, so
+    /// that is what must be as declared.
+    pub(super) fn definition_alone(&mut self) -> ServicePlan {
+        let newest = match &self.observed.newest {
+            Reading::Unread => {
+                self.needs.insert(Need::Newest);
+                return self.bare(SyncStatus::Unknown, Health::Unknown);
+            }
+            Reading::Failed(text) => {
+                self.unread = Some(text.clone());
+                return self.bare(SyncStatus::Unknown, Health::Unknown);
+            }
+            Reading::Found(newest) if newest.active => Some(newest),
+            Reading::Found(_) | Reading::Missing => None,
+        };
+        if newest.is_some_and(|newest| self.is_same_definition(newest)) {
+            return ServicePlan { verdict: Some(Verdict::Deployed), ..self.bare(SyncStatus::Synced, Health::Healthy) };
+        }
+        let health = if newest.is_some() { Health::Healthy } else { Health::Missing };
+        let action = self.registration();
+        if self.around.not_created {
+            return self.holding(health, Reason::Invalid, IN_DISPUTE.to_owned(), action.changes);
+        }
+        let mut differences = Differences { task_definition: action.changes.clone(), ..Differences::default() };
+        let mut plan = self.bare(SyncStatus::OutOfSync, health);
+        self.hold_back(&LiveService::default(), &mut differences, &mut plan);
+        if !plan.withheld.is_empty() {
+            plan.verdict = Some(Verdict::Deployed);
+            return plan;
+        }
+        if let Some(waiting) = &self.around.waiting_for {
+            let (reason, text) = waiting.told();
+            return self.holding(health, reason, text, action.changes);
+        }
+        ServicePlan { verdict: Some(Verdict::Pending), actions: vec![action], ..plan }
+    }
+
+    /// Registering the declared task definition.
+    fn registration(&self) -> Action {
         let hash = content_hash(&self.definition);
         let declared: Tags = self
             .desired
@@ -73,8 +115,7 @@ impl Planner<'_> {
         changes.extend(tag_changes(&declared, &base.tags).into_iter().map(of_revision));
         let definition = sendable(Root::TaskDefinition, &self.definition, &context);
         let order = Order::Register { definition, tags };
-        let action = Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) };
-        Some((vec![action], RevisionRef::Registered))
+        Action { kind: ActionKind::RegisterTaskDefinition, changes, order: Some(order) }
     }
 
     fn exists(&self) -> bool {

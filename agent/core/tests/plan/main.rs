@@ -134,7 +134,7 @@ fn around() -> Surroundings<'static> {
 fn planned(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> ServicePlan {
     match plan_service(desired, observed, around) {
         Outcome::Planned(plan) => {
-            assert_eq!(lint(&plan), vec![], "{plan:#?}");
+            assert_eq!(lint(&plan, desired.ownership), vec![], "{plan:#?}");
             *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),
