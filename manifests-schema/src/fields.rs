@@ -59,6 +59,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).is_some_and(|entry| !entry.node.is_null())
     }
 
+    /// Whether a member is a map.
+    pub fn is_map(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|entry| matches!(entry.node.value, Value::Map(_)))
+    }
+
     /// Takes a text (numbers and booleans keep their source text).
     pub fn text(&mut self, name: &'static str) -> Option<(String, Span)> {
         let entry = self.take(name)?;

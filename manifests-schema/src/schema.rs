@@ -293,9 +293,14 @@ fn service_file(definitions: &mut Definitions) -> Value {
 fn updates(definitions: &mut Definitions) -> Value {
     let policy = definitions.named("imagePolicy", |_| {
         let pattern = |description: &str| json!({"type": "string", "minLength": 1, "maxLength": 512, "description": description});
+        let cut = object(Map::from_iter([
+            ("range".to_owned(), described(text(), "the constraint")),
+            ("from".to_owned(), pattern("what cuts the version out of a tag")),
+        ]));
         let age = json!({"type": "string", "pattern": "^([0-9]+[smhd])+$", "description": "how long ago an image must have been pushed: 30m, 2h, 3d"});
         let members = [
-            ("semver", described(text(), "the highest version that satisfies a constraint: `>=1.4 <2`, `~1.4`, `^1 || ^2`")),
+            ("semver", described(one_of([text(), cut]), "the highest version that satisfies a constraint: `>=1.4 <2`, `~1.4`, `^1 || ^2`; or `range` with `from`, whose group cuts the version out of a tag")),
+            ("version", pattern("the highest row of numbers, of any length, that the pattern's group captures: `12.5.10.3`")),
             ("newest", pattern("the image pushed last, of the tags that match")),
             ("numeric", pattern("the highest number that the pattern's group captures")),
             ("alphabetical", pattern("the last text that the pattern's group captures")),

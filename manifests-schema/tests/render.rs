@@ -313,6 +313,34 @@ fn every_mistake_is_refused_at_its_place() {
             "LS0104 services/web/service.yaml:11:38 a policy has one strategy: `semver` or `digest`",
         ),
         (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: {} } }\n"))],
+            "LS0103 services/web/service.yaml:11:27 `semver` as a map needs a `range`",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: { range: 1.2.3.4 } } }\n"))],
+            "LS0303 services/web/service.yaml:11:36 `semver.range`: `1.2.3.4` is not a version",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: { range: '*', from: '(a)(b)' } } }\n"))],
+            "LS0303 services/web/service.yaml:11:47 `semver.from`: a pattern has at most one capture group; write the others as (?:…)",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { semver: { range: '*', form: 'a' } } }\n"))],
+            "LS0101 services/web/service.yaml:11:41 `semver` has no key `form`",
+        ),
+        (
+            vec![(
+                "services/web/service.yaml",
+                with("updates: { web: { semver: { range: '*' }, version: '^(.*)$' } }\n"),
+            )],
+            "LS0104 services/web/service.yaml:11:52 a policy has one strategy: `semver` or `version`",
+        ),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { version: '[' } }\n"))],
+            "LS0303 services/web/service.yaml:11:28 `version`: not a regular expression: unclosed character class",
+        ),
+        (vec![("services/web/service.yaml", with("updates: { web: { version: { range: '*' } } }\n"))], "LS0102 services/web/service.yaml:11:28 `version` must be a text, not a map"),
+        (
             vec![("services/web/service.yaml", with("updates: { web: { semver: 1, hold: false } }\n"))],
             "LS0303 services/web/service.yaml:11:36 `hold` says why the pin is left alone",
         ),

@@ -29,7 +29,14 @@ pub enum WriteMode {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Strategy {
     /// The highest version that satisfies a constraint.
-    Semver(Constraint),
+    Semver {
+        /// The constraint.
+        range: Constraint,
+        /// What cuts the version out of a tag; else the tag as a whole is one.
+        from: Option<TagPattern>,
+    },
+    /// The highest row of numbers that the pattern captures: `12.5.10.3`, `2026.11.30-2`.
+    Version(TagPattern),
     /// The image that was pushed last, of the tags that match.
     Newest(TagPattern),
     /// The highest number that the pattern captures.
@@ -51,7 +58,8 @@ impl Strategy {
     /// The key that it is written under.
     pub fn key(&self) -> &'static str {
         match self {
-            Self::Semver(_) => "semver",
+            Self::Semver { .. } => "semver",
+            Self::Version(_) => "version",
             Self::Newest(_) => "newest",
             Self::Numeric(_) => "numeric",
             Self::Alphabetical(_) => "alphabetical",

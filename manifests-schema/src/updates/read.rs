@@ -30,7 +30,7 @@ pub(crate) struct Part {
 /// `updates` of a layer: by container, where the container's name stands and what is said; none removes the policy.
 pub(crate) type Parts = IndexMap<String, (Span, MustMatch, Option<Part>)>;
 
-const STRATEGIES: [&str; 6] = ["semver", "newest", "numeric", "alphabetical", "digest", "follow"];
+const STRATEGIES: [&str; 7] = ["semver", "version", "newest", "numeric", "alphabetical", "digest", "follow"];
 
 /// How many patterns and other parts there are, for counting.
 pub(crate) fn entries(parts: &Parts) -> usize {
@@ -91,6 +91,10 @@ fn read_part(node: Node, problems: &mut Vec<Diagnostic>) -> Part {
     let mut fields = Fields::new(node, "an image policy", problems);
     let mut part = Part::default();
     for key in STRATEGIES {
+        if key == "semver" && fields.is_map(key) {
+            part.strategy = cut_version(&mut fields);
+            continue;
+        }
         let Some((text, span)) = fields.text(key) else { continue };
         if let Some((other, ..)) = &part.strategy {
             let message = format!("a policy has one strategy: `{}` or `{key}`", other.key());
@@ -130,9 +134,49 @@ fn read_part(node: Node, problems: &mut Vec<Diagnostic>) -> Part {
     part
 }
 
+/// `semver` as a map: a range, and what cuts the version out of a tag.
+fn cut_version(fields: &mut Fields<'_>) -> Option<(Strategy, String, Span)> {
+    let entry = fields.take("semver")?;
+    let span = entry.node.span.clone();
+    let mut inner = Fields::new(entry.node, "`semver`", fields.problems);
+    if !inner.has("range") {
+        let problem = Diagnostic::error(codes::MISSING, &span, "`semver` as a map needs a `range`");
+        inner.problems.push(problem.hint("write `*` for any release"));
+    }
+    let (range, from) = (inner.text("range"), inner.text("from"));
+    let mut refuse = |name: &str, span: &Span, reason: &dyn std::fmt::Display| {
+        inner.problems.push(Diagnostic::error(codes::POLICY, span, format!("`semver.{name}`: {reason}")));
+    };
+    let mut written = String::new();
+    let mut constraint = None;
+    if let Some((text, span)) = range {
+        match text.parse::<Constraint>() {
+            Ok(found) => constraint = Some(found),
+            Err(reason) => refuse("range", &span, &reason),
+        }
+        written = text;
+    }
+    let mut pattern = None;
+    if let Some((text, span)) = from {
+        match text.parse::<TagPattern>() {
+            Ok(found) => pattern = Some(found),
+            Err(reason) => {
+                refuse("from", &span, &reason);
+                constraint = None;
+            }
+        }
+        written = format!("{written} from {text}");
+    }
+    inner.finish();
+    Some((Strategy::Semver { range: constraint?, from: pattern }, written, span))
+}
+
 fn strategy(key: &str, text: &str) -> Result<Strategy, String> {
     Ok(match key {
-        "semver" => Strategy::Semver(text.parse::<Constraint>().map_err(|error| error.to_string())?),
+        "semver" => {
+            Strategy::Semver { range: text.parse::<Constraint>().map_err(|error| error.to_string())?, from: None }
+        }
+        "version" => Strategy::Version(text.parse()?),
         "newest" => Strategy::Newest(text.parse()?),
         "numeric" => Strategy::Numeric(text.parse()?),
         "alphabetical" => Strategy::Alphabetical(text.parse()?),

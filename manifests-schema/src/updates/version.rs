@@ -11,6 +11,19 @@ pub fn of_tag(tag: &str) -> Option<Version> {
     (has_v || text.contains('.')).then_some(version)
 }
 
+/// Reads what a pattern cut out of a tag as a version. A lone number is one: who wrote the pattern said so.
+pub fn of_cut(text: &str) -> Option<Version> {
+    lenient(text.strip_prefix('v').unwrap_or(text))
+}
+
+/// Reads a row of numbers of any length and size, between dots, hyphens, underscores and plus signs: `12.5.10.3`,
+/// `2026.11.30-2`. Each without its leading zeros.
+pub fn numbers(text: &str) -> Option<Vec<String>> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.strip_prefix('v').unwrap_or(text).split(['.', '-', '_', '+']);
+    parts.map(|part| is_number(part).then(|| part.trim_start_matches('0').to_owned())).collect()
+}
+
 /// One to three numbers with what follows them.
 pub(super) fn lenient(text: &str) -> Option<Version> {
     let (text, build) = match text.split_once('+') {
@@ -43,6 +56,23 @@ pub fn exactness(tag: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_numbers_have_any_length() {
+        let read = |text: &str| numbers(text).map(|row| row.join(" "));
+        for (text, expected) in [
+            ("12.5.10.3", "12 5 10 3"),
+            ("v1.2.3_5", "1 2 3 5"),
+            ("2026.01.30-2", "2026 1 30 2"),
+            ("7", "7"),
+            ("1.0+99999999999999999999999", "1  99999999999999999999999"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "v", "1.", ".1", "1..2", "1.2.3-rc.1", "1.2.x", "latest", "-1", "١.٢"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn tags_are_read_leniently_and_numbers_alone_are_not_versions() {

@@ -3,8 +3,8 @@
 
 use super::ImageReference;
 use lockstep_manifests::updates::{
-    Platform, Policy, Strategy,
-    version::{exactness, of_tag},
+    Platform, Policy, Strategy, TagPattern,
+    version::{exactness, numbers, of_cut, of_tag},
 };
 use std::{cmp::Ordering, collections::BTreeMap, fmt, time::Duration};
 
@@ -47,14 +47,18 @@ pub enum Rule {
     Ignored(String),
     /// It is no version.
     NotAVersion,
+    /// What the strategy's pattern cut out of it is no version.
+    CutNoVersion(String),
     /// The constraint does not admit it.
     OutOfRange,
-    /// It is a pre-release, and the constraint does not ask for any.
-    Prerelease,
+    /// It is a pre-release of this version, and the constraint does not ask for any.
+    Prerelease(String),
     /// The strategy's pattern does not match.
     NoMatch,
     /// What the pattern captures is no number.
     NotANumber(String),
+    /// What the pattern captures is no row of numbers.
+    NotNumbers(String),
     /// It is another tag than the one that is followed.
     OtherTag,
     /// It was pushed too short a time ago; picked in this many seconds at the earliest.
@@ -96,9 +100,13 @@ impl fmt::Display for Rule {
             Self::Ignored(pattern) => write!(formatter, "`ignore` has {pattern}"),
             Self::NotAVersion => formatter.write_str("not a version"),
             Self::OutOfRange => formatter.write_str("outside of the range"),
-            Self::Prerelease => formatter.write_str("a pre-release, and the range asks for none"),
+            Self::CutNoVersion(text) => write!(formatter, "`{text}` is not a version"),
+            Self::Prerelease(release) => {
+                write!(formatter, "a pre-release of {release}, which comes before it, and the range asks for none")
+            }
             Self::NoMatch => formatter.write_str("the pattern does not match"),
             Self::NotANumber(text) => write!(formatter, "`{text}` is not a number"),
+            Self::NotNumbers(text) => write!(formatter, "`{text}` is not a row of numbers"),
             Self::OtherTag => formatter.write_str("another tag than the one that is followed"),
             Self::TooYoung(seconds) => {
                 write!(formatter, "pushed too short a time ago (minAge): {} to go", span(*seconds))
@@ -146,6 +154,8 @@ pub enum Ranked {
     Pushed(i64),
     /// A number: digits without leading zeros, and those after the point.
     Number(String, String),
+    /// Numbers without leading zeros.
+    Numbers(Vec<String>),
     /// A text.
     Text(String),
     /// All are alike.
@@ -158,6 +168,9 @@ impl Ranked {
             (Self::Version(a), Self::Version(b)) => a.cmp_precedence(b),
             (Self::Pushed(a), Self::Pushed(b)) => a.cmp(b),
             (Self::Number(a, c), Self::Number(b, d)) => a.len().cmp(&b.len()).then(a.cmp(b)).then(c.cmp(d)),
+            (Self::Numbers(a), Self::Numbers(b)) => {
+                a.iter().map(|part| (part.len(), part)).cmp(b.iter().map(|part| (part.len(), part)))
+            }
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
             _ => Ordering::Equal,
         }
@@ -183,11 +196,13 @@ fn number(text: &str) -> Option<Ranked> {
 /// Where a tag stands by a policy's strategy, or why it is not admitted. The age and the image itself are not looked at.
 pub(super) fn rank(policy: &Policy, tag: &str, pushed_at: Option<i64>) -> Result<Ranked, Rule> {
     let position = position(&policy.strategy, tag, pushed_at)?;
-    if let Strategy::Semver(constraint) = &policy.strategy
+    if let Strategy::Semver { range, from } = &policy.strategy
         && let Ranked::Version(version) = &position
-        && !constraint.admits(version)
+        && !range.admits(version)
     {
-        return Err(if constraint.lacks_prerelease(version) { Rule::Prerelease } else { Rule::OutOfRange });
+        let written = cut(from.as_ref(), tag).unwrap_or(tag);
+        let release = || written.trim_start_matches('v').split('-').next().unwrap_or_default().to_owned();
+        return Err(if range.lacks_prerelease(version) { Rule::Prerelease(release()) } else { Rule::OutOfRange });
     }
     if !policy.allow.is_empty() && !policy.allow.iter().any(|pattern| pattern.is_match(tag)) {
         return Err(Rule::NotAllowed);
@@ -198,10 +213,23 @@ pub(super) fn rank(policy: &Policy, tag: &str, pushed_at: Option<i64>) -> Result
     Ok(position)
 }
 
+/// What a pattern cuts out of a tag; without one, the tag.
+fn cut<'a>(from: Option<&TagPattern>, tag: &'a str) -> Option<&'a str> {
+    from.map_or(Some(tag), |pattern| pattern.key(tag))
+}
+
 /// Where a tag stands in a strategy's order, whether it is admitted or not.
 fn position(strategy: &Strategy, tag: &str, pushed_at: Option<i64>) -> Result<Ranked, Rule> {
     match strategy {
-        Strategy::Semver(_) => of_tag(tag).map(Ranked::Version).ok_or(Rule::NotAVersion),
+        Strategy::Semver { from: None, .. } => of_tag(tag).map(Ranked::Version).ok_or(Rule::NotAVersion),
+        Strategy::Semver { from, .. } => {
+            let text = cut(from.as_ref(), tag).ok_or(Rule::NoMatch)?;
+            of_cut(text).map(Ranked::Version).ok_or_else(|| Rule::CutNoVersion(text.to_owned()))
+        }
+        Strategy::Version(pattern) => {
+            let text = pattern.key(tag).ok_or(Rule::NoMatch)?;
+            numbers(text).map(Ranked::Numbers).ok_or_else(|| Rule::NotNumbers(text.to_owned()))
+        }
         Strategy::Newest(pattern) if !pattern.is_match(tag) => Err(Rule::NoMatch),
         Strategy::Newest(_) => pushed_at.map(Ranked::Pushed).ok_or(Rule::NoPushTime),
         Strategy::Numeric(pattern) => {
@@ -259,8 +287,9 @@ pub fn judge(
 /// Of two that stand at the same place: the one that is pinned, the more exact version, the last by its bytes.
 fn preference(a: &Candidate, b: &Candidate, policy: &Policy, current: &ImageReference) -> Ordering {
     let is_current = |candidate: &Candidate| current.tag.as_deref() == Some(candidate.tag.as_str());
-    let exact = |candidate: &Candidate| {
-        if matches!(policy.strategy, Strategy::Semver(_)) { exactness(&candidate.tag) } else { 0 }
+    let exact = |candidate: &Candidate| match &policy.strategy {
+        Strategy::Semver { from, .. } => cut(from.as_ref(), &candidate.tag).map_or(0, exactness),
+        _ => 0,
     };
     is_current(a).cmp(&is_current(b)).then(exact(a).cmp(&exact(b))).then(a.tag.cmp(&b.tag))
 }
@@ -435,10 +464,45 @@ pub(super) fn place_of(policy: &Policy, reference: &ImageReference, candidates: 
 
 /// Why nothing was picked.
 fn nothing(policy: &Policy, candidates: &[Candidate]) -> String {
+    if let Some(text) = no_version(policy, candidates) {
+        return text;
+    }
     match (&policy.strategy, candidates.len()) {
         (Strategy::Digest(tag), _) => format!("the registry has no tag {tag} that may be taken"),
         (_, 0) => "the registry has no tags".to_owned(),
         (_, 1) => "the registry has one tag, which the policy does not take".to_owned(),
         (_, count) => format!("the registry has {count} tags, of which the policy takes none"),
     }
+}
+
+/// Where no tag is a version: what would order them.
+fn no_version(policy: &Policy, candidates: &[Candidate]) -> Option<String> {
+    let is_version = |candidate: &Candidate| position(&policy.strategy, &candidate.tag, None) != Err(Rule::NotAVersion);
+    let images = candidates.iter().filter(|candidate| candidate.artifact.is_none());
+    let tag = &images.max_by_key(|candidate| (candidate.pushed_at, &candidate.tag))?.tag;
+    if candidates.iter().any(is_version) {
+        return None;
+    }
+    let prefix = tag.find(|letter: char| letter.is_ascii_digit()).map(|at| tag.split_at(at));
+    let advice = match prefix {
+        Some(("", _)) if tag.bytes().all(|byte| byte.is_ascii_digit()) => {
+            "`numeric: '^[0-9]+$'` takes the highest number".to_owned()
+        }
+        Some(("" | "v", rest)) if numbers(rest).is_some() => {
+            "`version: '^v?[0-9._-]+$'` orders rows of numbers".to_owned()
+        }
+        Some((prefix, rest)) if of_tag(rest).is_some() => {
+            let (range, prefix) = (&policy.written, prefix.replace('.', "[.]"));
+            format!("`semver: {{ range: '{range}', from: '^{prefix}(.*)$' }}` cuts one out of it")
+        }
+        Some((prefix, rest)) if numbers(rest).is_some() => {
+            let prefix = prefix.replace('.', "[.]");
+            format!("`version: '^{prefix}(.*)$'` orders rows of numbers")
+        }
+        _ if candidates.iter().any(|candidate| candidate.pushed_at.is_some()) => {
+            "`newest: '.'` takes what was pushed last".to_owned()
+        }
+        _ => "`alphabetical: '.'` takes the last by its letters, `digest: TAG` follows one tag".to_owned(),
+    };
+    Some(format!("no tag of the registry is a version ({tag} is none); {advice}"))
 }

@@ -9,7 +9,7 @@ use lockstep_manifests::{
     Repository, Service,
     render::render,
     tree::MemoryTree,
-    updates::{Platform, Policy, Strategy as Pick, version::of_tag},
+    updates::{Platform, Policy, Strategy as Pick, TagPattern, version::of_tag},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -96,7 +96,25 @@ fn every_tag_has_its_rule() {
         (
             "{ semver: '>=1.4 <2' }",
             "1.4.2, 1.10.0, 2.0.0, 1.5.0-rc.1, latest, 1.3",
-            "lower, picked, out of range, pre-release, no version, out of range",
+            "lower, picked, out of range, pre-release of 1.5.0, no version, out of range",
+        ),
+        ("{ semver: '*' }", "2026.11.30-2, v2026.01.05-rc", "pre-release of 2026.11.30, pre-release of 2026.01.05"),
+        // E6: versions that stand within a tag, and rows of numbers.
+        (
+            "{ semver: { range: '>=1', from: '^release-(.*)$' } }",
+            "release-1.1.0, release-1.2, release-7, 9.9.9, release-x, release-0.9.0, release-8.0.0-rc.1",
+            "lower, lower, picked, no match, x is no version, out of range, pre-release of 8.0.0",
+        ),
+        ("{ semver: { range: '*', from: '^r-(.*)$' } }", "r-1.4, r-1.4.0", "lower, picked"),
+        (
+            "{ version: '^v?[0-9._-]+$' }",
+            "12.5.10.3, 12.5.9.30, 12.5.10, 1.2.3_5, latest, 12.5.010.3",
+            "picked, lower, lower, lower, no match, lower",
+        ),
+        (
+            "{ version: '^(.*)$' }",
+            "2026.11.30, 2026.11.30-2, 2026.11.30-10, 2027.1-rc",
+            "lower, lower, picked, 2027.1-rc is no numbers",
         ),
         ("{ semver: '>=1.4.0-0' }", "1.4.2, 1.5.0-rc.1", "lower, picked"),
         // Of one version: the more exact tag, then the last by its bytes.
@@ -139,9 +157,11 @@ fn said(rule: &Rule) -> String {
         Rule::Ignored(pattern) => format!("ignored by {pattern}"),
         Rule::NotAVersion => "no version".into(),
         Rule::OutOfRange => "out of range".into(),
-        Rule::Prerelease => "pre-release".into(),
+        Rule::CutNoVersion(text) => format!("{text} is no version"),
+        Rule::Prerelease(release) => format!("pre-release of {release}"),
         Rule::NoMatch => "no match".into(),
         Rule::NotANumber(text) => format!("{text} is no number"),
+        Rule::NotNumbers(text) => format!("{text} is no numbers"),
         Rule::OtherTag => "other tag".into(),
         Rule::TooYoung(seconds) => format!("too young by {seconds}"),
         Rule::NoPushTime => "no time".into(),
@@ -220,6 +240,14 @@ fn every_decision_has_its_case() {
             "1.0.0@1 age=30, 12.5.5.201@2 age=20",
             "move to 1.0.0",
         ),
+        // 13.0.0 is not taken in its place: the next look would go on from there to 14.0.0.
+        (
+            "{ semver: '>=1.0' }",
+            "12.5.5.201@4",
+            "14.0.0@1 age=30, 12.5.5.201@4 age=20, 13.0.0@2 age=10",
+            "nothing: the policy cannot rank 12.5.5.201, which is pinned, and 14.0.0 was pushed before it; `downgrade: true` would take it",
+        ),
+        ("{ version: '^[0-9.]+$' }", "12.5.5.201@4", "12.5.5.201@4, 12.5.10.3@5, 12.5.5.1000@6", "move to 12.5.10.3"),
         ("{ semver: '*' }", "latest@1", "1.0.0@1, latest@1", "move to 1.0.0"),
         ("{ semver: '*' }", "latest", "1.0.0@1, latest@1", "move to 1.0.0"),
         (
@@ -282,8 +310,50 @@ fn every_decision_has_its_case() {
             "nothing: b is lower than c, which is pinned; `downgrade: true` would take it",
         ),
         ("{ semver: '*' }", "1.0.0@1", "", "nothing: the registry has no tags"),
-        ("{ semver: '*' }", "1.0.0@1", "x@1", "nothing: the registry has one tag, which the policy does not take"),
-        ("{ semver: '*' }", "1.0.0@1", "x@1, y@1", "nothing: the registry has 2 tags, of which the policy takes none"),
+        ("{ semver: '>1' }", "1.0.0@1", "1.0.0@1", "nothing: the registry has one tag, which the policy does not take"),
+        (
+            "{ semver: '>1' }",
+            "1.0.0@1",
+            "x@1, 1@1, 1.0.0@1",
+            "nothing: the registry has 3 tags, of which the policy takes none",
+        ),
+        // E6: where no tag is a version, what would order them.
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "x@1, y@1",
+            "nothing: no tag of the registry is a version (y is none); `alphabetical: '.'` takes the last by its letters, `digest: TAG` follows one tag",
+        ),
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "x@1 age=9, main-0af@1 age=20",
+            "nothing: no tag of the registry is a version (x is none); `newest: '.'` takes what was pushed last",
+        ),
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "20260115@1",
+            "nothing: no tag of the registry is a version (20260115 is none); `numeric: '^[0-9]+$'` takes the highest number",
+        ),
+        (
+            "{ semver: '*' }",
+            "1.0.0@1",
+            "v12.5.10.3@1",
+            "nothing: no tag of the registry is a version (v12.5.10.3 is none); `version: '^v?[0-9._-]+$'` orders rows of numbers",
+        ),
+        (
+            "{ semver: '>=1' }",
+            "1.0.0@1",
+            "shop.release-1.1.0@1",
+            "nothing: no tag of the registry is a version (shop.release-1.1.0 is none); `semver: { range: '>=1', from: '^shop[.]release-(.*)$' }` cuts one out of it",
+        ),
+        (
+            "{ semver: '>=1' }",
+            "1.0.0@1",
+            "release-1.1.0.4@1",
+            "nothing: no tag of the registry is a version (release-1.1.0.4 is none); `version: '^release-(.*)$'` orders rows of numbers",
+        ),
     ] {
         let (policy, current, tags) = (policy(text), image(pinned), candidates(tags));
         let pair = picked(&policy, &current, &tags).map(|picked| (picked, picked.digest.as_deref().unwrap()));

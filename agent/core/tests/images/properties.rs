@@ -31,12 +31,15 @@ const TAGS: [&str; 26] = [
     "1.4.2_x",
     "sha256-0af.sig",
 ];
-const POLICIES: [&str; 12] = [
+const POLICIES: [&str; 15] = [
     "semver: '*'",
     "semver: '>=1.2 <3'",
     "semver: ~1.4",
     "semver: '>=1.0.0-0'",
     "semver: '!=1.4.x || 0.9'",
+    "semver: { range: '*', from: '^build-(.*)$' }",
+    "version: '^v?[0-9._-]+$'",
+    "version: '^build-(.*)$'",
     "newest: '^(?:build|main)-'",
     "newest: '.'",
     "numeric: '^build-(.+)$'",
@@ -116,13 +119,23 @@ enum Key {
     Version((u64, u64, u64, bool, semver::Prerelease)),
     Pushed(i64),
     Number(f64),
+    Numbers(Vec<u64>),
     Text(String),
     Same,
 }
 
 fn key(policy: &Policy, tag: &str, pushed_at: Option<i64>) -> Option<Key> {
     match &policy.strategy {
-        Pick::Semver(_) => {
+        Pick::Version(pattern) => {
+            let text = pattern.key(tag)?;
+            let text = text.strip_prefix('v').unwrap_or(text);
+            text.split(['.', '-', '_', '+']).map(|part| part.parse().ok()).collect::<Option<_>>().map(Key::Numbers)
+        }
+        Pick::Semver { from: Some(pattern), .. } => {
+            let version = of_tag(&format!("v{}", pattern.key(tag)?))?;
+            Some(Key::Version((version.major, version.minor, version.patch, version.pre.is_empty(), version.pre)))
+        }
+        Pick::Semver { .. } => {
             of_tag(tag).map(|it| Key::Version((it.major, it.minor, it.patch, it.pre.is_empty(), it.pre)))
         }
         Pick::Newest(pattern) => pushed_at.filter(|_| pattern.is_match(tag)).map(Key::Pushed),
@@ -136,9 +149,12 @@ fn key(policy: &Policy, tag: &str, pushed_at: Option<i64>) -> Option<Key> {
 /// Whether a policy may take a candidate, by another way than the product's.
 fn may_take(policy: &Policy, candidate: &Candidate, verified: Option<&Verified>) -> bool {
     let tag = candidate.tag.as_str();
-    let is_in_range = match (&policy.strategy, of_tag(tag)) {
-        (Pick::Semver(constraint), Some(version)) => constraint.admits(&version),
-        (Pick::Semver(_), None) => false,
+    let is_in_range = match &policy.strategy {
+        Pick::Semver { range, from } => {
+            let cut = |pattern: &TagPattern| pattern.key(tag).map(|text| format!("v{text}"));
+            let version = from.as_ref().map_or(Some(tag.to_owned()), cut);
+            version.and_then(|text| of_tag(&text)).is_some_and(|version| range.admits(&version))
+        }
         _ => true,
     };
     let age = i64::try_from(policy.min_age.as_secs()).unwrap();
