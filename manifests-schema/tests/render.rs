@@ -339,7 +339,10 @@ fn every_mistake_is_refused_at_its_place() {
             vec![("services/web/service.yaml", with("updates: { web: { version: '[' } }\n"))],
             "LS0303 services/web/service.yaml:11:28 `version`: not a regular expression: unclosed character class",
         ),
-        (vec![("services/web/service.yaml", with("updates: { web: { version: { range: '*' } } }\n"))], "LS0102 services/web/service.yaml:11:28 `version` must be a text, not a map"),
+        (
+            vec![("services/web/service.yaml", with("updates: { web: { version: { range: '*' } } }\n"))],
+            "LS0102 services/web/service.yaml:11:28 `version` must be a text, not a map",
+        ),
         (
             vec![("services/web/service.yaml", with("updates: { web: { semver: 1, hold: false } }\n"))],
             "LS0303 services/web/service.yaml:11:36 `hold` says why the pin is left alone",

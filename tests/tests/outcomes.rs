@@ -92,7 +92,8 @@ async fn outcome(world: &mut World) -> ServiceState {
     loop {
         world.round().await;
         let state = world.reported("web");
-        let settled = matches!(state.plan.verdict, Some(Verdict::Deployed | Verdict::Rejected));
+        let settled = matches!(state.plan.verdict, Some(Verdict::Deployed | Verdict::Rejected))
+            || state.plan.is_withheld_for(Reason::Prerequisite);
         if (settled && state.plan.actions.is_empty()) || waited >= PATIENCE {
             // What is recorded in tags is written by now.
             world.round().await;
@@ -113,7 +114,8 @@ fn expected(failure: Failure) -> (Verdict, &'static str) {
         F3 => (Verdict::Rejected, "The task cannot pull registry auth from Amazon ECR"),
         F4 => (Verdict::Rejected, "The task can't retrieve the secret with ARN"),
         F5 => (Verdict::Rejected, "invalid parameters: /gone"),
-        F6 => (Verdict::Rejected, "The specified log group does not exist."),
+        // It is really not there, and waited for.
+        F6 => (Verdict::Pending, "waiting for the log group /app: ResourceInitializationError"),
         F7 => (Verdict::Rejected, "container app exited with code 1: Essential container in task exited"),
         F8 => (Verdict::Rejected, "container app exited with code 137 (OutOfMemoryError"),
         F9 | F17 => (Verdict::Rejected, "Task failed ELB health checks in (target-group"),
@@ -154,7 +156,7 @@ async fn case(failure: Failure, strategy: &str) -> Result<(), String> {
     if plan.verdict != Some(verdict) {
         return Err(format!("{:?} instead of {verdict:?}: {told}", plan.verdict));
     }
-    if verdict == Verdict::Stalled && !told.contains(text) {
+    if matches!(verdict, Verdict::Stalled | Verdict::Pending) && !told.contains(text) {
         return Err(format!("the reason is {told}"));
     }
     let writes = world.writes();
@@ -277,6 +279,37 @@ async fn no_capacity_is_waited_for_and_never_held_against_the_state() {
         let again = calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]);
         assert_eq!(world.writes(), again, "{strategy}");
     }
+}
+
+// K4: what is not there is waited for, with its name, and goes on when it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_comes_later_is_waited_for() {
+    let configuration = configuration("ROLLING");
+    let mut world = deployed(&configuration).await;
+    world.control.reset_calls();
+    commit(&world, "9", &configuration);
+    let state = outcome(&mut world).await;
+    assert_eq!((reasons(&state), state.plan.verdict), (vec![Reason::Prerequisite], Some(Verdict::Pending)));
+    let text = &state.plan.withheld[0].text;
+    assert!(text.starts_with(&format!("waiting for the image {IMAGE}:9: ")), "{text}");
+    assert!(text.ends_with("; it goes on when it is there"), "{text}");
+    let failures =
+        world.happened().into_iter().filter(|event| matches!(event, Event::Failed { reason, .. } if reason == text));
+    assert_eq!(failures.count(), 1, "it is told of once");
+    let once = calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]);
+    for keep_cache in [false, true] {
+        world.restart(keep_cache).await;
+        for _ in 0..3 {
+            world.control.advance(Duration::from_secs(600));
+            world.round().await;
+        }
+        assert_eq!((reasons(&world.reported("web")), world.writes()), (vec![Reason::Prerequisite], once.clone()));
+    }
+    world.control.push_image(ACCOUNT, REGION, "app", "9", Behaviour::Ok);
+    world.control.advance(Duration::from_secs(61));
+    let state = outcome(&mut world).await;
+    assert_eq!(state.plan.verdict, Some(Verdict::Deployed), "{:#?}", state.plan.withheld);
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

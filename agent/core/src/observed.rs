@@ -385,6 +385,21 @@ pub struct Observation {
     pub scalable: Reading<ScalableTarget>,
     /// Why the newest failed deployment failed, where it was found out.
     pub cause: Option<Cause>,
+    /// Whether what it failed for is there now.
+    pub presence: Option<Presence>,
+    /// Whether an earlier look for this desired state found that it was not.
+    pub was_absent: bool,
+}
+
+/// Whether something outside of the repository is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    There,
+    /// It is not.
+    Absent,
+    /// That cannot be found out.
+    Unknown,
 }
 
 /// A question that the planner needs answered before it can decide.
@@ -400,4 +415,6 @@ pub enum Need {
     Scalable,
     /// Why the newest deployment failed.
     Cause,
+    /// Whether what a deployment failed for is there now.
+    Presence,
 }

@@ -38,6 +38,7 @@ use lockstep_manifests::{
     render::Desired,
 };
 use people::{for_another_controller, under_other_control, withhold_paused};
+use rejection::Absence;
 pub use restart::{RESTARTED, Restart};
 use serde_json::Value;
 use std::{
@@ -367,6 +368,19 @@ impl Planner<'_> {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
                 let cause = self.cause_of(live);
+                match self.wait_for_absent(cause.as_ref()) {
+                    Absence::Asked => return plan,
+                    Absence::Waits(withheld) => {
+                        plan.verdict = Some(Verdict::Pending);
+                        plan.withheld.push(withheld);
+                        return plan;
+                    }
+                    Absence::Over => {
+                        force_again(&mut plan);
+                        return plan;
+                    }
+                    Absence::No => {}
+                }
                 if let Some(cause) = cause.as_ref().filter(|cause| cause.is_aws_own()) {
                     let failed_at = primary.map_or(0, |primary| primary.updated_at);
                     match self.wait_for_aws(cause, failed_at, 1) {

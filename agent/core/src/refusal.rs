@@ -2,8 +2,10 @@
 //! wrong. ECS gives all three the same codes, so that only the words tell them apart. This is the one place that knows
 //! such words; a text that is not listed is a refusal that stands.
 
+use crate::cause::Cause;
 use lockstep_manifests::Desired;
 use serde_json::Value;
+use std::fmt;
 
 /// What a refusal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +139,89 @@ pub fn is_aws_own(text: &str) -> bool {
     AWS_OWN.iter().any(|known| text.contains(known.text))
 }
 
+/// Something that a task failed for because it was not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// An image, as the task definition names it.
+    Image(String),
+    /// A secret or a parameter, as `valueFrom` names it.
+    Secret(String),
+    /// The log group of a container, by the container's name.
+    LogGroup {
+        /// The container.
+        container: String,
+        /// The group.
+        group: String,
+    },
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(image) => write!(formatter, "the image {image}"),
+            Self::Secret(name) if name.contains(":secretsmanager:") => write!(formatter, "the secret {name}"),
+            Self::Secret(name) => write!(formatter, "the parameter {name}"),
+            Self::LogGroup { group, .. } => write!(formatter, "the log group {group}"),
+        }
+    }
+}
+
+/// Failures of tasks for something that is not there.
+const ABSENT: &[Known] = &[
+    known("failed to resolve ref", "CannotPullContainerError of a tag or digest that the registry does not have"),
+    known("Check whether the secret exists", "ResourceInitializationError, for a secret: Amazon ECS Developer Guide"),
+    known("can't find the specified secret", "Secrets Manager's ResourceNotFoundException in the same error"),
+    known("invalid parameters: ", "Systems Manager's words in the same error, for parameters that do not exist"),
+    known("The specified log group does not exist", "CloudWatch Logs' ResourceNotFoundException in the same error"),
+];
+
+/// What a deployment failed for because it was not there: only what the desired state itself names.
+pub fn absent(desired: &Desired, cause: &Cause) -> Option<Absent> {
+    let texts = [&cause.reason, &cause.stopped_reason, &cause.recorded];
+    let texts = texts.into_iter().chain(&cause.events).filter(|text| ABSENT.iter().any(|it| text.contains(it.text)));
+    let containers =
+        || desired.task_definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let items = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let find = |words: &String| {
+        if words.contains("failed to resolve ref") {
+            if !words.contains("not found") {
+                return None;
+            }
+            let mut images = containers().filter_map(|container| text(container, "image"));
+            return images.find(|image| words.contains(image.as_str())).map(Absent::Image);
+        }
+        if words.contains("The specified log group does not exist") {
+            let mut groups = containers().filter_map(|container| {
+                let group = text(container.pointer("/logConfiguration/options")?, "awslogs-group")?;
+                Some(Absent::LogGroup { container: text(container, "name")?, group })
+            });
+            let first = groups.next()?;
+            // Of several groups the words do not tell which.
+            return groups.all(|other| other.to_string() == first.to_string()).then_some(first);
+        }
+        let secrets = containers().flat_map(|container| {
+            let options = container.get("logConfiguration").map(|log| items(log, "secretOptions")).unwrap_or_default();
+            items(container, "secrets").into_iter().chain(options)
+        });
+        let mut named = secrets.filter_map(|secret| text(&secret, "valueFrom"));
+        named.find(|name| names(words, name)).map(Absent::Secret)
+    };
+    texts.into_iter().find_map(find)
+}
+
+/// Whether a text names a secret or a parameter, by its ARN or its name as a whole.
+fn names(words: &str, value: &str) -> bool {
+    let arn: Vec<&str> = value.splitn(8, ':').take(7).collect();
+    let arn = arn.join(":");
+    let name = value.split_once(":parameter").map_or(arn.as_str(), |(_, name)| name);
+    let letters = |letter: char| !(letter.is_ascii_alphanumeric() || "-:/_.".contains(letter));
+    words.split(letters).any(|word| {
+        let word = word.trim_end_matches(['.', ':']);
+        word == arn || word == name
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,10 +264,8 @@ mod tests {
         }
     }
 
-    // K4: with its name.
-    #[test]
-    fn what_is_missing_is_named() {
-        let desired = Desired {
+    fn desired() -> Desired {
+        Desired {
             name: "web".into(),
             environment: "prod".into(),
             service_name: "web".into(),
@@ -197,7 +280,13 @@ mod tests {
             service: json!({"loadBalancers": [{"targetGroupArn": "arn:aws:elasticloadbalancing:r:1:targetgroup/a/1"}]}),
             service_tags: Default::default(),
             parameters: Default::default(),
-        };
+        }
+    }
+
+    // K4: with its name.
+    #[test]
+    fn what_is_missing_is_named() {
+        let desired = desired();
         let cases = [
             ("Role is not valid", "the roles execution, web"),
             ("Unable to assume the service linked role. Please verify", "the role AWSServiceRoleForECS"),
@@ -233,6 +322,43 @@ mod tests {
             "",
         ] {
             assert!(!is_aws_own(ours), "{ours}");
+        }
+    }
+
+    // K4: only what the state itself names is looked for.
+    #[test]
+    fn what_a_task_failed_for_is_named_by_the_state() {
+        let definition = json!({"containerDefinitions": [
+            {"name": "app", "image": "shop/web:2", "secrets": [
+                {"name": "A", "valueFrom": "arn:aws:secretsmanager:r:1:secret:db-AbCdEf:password::"},
+                {"name": "B", "valueFrom": "arn:aws:ssm:r:1:parameter/shop/b"}, {"name": "C", "valueFrom": "/shop/c"}]},
+            {"name": "log", "image": "log:1", "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/g"}}}]});
+        let desired = Desired { task_definition: definition, ..desired() };
+        let pull = "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref";
+        let secret = "ResourceInitializationError: The task can't retrieve the secret with ARN";
+        let ssm = "ResourceInitializationError: unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid parameters:";
+        for (words, expected) in [
+            (format!("{pull} docker.io/shop/web:2: shop/web:2: not found"), Some("the image shop/web:2")),
+            (format!("{pull} other:1: not found"), None),
+            (
+                format!(
+                    "{secret} 'arn:aws:secretsmanager:r:1:secret:db-AbCdEf' from Secrets Manager. Check whether the secret exists in the specified Region"
+                ),
+                Some("the secret arn:aws:secretsmanager:r:1:secret:db-AbCdEf:password::"),
+            ),
+            (format!("{secret} 'arn:aws:secretsmanager:r:1:secret:db-AbCdEg'. Check whether the secret exists"), None),
+            (format!("{ssm} /shop/c"), Some("the parameter /shop/c")),
+            (format!("{ssm} /shop/b,/shop/x"), Some("the parameter arn:aws:ssm:r:1:parameter/shop/b")),
+            (format!("{ssm} /shop/cc"), None),
+            (
+                "failed to validate logger args: The specified log group does not exist.".to_owned(),
+                Some("the log group /g"),
+            ),
+            ("Essential container in task exited".to_owned(), None),
+            (format!("{pull} shop/web:2: unexpected status 403 Forbidden, failed to authorize"), None),
+        ] {
+            let cause = Cause { stopped_reason: words.clone(), ..Cause::default() };
+            assert_eq!(absent(&desired, &cause).map(|it| it.to_string()).as_deref(), expected, "{words}");
         }
     }
 }

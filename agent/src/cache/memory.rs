@@ -22,6 +22,9 @@ pub struct Memory {
     /// The desired state that was registered last, of a task definition that no service uses.
     #[serde(default)]
     pub registered: Option<String>,
+    /// The desired state whose deployment failed for something that was not there when it was looked for.
+    #[serde(default)]
+    pub absent: Option<String>,
 }
 
 /// How far a rollout has come.

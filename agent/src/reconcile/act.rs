@@ -126,6 +126,7 @@ impl Round<'_> {
                 }
                 if starts {
                     track.retried = self.orders.retry;
+                    track.forget_absent();
                     self.supersede(desired, hash, track);
                     let before = existing.and_then(|live| live.current_deployment.clone());
                     track.started = Some(Started { before, at: Instant::now() });

@@ -1,12 +1,16 @@
 //! The facts that the planner asks for, from the cache or from AWS. What is immutable is read once.
 
 use super::service::{Round, short};
-use crate::aws::{AwsError, Remedy};
+use crate::{
+    aws::{AwsError, Remedy},
+    verify::Verifier,
+};
 use lockstep_core::{
     cause::Cause,
     identity,
-    observed::{History, LiveService, Need, Observation, PastDeployment, Reading, Revision, ServiceEvent},
+    observed::{History, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, ServiceEvent},
     plan::needs_revisions,
+    refusal::absent,
 };
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;
@@ -35,9 +39,17 @@ impl Round<'_> {
                 Need::Scalable => {
                     observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
                 }
+                Need::Presence => observed.presence = Some(self.presence(desired, observed.cause.as_ref()).await),
                 Need::Cause => observed.cause = Some(self.cause(&key, desired, &live, observed).await),
             }
         }
+    }
+
+    /// Whether what a deployment failed for is there now.
+    async fn presence(&self, desired: &Desired, cause: Option<&Cause>) -> Presence {
+        let Some(absent) = cause.and_then(|cause| absent(desired, cause)) else { return Presence::Unknown };
+        let mut verifier = Verifier::new(&self.context.accounts, self.allow);
+        verifier.look_for(&absent, desired, self.environment).await
     }
 
     /// Revisions never change, so one that was read once is known for ever.

@@ -276,10 +276,15 @@ impl Round<'_> {
         {
             self.context.cache.keep_verdict(&key, verdict, since);
         }
+        let why = |reason: Reason| plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone());
+        if let (Verdict::Pending, None, Some(reason)) = (verdict, &track.setback, why(Reason::Prerequisite)) {
+            // A deployment failed for what is not there; a write that failed was told of.
+            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
+            self.context.tell(Event::Failed { environment, service, reason });
+        }
         if !is_news || verdict == Verdict::Pending {
             return;
         }
-        let why = |reason: Reason| plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone());
         let told = match verdict {
             Verdict::Rejected => why(Reason::Rejected),
             Verdict::Stalled => why(Reason::Stalled),

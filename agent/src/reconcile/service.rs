@@ -16,7 +16,7 @@ use lockstep_core::{
     drift,
     identity::{self, OWN_TAGS, content_hash},
     lint::lint,
-    observed::{LiveService, Observation, Reading, Revision},
+    observed::{LiveService, Observation, Presence, Reading, Revision},
     plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
     runs,
@@ -31,6 +31,8 @@ use tokio::time::Instant;
 
 /// Seconds for which a service that was healed counts among those that differ without an explanation.
 const RECENT: i64 = 600;
+/// Seconds between two looks for something that a deployment failed for.
+const LOOK_AGAIN: i64 = 60;
 /// How long the newest revision of a family is taken for the newest before something is written.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -73,6 +75,8 @@ pub(super) struct Track {
     pub(super) failure: Option<Failure>,
     /// The commit that last changed it.
     pub(super) changed_by: ChangedBy,
+    /// What the last look for something that a deployment failed for has shown: of which state, when, and what.
+    looked_for: Option<(String, i64, Presence)>,
     memory: Option<Memory>,
     kept: Memory,
 }
@@ -148,6 +152,12 @@ impl Track {
         if let Some(memory) = &mut self.memory {
             memory.axes.clone_from(axes);
         }
+    }
+
+    /// A deployment is started: what the one before failed for is another matter.
+    pub(super) fn forget_absent(&mut self) {
+        self.looked_for = None;
+        self.memory().absent = None;
     }
 
     /// What is remembered over a restart.
@@ -438,6 +448,11 @@ impl Round<'_> {
         if known.is_none() {
             track.newest = None;
         }
+        let now = self.clients.now();
+        observed.was_absent = track.memory().absent.as_deref() == Some(hash);
+        let known = track.looked_for.as_ref().filter(|(of, at, _)| of == hash && now - at < LOOK_AGAIN);
+        observed.presence = known.map(|(.., presence)| *presence);
+        let is_new = known.is_none();
         let around = self.surroundings(desired, waiting_for, track);
         let mut plan = self.ask(desired, hash, &mut observed, &around).await;
         // What is only shown may be a little old; what is written may not.
@@ -450,6 +465,12 @@ impl Round<'_> {
         if !is_known && matches!(observed.newest, Reading::Found(_) | Reading::Missing) {
             let (family, reading) = (family.to_owned(), observed.newest.clone());
             track.newest = Some(Newest { family, reading, at: Instant::now() });
+        }
+        if let Some(presence) = observed.presence.filter(|_| is_new) {
+            track.looked_for = Some((hash.to_owned(), now, presence));
+            if presence == Presence::Absent {
+                track.memory().absent = Some(hash.to_owned());
+            }
         }
         if let Some(live) = live.found() {
             track.note_failure(live, observed.cause.as_ref());

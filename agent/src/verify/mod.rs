@@ -9,7 +9,11 @@ use crate::{
     aws::{Accounts, AwsError, Clients, Remedy},
     config::Allow,
 };
-use lockstep_core::verify::{Check, Outcome};
+use lockstep_core::{
+    observed::Presence,
+    refusal::Absent,
+    verify::{Check, Outcome},
+};
 use lockstep_manifests::{
     Desired, Environment,
     codes::{self, Code},
@@ -69,6 +73,37 @@ impl<'a> Verifier<'a> {
             self.hooks(&clients, &desired.service, &mut checks).await;
         }
         checks
+    }
+
+    /// Whether something that a deployment failed for is there now.
+    pub async fn look_for(&mut self, absent: &Absent, desired: &Desired, environment: &Environment) -> Presence {
+        let definition = &desired.task_definition;
+        let mut checks = Vec::new();
+        let nowhere = || Path::root("taskDefinition");
+        let outcome = match absent {
+            Absent::Image(image) => {
+                // Another platform is no reason to wait: ECS says so in other words.
+                self.image(environment, nowhere(), image, &Value::Null, &mut checks).await;
+                checks.first().map(|check| check.outcome)
+            }
+            Absent::Secret(value) => {
+                let whole = value.starts_with("arn:") && value.contains(":secretsmanager:");
+                let length = if whole { 7 } else { usize::MAX };
+                let value: Vec<&str> = value.split(':').take(length).collect();
+                Some(self.secret(environment, &value.join(":")).await.0)
+            }
+            Absent::LogGroup { container, .. } => {
+                let named = |it: &&Value| text(it, "name") == Some(container);
+                let found = list(definition, "containerDefinitions").iter().find(named);
+                self.log_group(environment, &nowhere(), found.unwrap_or(&Value::Null), &mut checks).await;
+                checks.first().map(|check| check.outcome)
+            }
+        };
+        match outcome {
+            Some(Outcome::Ok) => Presence::There,
+            Some(Outcome::Fail) => Presence::Absent,
+            _ => Presence::Unknown,
+        }
     }
 
     /// Remembers the answer to a question.

@@ -7,7 +7,8 @@ use crate::{
     diff::{Change, diff},
     identity::{self, Rejected},
     normalise::Context,
-    observed::{History, LiveDeployment, LiveService, Need, PastDeployment, Reading},
+    observed::{History, LiveDeployment, LiveService, Need, PastDeployment, Presence, Reading},
+    refusal::absent,
     report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
     rules::{Effect, REVISION_MEMBERS},
     runs,
@@ -100,6 +101,18 @@ impl Planner<'_> {
             return true;
         }
         let cause = self.cause_of_past(failed);
+        match self.wait_for_absent(cause.as_ref().filter(|_| !recorded)) {
+            Absence::Asked => return false,
+            Absence::Over => return true,
+            Absence::Waits(mut withheld) => {
+                withheld.changes = held_parts(differences);
+                plan.verdict = Some(Verdict::Pending);
+                plan.withheld.push(withheld);
+                self.write_actions(live, differences, plan);
+                return false;
+            }
+            Absence::No => {}
+        }
         if let (Some(cause), Some(failed)) = (cause.as_ref().filter(|cause| cause.is_aws_own()), failed) {
             let attempts = past.iter().take_while(|one| one.has_failed());
             let attempts = attempts.filter(|one| targets(self.desired, one, &self.ignore)).count();
@@ -198,6 +211,25 @@ impl Planner<'_> {
         Some(Withheld { reason: Reason::WaitingForAws, text, changes: Vec::new() })
     }
 
+    /// What a deployment failed for because it was not there is waited for, where a look shows that it is still not
+    /// there; and when a later look finds it, the deployment is started again. What is there all the time is no reason.
+    pub(super) fn wait_for_absent(&mut self, cause: Option<&Cause>) -> Absence {
+        let Some(cause) = cause else { return Absence::No };
+        let Some(absent) = absent(self.desired, cause) else { return Absence::No };
+        match self.observed.presence {
+            None => {
+                self.needs.insert(Need::Presence);
+                Absence::Asked
+            }
+            Some(Presence::Absent) => {
+                let text = format!("waiting for {absent}: {}; it goes on when it is there", cause.short());
+                Absence::Waits(Withheld { reason: Reason::Prerequisite, text, changes: Vec::new() })
+            }
+            Some(Presence::There) if self.observed.was_absent => Absence::Over,
+            Some(Presence::There | Presence::Unknown) => Absence::No,
+        }
+    }
+
     /// Why a deployment of the past failed, from what ECS still knows or from what was recorded.
     fn cause_of_past(&mut self, failed: Option<&PastDeployment>) -> Option<Cause> {
         let recorded = failed.and_then(|failed| failed.revision.tags.get(identity::OUTCOME));
@@ -289,6 +321,18 @@ impl Planner<'_> {
         }
         self.observed.cause.clone()
     }
+}
+
+/// Whether a failed deployment waits for something that is not there.
+pub(super) enum Absence {
+    /// It does not.
+    No,
+    /// That is not known yet.
+    Asked,
+    /// It does.
+    Waits(Withheld),
+    /// It did, and what it waited for is there now.
+    Over,
 }
 
 /// What is known of an attempt that ECS rejected.

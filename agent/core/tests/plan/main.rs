@@ -11,7 +11,7 @@ use lockstep_core::{
     identity::{self, desired_hash},
     lint::lint,
     observed::{
-        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision, Rollout,
+        History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, Rollout,
         ScalableTarget,
     },
     plan::{Outcome, Surroundings, Wait, plan_service},

@@ -232,6 +232,55 @@ fn no_capacity_is_waited_for_and_tried_again_later_each_time() {
     assert!(force);
 }
 
+// K4: what was not there is waited for, as long as looks show that it is not; then it goes on.
+#[test]
+fn what_is_not_there_is_waited_for_and_then_goes_on() {
+    let wanted = desired("web:2", declared());
+    let mut observation = observed(live(answer()));
+    let words = "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref web:2: web:2: not found";
+    observation.cause = Some(Cause { stopped_reason: words.into(), ..Cause::default() });
+    observation.known = Some(revision("arn:td/web:2", "web:2"));
+    let failed = past("ROLLBACK_SUCCESSFUL", "web:2", target());
+    observation.history = Reading::Found(History::Known(vec![failed]));
+    let needs = plan_service(&wanted, &observation, &around());
+    assert_eq!(needs, Outcome::Needs([Need::Presence].into()));
+    for (presence, was_absent, expected) in [
+        (Presence::Absent, false, (vec![], vec![Reason::Prerequisite])),
+        (Presence::Absent, true, (vec![], vec![Reason::Prerequisite])),
+        (Presence::There, true, (vec![ActionKind::UpdateService], vec![])),
+        // There all the time, or not known: it is a rejection.
+        (Presence::There, false, (vec![ActionKind::TagService, ActionKind::TagTaskDefinition], vec![Reason::Rejected])),
+        (
+            Presence::Unknown,
+            true,
+            (vec![ActionKind::TagService, ActionKind::TagTaskDefinition], vec![Reason::Rejected]),
+        ),
+    ] {
+        let observation = Observation { presence: Some(presence), was_absent, ..observation.clone() };
+        let plan = planned(&wanted, &observation, &around());
+        assert_eq!((kinds(&plan), reasons(&plan)), expected, "{presence:?} {was_absent}");
+        if presence == Presence::Absent {
+            assert_eq!(
+                plan.withheld[0].text,
+                format!("waiting for the image web:2: {words}; it goes on when it is there")
+            );
+            assert!(!plan.withheld[0].changes.is_empty() && plan.verdict == Some(Verdict::Pending));
+        }
+    }
+    // Where ECS does not go back by itself, only force starts it again.
+    let mut stopped = live(answer());
+    stopped.deployments[0].rollout = "FAILED".into();
+    observation.service = Reading::Found(stopped);
+    let wanted = desired("web:1", declared());
+    let words = words.replace("web:2", "web:1");
+    observation.cause = Some(Cause { stopped_reason: words, ..Cause::default() });
+    let absent = Observation { presence: Some(Presence::Absent), ..observation.clone() };
+    assert_eq!(reasons(&planned(&wanted, &absent, &around())), [Reason::Prerequisite]);
+    let there = Observation { presence: Some(Presence::There), was_absent: true, ..observation };
+    let plan = planned(&wanted, &there, &around());
+    assert!(matches!(&plan.actions[0].order, Some(Order::Update { force: true, .. })), "{plan:#?}");
+}
+
 // I8: an endpoint without a history, by an error or by an empty list.
 #[test]
 fn without_a_history_a_rollback_under_way_is_seen_in_the_service_itself() {
