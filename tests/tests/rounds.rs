@@ -146,13 +146,13 @@ async fn a_first_deployment_that_fails_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_is_missing_is_rejected_with_ecs_words() {
+async fn an_image_that_is_missing_is_waited_for_with_ecs_words() {
     let mut world = World::of_services(&["web"]).await;
     world.settle().await;
     world.repository.commit("web: 9", &[("services/web/service.yaml", &service(&format!("{IMAGE}:9")))]);
     world.settle().await;
     let state = world.reported("web");
-    assert_eq!(state.plan.verdict, Some(Verdict::Rejected));
+    assert_eq!((state.plan.verdict, reasons(&state)), (Some(Verdict::Pending), vec![Reason::Prerequisite]));
     assert!(state.plan.withheld[0].text.contains("CannotPullContainerError"), "{:?}", state.plan.withheld);
 }
 

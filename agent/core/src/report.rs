@@ -361,6 +361,7 @@ impl ServicePlan {
             Reason::Healing,
             Reason::NotHealed,
             Reason::NotAdopted,
+            Reason::Prerequisite,
         ];
         self.actions.is_empty() && held.iter().any(|reason| self.is_withheld_for(*reason))
     }

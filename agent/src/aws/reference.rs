@@ -2,6 +2,7 @@
 
 use super::ImageId;
 use lockstep_core::images::EcrRegistry;
+use serde_json::Value;
 
 /// An image reference of a repository in ECR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,20 @@ impl EcrImage {
         let reference = digest.or(tag).unwrap_or("latest").to_owned();
         let id = ImageId { account, repository: repository.to_owned(), reference };
         Some(Self { host: host.to_ascii_lowercase(), region, id })
+    }
+
+    /// The image of a container of a task definition, where it is in ECR.
+    pub(crate) fn of_container(definition: &Value, container: &str) -> Option<Self> {
+        let containers = definition.get("containerDefinitions")?.as_array()?;
+        let found = containers.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(container))?;
+        Self::parse(found.get("image")?.as_str()?)
+    }
+
+    /// Whether a container of a task definition has it.
+    pub(crate) fn is_in(&self, definition: &Value) -> bool {
+        let containers = definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten();
+        let mut images = containers.filter_map(|it| Self::parse(it.get("image")?.as_str()?));
+        images.any(|image| image == *self)
     }
 }
 

@@ -21,6 +21,8 @@ const AT_ONCE: usize = 8;
 /// Images that are looked at for one pin in one look of the agent, and in one by hand.
 const MOST_IMAGES: usize = 10;
 const MOST_BY_HAND: usize = 100;
+/// For how many seconds a pin waits for the repository of another environment that reads it and cannot be asked.
+const LONGEST_LAG: i64 = 15 * 60;
 
 /// What a look needs.
 pub struct Eyes<'a> {
@@ -189,9 +191,14 @@ impl Eyes<'_> {
                 seen.places.push(place);
             }
         }
-        for place in &seen.places {
+        for (at, place) in seen.places.iter().enumerate() {
             match listings.get(&(place.clone(), want.clone())) {
-                Some(Ok(listing)) => seen.listings.push(listing.clone()),
+                Some(Ok(listing)) => {
+                    self.registries.was_read(place);
+                    seen.listings.push(listing.clone());
+                }
+                // Where the pin's own repository cannot be read, nothing is known.
+                Some(Err(reason)) if at > 0 => seen.lagging.push((place.clone(), reason.clone())),
                 Some(Err(reason)) => {
                     seen.outcome = Outcome::Unknown(reason.clone());
                     return seen;
@@ -199,8 +206,20 @@ impl Eyes<'_> {
                 None => return seen,
             }
         }
-        match self.memory.and_then(|memory| memory.recall(turn, &seen.listings)) {
-            Some(known) => Seen { listings: seen.listings, ..known },
+        let now = seen.listings.first().map_or(0, |listing| listing.now);
+        let left = |(place, _): &(Place, String)| LONGEST_LAG - self.registries.unreadable_for(place, now);
+        if let Some((left, (_, reason))) = seen.lagging.iter().map(|it| (left(it), it)).max_by_key(|(left, _)| *left)
+            && left > 0
+        {
+            let minutes = (left + 59) / 60;
+            let text = format!("{reason}; the pin is moved without it in {minutes} min, if that goes on");
+            seen.outcome = Outcome::Unknown(text);
+            seen.lagging = Vec::new();
+            return seen;
+        }
+        seen.places.retain(|place| seen.lagging.iter().all(|(other, _)| other != place));
+        match self.memory.and_then(|memory| memory.recall(turn, &seen.places, &seen.listings)) {
+            Some(known) => Seen { listings: seen.listings, lagging: seen.lagging, ..known },
             None => {
                 let lasts = self.decide(turn, followed.as_deref(), &mut seen).await;
                 if let Some(memory) = self.memory {

@@ -1,7 +1,7 @@
 //! What earlier looks found: a pin of which nothing changed is not judged again, however many tags its repository has.
 
 use super::{
-    registries::Listing,
+    registries::{Listing, Place},
     seen::{Outcome, Seen, Turn},
     watched::Watched,
 };
@@ -28,12 +28,13 @@ struct Kept {
 impl Memory {
     /// What was found, if all that it was made from is the same still. Lists of tags are compared by their place: a
     /// registry that answers the same again keeps the list that it had.
-    pub(super) fn recall(&self, turn: &Turn<'_>, listings: &[Arc<Listing>]) -> Option<Seen> {
+    pub(super) fn recall(&self, turn: &Turn<'_>, places: &[Place], listings: &[Arc<Listing>]) -> Option<Seen> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.get(&turn.watched.name())?;
         let is_same = known.seen.watched == *turn.watched
             && known.change.as_ref() == turn.change
             && Ok(&known.followed) == turn.followed.as_ref()
+            && known.seen.places == places
             && known.candidates.len() == listings.len()
             && known.candidates.iter().zip(listings).all(|(was, is)| Arc::ptr_eq(was, &is.candidates));
         is_same.then(|| known.seen.clone())

@@ -134,6 +134,8 @@ pub struct Registries {
     /// Pushes that were heard of, by repository.
     pushes: Mutex<HashMap<Place, u64>>,
     generation: AtomicU64,
+    /// Since when repositories cannot be read, epoch seconds.
+    unreadable: Mutex<HashMap<Place, i64>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,6 +162,17 @@ impl Registries {
         }
         pushes.insert(place.clone(), generation);
         generation
+    }
+
+    /// For how long a repository has been unreadable, in seconds, now that it could not be read again.
+    pub fn unreadable_for(&self, place: &Place, now: i64) -> i64 {
+        let mut unreadable = lock(&self.unreadable);
+        now.saturating_sub(*unreadable.entry(place.clone()).or_insert(now))
+    }
+
+    /// A repository could be read.
+    pub fn was_read(&self, place: &Place) {
+        lock(&self.unreadable).remove(place);
     }
 
     /// A number that grows with each push that is heard of.

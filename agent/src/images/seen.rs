@@ -82,6 +82,9 @@ pub struct Seen {
     pub places: Vec<Place>,
     /// What was read there, in the same order.
     pub listings: Vec<Arc<Listing>>,
+    /// Repositories of environments that read the pin and could not be asked for a while, with the reason: it is moved
+    /// without them.
+    pub lagging: Vec<(Place, String)>,
     /// The tags that were judged.
     pub candidates: Arc<Vec<Candidate>>,
     /// What became of each.
@@ -98,6 +101,7 @@ impl Seen {
             watched: watched.clone(),
             places: Vec::new(),
             listings: Vec::new(),
+            lagging: Vec::new(),
             candidates: Arc::default(),
             judged: Vec::new(),
             outcome,

@@ -42,6 +42,11 @@ pub fn state_of(seen: &Seen) -> ImageState {
             }
         }
     };
+    for (place, reason) in &seen.lagging {
+        text.push_str(&format!(
+            "; {place} could not be read for 15 minutes ({reason}), so that the pin is moved without it: the environments that use it deploy the image when it is there"
+        ));
+    }
     if !watched.overruled.is_empty() {
         let names = watched.overruled.join(", ");
         text.push_str(&format!(

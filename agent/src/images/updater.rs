@@ -428,7 +428,8 @@ impl Updater {
     /// Deletes the messages whose effect is there: the repository was read since, and nothing of it is still to be
     /// written.
     async fn acknowledge(&self, context: &Context, seen: &[Seen], wanted: &[&Seen]) {
-        let open: BTreeSet<&Place> = wanted.iter().flat_map(|it| &it.places).collect();
+        let mut open: BTreeSet<&Place> = wanted.iter().flat_map(|it| &it.places).collect();
+        open.extend(seen.iter().flat_map(|it| &it.lagging).map(|(place, _)| place));
         let places: BTreeSet<Place> = seen.iter().flat_map(|it| &it.places).cloned().collect();
         let done = |place: &Place, push: u64| {
             let mut mine = seen.iter().filter(|it| it.places.contains(place));

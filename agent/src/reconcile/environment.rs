@@ -384,6 +384,14 @@ impl Worker {
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = desired.ecs_service().and_then(|name| looked.live.remove(name)).unwrap_or_default();
                 let prepared = looked.prepared.remove(name);
+                let mut images = self.brought_by_others(snapshot, desired, hash, &track);
+                if !images.is_empty()
+                    && let Some(in_use) =
+                        reading.found().and_then(|it| round.context.cache.revision(&it.task_definition))
+                {
+                    // What runs was pulled.
+                    images.retain(|image| !image.is_in(&in_use.definition));
+                }
                 // What ECS rejected, and what became of what is under way, is known before anything else is started.
                 let rejected = |live: &LiveService| {
                     let tag = live.tags.get(identity::REJECTED);
@@ -392,6 +400,10 @@ impl Worker {
                 let first = track.follows() || reading.found().is_some_and(rejected);
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
+                    let waiting = match waiting {
+                        Some(waiting) => Some(waiting),
+                        None => round.image_not_shown(&images, hash, &mut track).await,
+                    };
                     let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;
                     round.context.looked.one();
                     (name.clone(), state, track)

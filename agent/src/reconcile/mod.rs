@@ -13,6 +13,7 @@ mod follow;
 mod load;
 mod prune;
 mod service;
+mod shown;
 mod source;
 mod together;
 mod totals;

@@ -77,6 +77,10 @@ pub(super) struct Track {
     pub(super) changed_by: ChangedBy,
     /// What the last look for something that a deployment failed for has shown: of which state, when, and what.
     looked_for: Option<(String, i64, Presence)>,
+    /// The state whose images the environment's own registries have shown.
+    pub(super) shown: Option<String>,
+    /// Of which state they have not, when that was asked, and why.
+    pub(super) not_shown: Option<(String, i64, String)>,
     memory: Option<Memory>,
     kept: Memory,
 }

@@ -1,10 +1,11 @@
 //! What each policy picks, and what is written for it.
 
 use lockstep::board::{Event, Standing};
+use lockstep_core::report::{Reason, Verdict};
 use lockstep_sandbox::{Effect, Fault, NewImage};
 use lockstep_tests::{
     images::{ImageWorld, one_service},
-    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, service},
+    world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, calls, reasons, service},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -236,6 +237,72 @@ async fn an_image_must_be_wherever_the_pin_is_read() {
     assert!(it.look().await, "{}", it.image().text);
     assert_eq!(it.pins(), format!("app: 1.1.0@{digest}\n"));
     assert_eq!(it.commits(), 2, "one commit, one file: both environments read it");
+}
+
+// K5: one reader whose registry is out of reach does not stop the others, and deploys when it has shown the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_out_of_reach_is_waited_for_for_a_quarter_of_an_hour() {
+    let config = format!("{ONE_ENVIRONMENT}  prod-us: {{ inherits: prod, region: us-east-1 }}\n");
+    let web = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app");
+    let files = vec![
+        ("lockstep.yaml".to_owned(), config),
+        ("services/web/service.yaml".to_owned(), format!("{web}updates: {{ app: {{ semver: \"*\" }} }}\n")),
+        ("services/web/prod.pins.yaml".to_owned(), "app: 1.0.0\n".to_owned()),
+    ];
+    let mut it = ImageWorld::new(&files).await;
+    it.world.control.create_cluster(ACCOUNT, "us-east-1", "prod");
+    it.push("1.0.0");
+    assert!(it.world.control.replicate_image(ACCOUNT, REGION, "app", "1.0.0", "us-east-1"));
+    assert!(it.look().await, "{}", it.image().text);
+    it.world.settle().await;
+    let digest = it.push("1.1.0");
+    let unreadable = Fault { region: Some("us-east-1".to_owned()), ..Fault::new("ecr:DescribeImages", Effect::Deny) };
+    it.world.control.add_fault(unreadable);
+    assert!(!it.look().await);
+    let text = it.image().text;
+    assert_eq!(it.image().standing, Standing::Unknown);
+    assert!(text.contains("ecr:DescribeImages"), "{text}");
+    assert!(text.ends_with("; the pin is moved without it in 15 min, if that goes on"), "{text}");
+    it.world.control.advance(Duration::from_secs(14 * 60));
+    assert!(!it.look().await, "{}", it.image().text);
+    assert!(it.image().text.ends_with("in 1 min, if that goes on"), "{}", it.image().text);
+    it.world.control.advance(Duration::from_secs(60));
+    assert!(it.look().await, "{}", it.image().text);
+    assert_eq!(it.pins(), format!("app: 1.1.0@{digest}\n"));
+    assert!(!it.look().await);
+    let text = it.image().text;
+    assert_eq!(it.image().standing, Standing::UpToDate);
+    let lag =
+        "what the policy picks; 111111111111.dkr.ecr.us-east-1.amazonaws.com/app could not be read for 15 minutes (";
+    assert!(text.starts_with(lag), "{text}");
+    assert!(text.ends_with("the environments that use it deploy the image when it is there"), "{text}");
+    // The environment deploys it when its own registry has shown it.
+    rounds(&mut it).await;
+    assert_eq!(it.world.reported_in("prod", "web").plan.verdict, Some(Verdict::Deployed));
+    let waits = |it: &ImageWorld| it.world.reported_in("prod-us", "web");
+    let name = "111111111111.dkr.ecr.us-east-1.amazonaws.com/app";
+    let state = waits(&it);
+    let expected = format!("waiting for the image {digest}, which {name} does not have yet");
+    assert_eq!((reasons(&state), state.plan.withheld[0].text.as_str()), (vec![Reason::Waiting], expected.as_str()));
+    it.world.control.add_fault(Fault::new("ecr:BatchGetImage", Effect::Deny));
+    rounds(&mut it).await;
+    let text = waits(&it).plan.withheld[0].text.clone();
+    assert!(text.starts_with(&format!("waiting for {name}, which must show the image {digest} first: ")), "{text}");
+    it.world.control.clear_faults();
+    it.world.control.reset_calls();
+    assert!(it.world.control.replicate_image(ACCOUNT, REGION, "app", "1.1.0", "us-east-1"));
+    rounds(&mut it).await;
+    assert_eq!(waits(&it).plan.verdict, Some(Verdict::Deployed), "{:?}", waits(&it).plan.withheld);
+    assert_eq!(it.world.calls().get("ecr:BatchGetImage"), Some(&1), "it is asked for once");
+    assert!(!it.look().await);
+    assert_eq!(it.image().text, "what the policy picks");
+}
+
+async fn rounds(it: &mut ImageWorld) {
+    for _ in 0..30 {
+        it.world.control.advance(Duration::from_secs(10));
+        it.world.round().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
