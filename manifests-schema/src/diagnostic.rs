@@ -40,7 +40,7 @@ impl Diagnostic {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(message.into()),
             span: Some(span.clone()),
             hint: None,
             related: Vec::new(),
@@ -49,7 +49,8 @@ impl Diagnostic {
 
     /// An error about the repository as a whole.
     pub fn general(code: Code, message: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Error, message: message.into(), span: None, hint: None, related: Vec::new() }
+        let message = shortened(message.into());
+        Self { code, severity: Severity::Error, message, span: None, hint: None, related: Vec::new() }
     }
 
     /// The same statement as a note.
@@ -93,6 +94,24 @@ impl Diagnostic {
             let (line, column) = span.line_column();
             (span.file.path.as_str(), line, column)
         })
+    }
+}
+
+/// Most letters of a message: what is named in it was written by others.
+const LONGEST_MESSAGE: usize = 2_000;
+/// Those of them that its end gets, where it is longer.
+const END_OF_MESSAGE: usize = 600;
+
+/// A long message without its middle: what is said of a name stands before and after it.
+fn shortened(message: String) -> String {
+    if message.len() <= LONGEST_MESSAGE {
+        return message;
+    }
+    let place = |number: usize| message.char_indices().nth(number).map(|(at, _)| at);
+    let end = message.char_indices().rev().nth(END_OF_MESSAGE - 1).map_or(0, |(at, _)| at);
+    match place(LONGEST_MESSAGE - END_OF_MESSAGE) {
+        Some(start) if start < end => format!("{}…{}", &message[..start], &message[end..]),
+        _ => message,
     }
 }
 
@@ -224,6 +243,18 @@ mod tests {
     use super::*;
     use crate::source::SourceFile;
     use proptest::prelude::*;
+
+    // H15: a name of 900,000 letters, in a message that ends in a log line, a state and a terminal.
+    #[test]
+    fn a_message_is_not_as_long_as_what_it_names() {
+        let long = |name: &str| Diagnostic::general(codes::UNKNOWN_NAME, format!("there is no `{name}` here")).message;
+        let message = long(&"ä".repeat(900_000));
+        assert_eq!(message.chars().count(), LONGEST_MESSAGE + 1);
+        assert!(message.starts_with("there is no `ä") && message.ends_with("ä` here") && message.contains("ä…ä"));
+        let whole = "x".repeat(LONGEST_MESSAGE - 20);
+        assert_eq!(long(&whole), format!("there is no `{whole}` here"));
+        assert_eq!(long(&"ä".repeat(1_500)).chars().count(), 1_519);
+    }
 
     #[test]
     fn the_nearest_name_is_suggested_and_strangers_are_not() {

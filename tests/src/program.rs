@@ -61,6 +61,44 @@ impl Running {
         Self::spawn(command)
     }
 
+    /// An agent whose renames of files are written down, or which is killed before the first one of these paths. `strace` does
+    /// both; the whole group ends with it.
+    pub fn traced(endpoint: &str, file: &str, trace: &std::path::Path, kill_at: &[String]) -> Self {
+        use std::os::unix::process::CommandExt;
+        const CALLS: &str = "rename,renameat,renameat2";
+        let agent = lockstep(Some(endpoint));
+        let mut command = Command::new("strace");
+        command.args(["-f", "-q", "-e"]).arg(format!("trace={CALLS}")).arg("-o").arg(trace);
+        if !kill_at.is_empty() {
+            // Calls are counted by thread, so that paths tell which one. Of `rename` only the first path is looked at.
+            command.args(kill_at.iter().flat_map(|path| ["-P", path.as_str()]));
+            command.arg("-e").arg(format!("inject={CALLS}:signal=SIGKILL:when=1"));
+        }
+        command.arg(agent.get_program()).args(["agent", "--config", file]).env_clear();
+        command.envs(agent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.stdin(Stdio::null()).process_group(0);
+        Self::spawn(command)
+    }
+
+    /// Waits until it ended by itself.
+    pub fn wait_until_ended(&mut self) {
+        let start = Instant::now();
+        while self.child.try_wait().expect("the program can be asked").is_none() {
+            assert!(start.elapsed() < PATIENCE, "it did not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills it with all that it started.
+    pub fn kill_group(mut self) {
+        let group = format!("kill -KILL -- -{}", self.child.id());
+        let _ = Command::new("bash").args(["-c", &group]).status();
+        let _ = self.child.wait();
+    }
+
     /// A shell script.
     pub fn shell(endpoint: &str, script: &str) -> Self {
         let mut command = Command::new("bash");

@@ -8,7 +8,7 @@ pub mod status;
 mod terminal;
 pub mod trace;
 
-pub use terminal::clean;
+pub use terminal::{clean, escape_json};
 
 use std::{
     io::{ErrorKind, Write},
@@ -75,7 +75,7 @@ pub fn count(number: usize, word: &str) -> String {
 /// A value as pretty JSON.
 pub fn json(value: &impl serde::Serialize) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-    terminal::escape_json(&text)
+    escape_json(&text)
 }
 
 /// Colours are decoration: everything reads the same without them.

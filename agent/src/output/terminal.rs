@@ -40,7 +40,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// JSON whose texts are escaped as far as a terminal is concerned: JSON itself asks for it up to U+001F only.
-pub(super) fn escape_json(json: &str) -> String {
+pub fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for letter in json.chars() {
         if is_misleading(letter) {

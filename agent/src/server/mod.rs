@@ -5,7 +5,7 @@ mod host;
 
 use crate::{board::State, reconcile::Context};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Query, Request, State as Shared},
     http::StatusCode,
     middleware::{self, Next},
@@ -76,8 +76,23 @@ async fn health(Shared(context): Shared<Arc<Context>>) -> String {
     text
 }
 
-async fn state(Shared(context): Shared<Arc<Context>>) -> Json<State> {
-    Json(context.board.state())
+/// JSON whose texts bring nothing that a terminal or a reader would be misled by: they come from Git, registries and AWS.
+struct CleanJson<T>(T);
+
+impl<T: serde::Serialize> IntoResponse for CleanJson<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_string(&self.0) {
+            Ok(text) => {
+                let text = crate::output::escape_json(&text);
+                ([(axum::http::header::CONTENT_TYPE, "application/json")], text).into_response()
+            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        }
+    }
+}
+
+async fn state(Shared(context): Shared<Arc<Context>>) -> CleanJson<State> {
+    CleanJson(context.board.state())
 }
 
 #[derive(Deserialize)]
@@ -85,12 +100,15 @@ struct PlanQuery {
     source: Option<String>,
 }
 
-async fn plan(Shared(context): Shared<Arc<Context>>, Query(query): Query<PlanQuery>) -> Result<Json<Plan>, Response> {
+async fn plan(
+    Shared(context): Shared<Arc<Context>>,
+    Query(query): Query<PlanQuery>,
+) -> Result<CleanJson<Plan>, Response> {
     let state = context.board.state();
     let sources: Vec<_> =
         state.sources.iter().filter(|source| query.source.as_ref().is_none_or(|id| source.id == *id)).collect();
     match sources.as_slice() {
-        [source] => Ok(Json(source.plan())),
+        [source] => Ok(CleanJson(source.plan())),
         [] => Err((StatusCode::NOT_FOUND, "no such source\n").into_response()),
         _ => Err((StatusCode::BAD_REQUEST, "there are several sources; name one with ?source=\n").into_response()),
     }
@@ -113,6 +131,7 @@ async fn ready(Shared(context): Shared<Arc<Context>>) -> Response {
     if waiting.is_empty() && !state.sources.is_empty() {
         "ready\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", waiting.join("\n"))).into_response()
+        let text = crate::output::clean(&format!("not ready\n{}\n", waiting.join("\n")));
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
 }

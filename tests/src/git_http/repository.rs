@@ -40,8 +40,18 @@ impl Repository {
 
     /// Commits everything, pushes (with force, where that is needed), and answers the commit's id.
     pub fn commit(&self, message: &str) -> String {
+        self.commit_with(message, &[])
+    }
+
+    /// The same at a time of one's own, so that what is committed again has the same id.
+    pub fn commit_at(&self, message: &str, at: i64) -> String {
+        let at = format!("{at} +0000");
+        self.commit_with(message, &[("GIT_AUTHOR_DATE", &at), ("GIT_COMMITTER_DATE", &at)])
+    }
+
+    fn commit_with(&self, message: &str, environment: &[(&str, &str)]) -> String {
         git(&self.checkout, &["add", "--all"]);
-        git(&self.checkout, &["commit", "--quiet", "--allow-empty", "-m", message]);
+        git_with(&self.checkout, &["commit", "--quiet", "--allow-empty", "-m", message], environment);
         git(&self.checkout, &["push", "--quiet", "--force", "origin", "HEAD:refs/heads/main"]);
         git(&self.checkout, &["rev-parse", "HEAD"])
     }
@@ -49,6 +59,10 @@ impl Repository {
 
 /// Runs the `git` program without anybody's settings, and answers its stdout without the last line's end.
 pub fn git(directory: &Path, arguments: &[&str]) -> String {
+    git_with(directory, arguments, &[])
+}
+
+fn git_with(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = Command::new("git")
         .arg("-C")
         .arg(directory)
@@ -57,6 +71,7 @@ pub fn git(directory: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .envs(["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_NAME"), "Ada")))
         .envs(["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_EMAIL"), "ada@example.com")))
+        .envs(environment.iter().copied())
         .output()
         .expect("the git program is there");
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -222,10 +222,13 @@ async fn a_page_that_resolves_its_name_to_loopback_is_refused_and_a_long_subject
     assert_eq!(with("http://127.0.0.1/healthz", "Host: 127.0.0.1\r\n"), "HTTP/1.1 200 OK");
 
     let message = directory.path().join("message");
-    std::fs::write(&message, "x".repeat(3_000_000)).unwrap();
+    std::fs::write(&message, format!("a\u{202e}b\u{9b}31mc {}", "x".repeat(3_000_000))).unwrap();
     repository.git(&["commit", "--quiet", "--allow-empty", "-F", &message.display().to_string()]);
     wait_for(&format!("{base}/api/v1/state"), &repository.git(&["rev-parse", "HEAD"]));
-    assert!(get(&format!("{base}/api/v1/state")).unwrap().1.len() < 100_000);
+    let state = get(&format!("{base}/api/v1/state")).unwrap().1;
+    assert!(state.len() < 100_000);
+    // H13: nothing that misleads a terminal is there as it is.
+    assert!(state.contains("a\\u202eb") && !state.contains(['\u{202e}', '\u{9b}']), "{state}");
     assert!(agent.terminate(Duration::from_secs(10)).success());
     assert!(agent.log().len() < 100_000);
 }

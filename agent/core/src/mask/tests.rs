@@ -27,6 +27,12 @@ fn lines_hide_what_looks_secret_and_nothing_else() {
         ("Server=db;Password=a!b;Encrypt=true", "Server=db;Password=•••;Encrypt=true"),
         ("run --token x --port 80", "run --token ••• --port 80"),
         ("curl -u me:pw https://example.com", "curl -u ••• https://example.com"),
+        ("pushing to https://tok@git.example.com/x failed", "pushing to ••• failed"),
+        (
+            "cloning ssh://git@git.example.com/x and postgres://web@db/x",
+            "cloning ssh://git@git.example.com/x and postgres://web@db/x",
+        ),
+        ("amqps://SECRET@mq", "•••"),
         ("posting to https://hooks.slack.com/services/T0/B0/x failed", "posting to ••• failed"),
         ("<password>x</password>", "<password>•••</password>"),
         ("panicked at src/main.rs:12:5: no such table users", "panicked at src/main.rs:12:5: no such table users"),

@@ -148,7 +148,7 @@ fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
         let rest = &text[at + 3..];
         let near = rest.char_indices().take(LONGEST_ADDRESS).find(|(_, letter)| is_end(*letter)).map(|(end, _)| end);
         let near = near.or_else(|| rest.char_indices().nth(LONGEST_ADDRESS).map(|(end, _)| end)).unwrap_or(rest.len());
-        if address_is_secret(&rest[..near]) {
+        if address_is_secret(text[start..at].rsplit(':').next().unwrap_or_default(), &rest[..near]) {
             done = at + 3 + rest.find(is_end).unwrap_or(rest.len());
             found.push(start..done);
         }
@@ -162,15 +162,20 @@ fn addresses(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// An address without its scheme.
-fn address_is_secret(rest: &str) -> bool {
+/// Schemes whose user alone is a token: nobody logs in by a name there without a password.
+const TOKEN_SCHEMES: &[&str] = &["http", "https", "amqp", "amqps", "redis", "rediss"];
+
+/// An address: the last part of its scheme, and what follows.
+fn address_is_secret(scheme: &str, rest: &str) -> bool {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (user, host),
         None => ("", authority),
     };
-    let has_password = user.split_once(':').is_some_and(|(_, password)| !password.is_empty()) || user.len() >= 16;
+    let is_token = !user.is_empty() && !user.contains(':') && TOKEN_SCHEMES.contains(&&*scheme.to_ascii_lowercase());
+    let is_long = user.len() >= 16;
+    let has_password = user.split_once(':').is_some_and(|(_, password)| !password.is_empty()) || is_long || is_token;
     // A password may hold what ends an authority: `me:p/w@host`. A port has digits only.
     let is_cut = user.is_empty()
         && path.contains('@')
