@@ -100,7 +100,8 @@ pub struct World {
     pub state: PathBuf,
     sandbox: Sandbox,
     allow: Allow,
-    pace: Pace,
+    /// How fast it asks and how often it looks; for what is started anew.
+    pub pace: Pace,
     _state: TempDir,
 }
 
