@@ -1,8 +1,14 @@
 //! Invariants that every finished plan keeps, checked by code that knows nothing of the planner. A breach stops the
 //! writes of its service: it is a bug of ours, and a bug must not act.
 
-use crate::report::{ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus};
-use lockstep_manifests::layer::Ownership;
+use crate::{
+    identity::{ENVIRONMENT, SERVICE, SOURCE},
+    observed::LiveService,
+    pause,
+    prune::Declared,
+    report::{ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus},
+};
+use lockstep_manifests::{Desired, layer::Ownership};
 
 /// A broken invariant, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +19,25 @@ pub struct Breach {
     pub text: &'static str,
 }
 
+/// What a plan is for, as the checks see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What Git declares; nothing for a service that is not declared any more.
+    pub desired: Option<&'a Desired>,
+    /// What runs, where it does.
+    pub live: Option<&'a LiveService>,
+    /// The id of the source; empty where any source's will do.
+    pub source: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// What the history says of a service that is not declared any more.
+    pub declared: Option<&'a Declared>,
+    /// AWS's time, epoch seconds.
+    pub now: i64,
+}
+
 /// Checks a plan.
-pub fn lint(plan: &ServicePlan, ownership: Ownership) -> Vec<Breach> {
+pub fn lint(plan: &ServicePlan, subject: &Subject<'_>) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut check = |number: u8, holds: bool, text: &'static str| {
         if !holds {
@@ -40,7 +63,7 @@ pub fn lint(plan: &ServicePlan, ownership: Ownership) -> Vec<Breach> {
         )
     });
     let registers = count(ActionKind::RegisterTaskDefinition) == 1;
-    let is_alone = ownership == Ownership::Definition;
+    let is_alone = subject.desired.is_some_and(|desired| desired.ownership == Ownership::Definition);
     let is_used = uses_registered == (registers && !is_alone);
     check(3, is_used, "a registration that is not used, or a use without one");
     let order_holds = match (
@@ -66,9 +89,36 @@ pub fn lint(plan: &ServicePlan, ownership: Ownership) -> Vec<Breach> {
     });
     check(8, only_touched, "an update with a member that UpdateService does not have");
     check(9, plan.sync != SyncStatus::Synced || kinds.is_empty(), "a write although nothing differs");
-    let deletes = count(ActionKind::DeleteService);
-    check(10, deletes == 0 || kinds.len() == 1, "a deletion beside another action");
+    let (replaces, prunes) = (count(ActionKind::DeleteService), count(ActionKind::PruneService));
+    let deletes = plan.actions.iter().any(|action| matches!(action.order, Some(Order::Delete | Order::ScaleToZero)));
+    let deletes = deletes || replaces + prunes > 0;
+    check(10, !deletes || kinds.len() == 1, "a deletion beside another action");
     let only_registers = kinds.iter().all(|kind| *kind == ActionKind::RegisterTaskDefinition);
     check(11, !is_alone || only_registers, "a write to a service where none is declared");
+    check(12, !deletes || subject.is_ours(), "a deletion of a service that does not carry our three tags");
+    let is_paused = subject.live.is_some_and(|live| pause::in_force(&live.tags, subject.now).is_some());
+    check(13, !deletes || !is_paused, "a deletion of a paused service");
+    let may_go = match subject.desired {
+        Some(desired) => desired.replace && prunes == 0,
+        None => replaces == 0 && matches!(subject.declared, Some(Declared::By(_))),
+    };
+    check(
+        14,
+        !deletes || may_go,
+        "a deletion that neither `replace: true` nor a commit that declared it before allows",
+    );
+    let only_remarks = plan.withheld.iter().all(|withheld| withheld.reason.is_remark());
+    check(15, !deletes || only_remarks, "a deletion beside a reason to leave something alone");
     breaches
+}
+
+impl Subject<'_> {
+    /// Whether the tags say that it is ours, each by itself.
+    fn is_ours(&self) -> bool {
+        let Some(live) = self.live else { return false };
+        let tag = |name: &str| live.tags.get(name).map(String::as_str).unwrap_or_default();
+        let name = live.definition.get("serviceName").and_then(|name| name.as_str()).unwrap_or_default();
+        let is_of_source = if self.source.is_empty() { !tag(SOURCE).is_empty() } else { tag(SOURCE) == self.source };
+        is_of_source && tag(ENVIRONMENT) == self.environment && !name.is_empty() && tag(SERVICE) == name
+    }
 }

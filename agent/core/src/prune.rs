@@ -130,6 +130,10 @@ fn next_step(live: &LiveService) -> (Order, Change) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        identity::{ENVIRONMENT, SERVICE, SOURCE, ownership_tags},
+        lint::{Subject, lint},
+    };
 
     fn live(desired: i64, running: i64) -> LiveService {
         LiveService {
@@ -140,6 +144,38 @@ mod tests {
             running,
             ..LiveService::default()
         }
+    }
+
+    // The lint, which knows nothing of the guards above, stops a removal that one of them let through.
+    #[test]
+    fn a_removal_is_linted() {
+        let mut old = live(0, 0);
+        old.tags = ownership_tags("acme", "prod", "old");
+        let plan = plan_orphan(&old, "old", &by(), PRUNING);
+        let breaches = |live: &LiveService, plan: &ServicePlan, declared: &Declared| -> Vec<u8> {
+            let (live, declared) = (Some(live), Some(declared));
+            let subject = Subject { desired: None, live, source: "acme", environment: "prod", declared, now: 0 };
+            lint(plan, &subject).iter().map(|breach| breach.number).collect()
+        };
+        assert_eq!(breaches(&old, &plan, &by()), [0; 0]);
+        for tag in [SOURCE, ENVIRONMENT, SERVICE] {
+            let mut without = old.clone();
+            without.tags.remove(tag);
+            assert_eq!(breaches(&without, &plan, &by()), [12], "{tag}");
+            without.tags.insert(tag.to_owned(), "other".to_owned());
+            assert_eq!(breaches(&without, &plan, &by()), [12], "{tag}");
+        }
+        let mut paused = old.clone();
+        paused.tags.insert(pause::PAUSE.into(), "by=ada".into());
+        assert_eq!(breaches(&paused, &plan, &by()), [13]);
+        assert_eq!(breaches(&old, &plan, &Declared::Never), [14]);
+        assert_eq!(breaches(&old, &plan, &Declared::Unknown("gone".into())), [14]);
+        let mut beside = plan.clone();
+        beside.actions.extend(plan.actions.clone());
+        assert_eq!(breaches(&old, &beside, &by()), [10]);
+        let mut held = plan.clone();
+        held.withheld.push(Withheld { reason: Reason::Orphan, text: String::new(), changes: Vec::new() });
+        assert_eq!(breaches(&old, &held, &by()), [15]);
     }
 
     const PRUNING: Circumstances =

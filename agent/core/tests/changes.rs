@@ -4,7 +4,7 @@
 use lockstep_core::{
     diff::diff,
     identity,
-    lint::lint,
+    lint::{Subject, lint},
     normalise::Context,
     observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision},
     plan::{Outcome, Surroundings, plan_service},
@@ -93,7 +93,10 @@ fn plan(desired: &Desired, observed: &Observation) -> ServicePlan {
     };
     match plan_service(desired, observed, &around) {
         Outcome::Planned(plan) => {
-            assert_eq!(lint(&plan, desired.ownership), vec![], "{plan:#?}");
+            let live = observed.service.found();
+            let subject =
+                Subject { desired: Some(desired), live, source: "acme", environment: "prod", declared: None, now: 0 };
+            assert_eq!(lint(&plan, &subject), vec![], "{plan:#?}");
             *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),

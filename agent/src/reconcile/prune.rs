@@ -3,7 +3,7 @@
 
 use super::{
     load::{Loader, Snapshot},
-    service::{Round, short},
+    service::{Round, refuse_breaches, short},
 };
 use crate::board::{Axes, Event, ServiceState, Trigger};
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
 };
 use lockstep_core::{
     identity::{self, Owner, owner},
+    lint::Subject,
     observed::{LiveService, Reading},
     prune::{Circumstances, Declared, plan_orphan},
     report::{ActionKind, Reason, ServicePlan, Verdict, Withheld},
@@ -111,6 +112,7 @@ impl Orphans {
             if let Reading::Found(pause) = round.cluster.pause() {
                 plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
             }
+            refuse_breaches(&mut plan, &Subject { declared: Some(&by), ..round.subject(Some(&live)) });
             let stopping = round.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
             let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.begins;
             let is_shown = round.orders.removals.as_ref().is_none_or(|shown| {

@@ -15,7 +15,7 @@ use lockstep_core::{
     diff::Change,
     drift,
     identity::{self, OWN_TAGS, content_hash},
-    lint::lint,
+    lint::{Subject, lint},
     observed::{LiveService, Observation, Presence, Reading, Revision},
     plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
@@ -295,7 +295,8 @@ impl Round<'_> {
         if self.orders.adopt && self.orders.write {
             plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
         }
-        refuse_breaches(&mut plan, desired);
+        let subject = Subject { desired: Some(desired), ..self.subject(live.found()) };
+        refuse_breaches(&mut plan, &subject);
         if plan.verdict == Some(Verdict::Rejected) {
             let since = plan.rejected_at.or_else(|| self.rejected_since(hash, live.found(), track));
             self.brake().note_rejected(&desired.service_name, since.unwrap_or_else(|| self.clients.now()));
@@ -577,6 +578,12 @@ impl Round<'_> {
         registered.is_none() || !changes_definition
     }
 
+    /// What a plan is for, as the lint sees it.
+    pub(super) fn subject<'s>(&'s self, live: Option<&'s LiveService>) -> Subject<'s> {
+        let (environment, now) = (self.environment.name.as_str(), self.clients.now());
+        Subject { desired: None, live, source: self.source, environment, declared: None, now }
+    }
+
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.environment.account, self.environment.region)
     }
@@ -612,11 +619,11 @@ pub(super) fn drift_of(plan: &ServicePlan) -> Vec<Change> {
 }
 
 /// A plan that breaks an invariant is not carried out.
-fn refuse_breaches(plan: &mut ServicePlan, desired: &Desired) {
-    let breaches = lint(plan, desired.ownership);
+pub(super) fn refuse_breaches(plan: &mut ServicePlan, subject: &Subject<'_>) {
+    let breaches = lint(plan, subject);
     let Some(breach) = breaches.first() else { return };
     tracing::error!(
-        service = desired.name,
+        service = plan.name,
         number = breach.number,
         breach.text,
         "a plan breaks an invariant; it is not carried out"

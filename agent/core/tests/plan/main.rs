@@ -9,7 +9,7 @@ use lockstep_core::{
     cause::Cause,
     drift::Hold,
     identity::{self, desired_hash},
-    lint::lint,
+    lint::{Subject, lint},
     observed::{
         History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, Rollout,
         ScalableTarget,
@@ -134,7 +134,15 @@ fn around() -> Surroundings<'static> {
 fn planned(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> ServicePlan {
     match plan_service(desired, observed, around) {
         Outcome::Planned(plan) => {
-            assert_eq!(lint(&plan, desired.ownership), vec![], "{plan:#?}");
+            let subject = Subject {
+                desired: Some(desired),
+                live: observed.service.found(),
+                source: around.source,
+                environment: &desired.environment,
+                declared: None,
+                now: around.now,
+            };
+            assert_eq!(lint(&plan, &subject), vec![], "{plan:#?}");
             *plan
         }
         Outcome::Needs(needs) => panic!("needs {needs:?}"),
