@@ -1,9 +1,7 @@
 //! People win: pauses, drift that must last, fields that somebody else keeps changing, tags that were taken away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "people/hands.rs"]
 mod hands;
-#[path = "people/ordered.rs"]
 mod ordered;
 
 use lockstep::{

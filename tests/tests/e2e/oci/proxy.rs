@@ -12,7 +12,7 @@ fn a_proxy_is_used_and_is_no_registry() {
     let proxy = Listener::start(|_| Reply::new(502, ""));
     let port = proxy.port().to_string();
     let outcome = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "proxy::behind_a_proxy"])
+        .args(["--exact", "oci::proxy::behind_a_proxy"])
         .env(PORT, &port)
         .env("HTTPS_PROXY", format!("http://localhost:{port}"))
         .env_remove("NO_PROXY")

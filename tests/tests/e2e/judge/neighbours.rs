@@ -1,6 +1,6 @@
 //! What lives beside ECS, and what all services fail with.
 
-use crate::story::{Story, over};
+use super::story::{Story, over};
 use lockstep_sandbox::{Behaviour, Effect, Timing};
 use lockstep_tests::{
     aws::Aws,

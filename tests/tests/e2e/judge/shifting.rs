@@ -1,6 +1,6 @@
 //! Deployments with stages, and what stops them; services that deploy elsewhere; reads that lag.
 
-use crate::story::{CLUSTER, Story, balanced, fargate, over};
+use super::story::{CLUSTER, Story, balanced, fargate, over};
 use lockstep_sandbox::{AlarmState, Effect, Failure, Fault, HookAnswer};
 use lockstep_tests::moto::{ACCOUNT, REGION};
 use serde_json::{Value, json};
@@ -230,7 +230,7 @@ pub(crate) fn others(story: &Story) {
 /// The catalogue of failures, each in a service of its own.
 pub(crate) fn failures(story: &Story) {
     let control = &story.emulator.control;
-    let checked = json!({"name": "web", "image": crate::story::image("1"), "portMappings": [{"containerPort": 80}], "healthCheck": {"command": ["CMD", "true"]}});
+    let checked = json!({"name": "web", "image": super::story::image("1"), "portMappings": [{"containerPort": 80}], "healthCheck": {"command": ["CMD", "true"]}});
     for _ in 0..2 {
         story.register("checked", json!({"containerDefinitions": [checked]}));
     }

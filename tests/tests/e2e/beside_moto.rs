@@ -204,8 +204,8 @@ fn list<T: for<'de> Deserialize<'de>>(text: &str) -> Vec<T> {
 
 #[test]
 fn the_sandbox_and_moto_answer_alike_but_for_what_is_listed() {
-    let steps: Vec<Step> = list(include_str!("../beside-moto/script.yaml"));
-    let known: Vec<Known> = list(include_str!("../beside-moto/differences.yaml"));
+    let steps: Vec<Step> = list(include_str!("../../beside-moto/script.yaml"));
+    let known: Vec<Known> = list(include_str!("../../beside-moto/differences.yaml"));
     let names: BTreeSet<&str> = steps.iter().map(|step| step.name.as_str()).collect();
     assert_eq!(names.len(), steps.len(), "names of steps are unique");
     assert!(known.iter().all(|entry| entry.evidence.len() > 10), "a difference without evidence");

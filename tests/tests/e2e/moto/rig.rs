@@ -1,6 +1,6 @@
 //! moto, and a checkout that the program plans and syncs.
 
-use crate::services::config;
+use super::services::config;
 use lockstep_tests::{
     git_http::git,
     lockstep,

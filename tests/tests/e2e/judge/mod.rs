@@ -18,7 +18,7 @@ use story::Story;
 
 /// Every operation that the sandbox checks the input of, which are all but those of STS.
 fn operations() -> BTreeSet<String> {
-    let shapes: Value = serde_json::from_str(include_str!("../../../agent/sandbox/src/wire/shapes.json")).unwrap();
+    let shapes: Value = serde_json::from_str(include_str!("../../../../agent/sandbox/src/wire/shapes.json")).unwrap();
     let services = shapes.as_object().unwrap().iter();
     let named = services.flat_map(|(service, model)| {
         model["operations"].as_object().unwrap().keys().map(move |operation| format!("{service}:{operation}"))

@@ -1,7 +1,6 @@
 //! The built program, as a user runs it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "program/lasting.rs"]
 mod lasting;
 
 use lockstep_sandbox::{Behaviour, ClockMode, Options, Sandbox};

@@ -1,6 +1,6 @@
 //! What a rollout touches beside ECS: alarms, load balancers, logs, queues.
 
-use crate::story::{Story, over};
+use super::story::{Story, over};
 use lockstep_sandbox::{AlarmState, TargetState};
 use lockstep_tests::moto::{ACCOUNT, REGION};
 use serde_json::{Value, json};

@@ -255,7 +255,7 @@ async fn on_moto_only_what_it_drops_differs() {
     runner.round(&context, &Orders { everything: true, ..Orders::default() }).await;
     let found = differences(&context);
     assert!(count(&context) >= 30);
-    let listed: Vec<Drop> = serde_yaml::from_str(include_str!("../definitions/moto-drops.yaml")).unwrap();
+    let listed: Vec<Drop> = serde_yaml::from_str(include_str!("../../definitions/moto-drops.yaml")).unwrap();
     assert!(listed.iter().all(|entry| !entry.evidence.trim().is_empty()), "an entry has no evidence");
     let listed: BTreeSet<(String, String)> = listed.into_iter().map(|entry| (entry.service, entry.path)).collect();
     let more: Vec<_> = found.difference(&listed).collect();

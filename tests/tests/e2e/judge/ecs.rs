@@ -1,6 +1,6 @@
 //! ECS: clusters, definitions, services and their rollouts, tasks, tags.
 
-use crate::story::{CLUSTER, Story, balanced, fargate, image, network, over};
+use super::story::{CLUSTER, Story, balanced, fargate, image, network, over};
 use lockstep_tests::moto::{ACCOUNT, REGION};
 use serde_json::{Value, json};
 use std::time::Duration;
