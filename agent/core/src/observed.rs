@@ -394,8 +394,8 @@ pub struct Observation {
 /// Whether something outside of the repository is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is.
-    There,
+    /// It is, and since when, epoch seconds, where that is known.
+    There(Option<i64>),
     /// It is not.
     Absent,
     /// That cannot be found out.

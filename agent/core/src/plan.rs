@@ -368,7 +368,7 @@ impl Planner<'_> {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
                 let cause = self.cause_of(live);
-                match self.wait_for_absent(cause.as_ref()) {
+                match self.wait_for_absent(cause.as_ref(), primary.map_or(0, |primary| primary.updated_at)) {
                     Absence::Asked => return plan,
                     Absence::Waits(withheld) => {
                         plan.verdict = Some(Verdict::Pending);

@@ -196,6 +196,30 @@ impl Clients {
         }
     }
 
+    /// When an image was pushed, epoch seconds; none where that is not told.
+    ///
+    /// # Errors
+    /// As the call fails; an image that is not there is an error.
+    pub async fn image_pushed_at(&self, id: &ImageId) -> Result<Option<i64>, AwsError> {
+        let by = ImageIdentifier::builder();
+        let by = if id.reference.starts_with("sha256:") {
+            by.image_digest(&id.reference)
+        } else {
+            by.image_tag(&id.reference)
+        };
+        self.pace.acquire(Group::Registry).await;
+        let answer = self
+            .ecr
+            .describe_images()
+            .registry_id(&id.account)
+            .repository_name(&id.repository)
+            .image_ids(by.build())
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk("ecr:DescribeImages", &error))?;
+        Ok(answer.image_details().iter().filter_map(|image| image.image_pushed_at()).map(|at| at.secs()).max())
+    }
+
     /// Looks an image up. None where there is no such image, or no such repository.
     ///
     /// # Errors

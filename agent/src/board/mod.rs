@@ -152,10 +152,12 @@ impl ServiceState {
         }
     }
 
-    /// Tasks that run of those that should, as far as they are known: `1/2`, `?` where they never were.
+    /// Tasks that run of those that should, as far as they are known: `1/2`, `?` where they never were, `-` where there are none.
     pub fn count(&self) -> String {
         match (self.running, self.desired_count) {
             (Some(running), Some(desired)) => format!("{running}/{desired}"),
+            // A task definition that no service uses has none.
+            _ if !self.revision.is_empty() || self.plan.health == Health::Missing => "-".to_owned(),
             _ => "?".to_owned(),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 use clap::Args;
 use lockstep_core::{
     ending::{Asked, Standing, ending, is_over, not_done, standing},
-    report::{ActionKind, Plan, ServicePlan, SyncStatus, Verdict},
+    report::{ActionKind, Plan, Reason, ServicePlan, SyncStatus, Verdict},
 };
 use std::{
     collections::BTreeSet,
@@ -152,15 +152,24 @@ fn finish(plan: &Plan, asked: Asked, format: Format) {
                     output::say(&format!("{}: log: {}", service.name, output::clean(line)));
                 }
             }
-            let is_done = |service: &&&ServicePlan| service.verdict != Some(Verdict::Progressing);
+            // What equals Git and is not deployed, because its deployment failed, is no success.
+            let is_waiting = |service: &ServicePlan| service.is_withheld_for(Reason::Prerequisite);
+            let is_failed = |service: &ServicePlan| {
+                service.sync == SyncStatus::Synced
+                    && (is_waiting(service) || service.verdict == Some(Verdict::Rejected))
+            };
+            let is_done =
+                |service: &&&ServicePlan| service.verdict != Some(Verdict::Progressing) && !is_failed(service);
             let count =
                 |status: SyncStatus| services.iter().filter(is_done).filter(|service| service.sync == status).count();
             let rolling = services.iter().filter(|service| service.verdict == Some(Verdict::Progressing)).count();
             let rejected = services.iter().filter(|service| service.verdict == Some(Verdict::Rejected)).count();
+            let waiting = services.iter().filter(|service| is_waiting(service)).count();
+            let waiting = if waiting > 0 { format!(", {waiting} waiting") } else { String::new() };
             let rejected = if rejected > 0 { format!(", {rejected} rejected") } else { String::new() };
             let rolling = if rolling > 0 { format!(", {rolling} rolling out") } else { String::new() };
             output::data(&format!(
-                "{} synced, {} out of sync, {} unknown{rejected}{rolling}",
+                "{} synced, {} out of sync, {} unknown{waiting}{rejected}{rolling}",
                 count(SyncStatus::Synced),
                 count(SyncStatus::OutOfSync),
                 count(SyncStatus::Unknown)

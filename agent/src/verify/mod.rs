@@ -6,7 +6,7 @@ mod image;
 mod service;
 
 use crate::{
-    aws::{Accounts, AwsError, Clients, Remedy},
+    aws::{Accounts, AwsError, Clients, EcrImage, Remedy},
     config::Allow,
 };
 use lockstep_core::{
@@ -100,10 +100,18 @@ impl<'a> Verifier<'a> {
             }
         };
         match outcome {
-            Some(Outcome::Ok) => Presence::There,
+            Some(Outcome::Ok) => Presence::There(self.since(absent, environment).await),
             Some(Outcome::Fail) => Presence::Absent,
             _ => Presence::Unknown,
         }
+    }
+
+    /// Since when an image is there. Of the others nobody says.
+    async fn since(&self, absent: &Absent, environment: &Environment) -> Option<i64> {
+        let Absent::Image(image) = absent else { return None };
+        let image = EcrImage::parse(image)?;
+        let clients = self.accounts.clients(&environment.account, &image.region).await;
+        clients.image_pushed_at(&image.id).await.ok().flatten()
     }
 
     /// Remembers the answer to a question.

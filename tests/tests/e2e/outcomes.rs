@@ -307,6 +307,8 @@ async fn an_image_that_comes_later_is_waited_for() {
     }
     world.control.push_image(ACCOUNT, REGION, "app", "9", Behaviour::Ok);
     world.control.advance(Duration::from_secs(61));
+    // Whoever looks now need not have seen that it was missing: the registry says that it came later.
+    world.restart(false).await;
     let state = outcome(&mut world).await;
     assert_eq!(state.plan.verdict, Some(Verdict::Deployed), "{:#?}", state.plan.withheld);
     assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 2)]));

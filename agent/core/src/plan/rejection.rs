@@ -101,7 +101,7 @@ impl Planner<'_> {
             return true;
         }
         let cause = self.cause_of_past(failed);
-        match self.wait_for_absent(cause.as_ref().filter(|_| !recorded)) {
+        match self.wait_for_absent(cause.as_ref().filter(|_| !recorded), failed.map_or(0, |failed| failed.started_at)) {
             Absence::Asked => return false,
             Absence::Over => return true,
             Absence::Waits(mut withheld) => {
@@ -212,8 +212,9 @@ impl Planner<'_> {
     }
 
     /// What a deployment failed for because it was not there is waited for, where a look shows that it is still not
-    /// there; and when a later look finds it, the deployment is started again. What is there all the time is no reason.
-    pub(super) fn wait_for_absent(&mut self, cause: Option<&Cause>) -> Absence {
+    /// there; and when a later look finds it, or finds that it came later, the deployment is started again. What was there
+    /// all the time is no reason.
+    pub(super) fn wait_for_absent(&mut self, cause: Option<&Cause>, failed_at: i64) -> Absence {
         let Some(cause) = cause else { return Absence::No };
         let Some(absent) = absent(self.desired, cause) else { return Absence::No };
         match self.observed.presence {
@@ -225,8 +226,9 @@ impl Planner<'_> {
                 let text = format!("waiting for {absent}: {}; it goes on when it is there", cause.short());
                 Absence::Waits(Withheld { reason: Reason::Prerequisite, text, changes: Vec::new() })
             }
-            Some(Presence::There) if self.observed.was_absent => Absence::Over,
-            Some(Presence::There | Presence::Unknown) => Absence::No,
+            Some(Presence::There(_)) if self.observed.was_absent => Absence::Over,
+            Some(Presence::There(Some(since))) if failed_at > 0 && since > failed_at => Absence::Over,
+            Some(Presence::There(_) | Presence::Unknown) => Absence::No,
         }
     }
 

@@ -240,16 +240,27 @@ fn what_is_not_there_is_waited_for_and_then_goes_on() {
     let words = "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref web:2: web:2: not found";
     observation.cause = Some(Cause { stopped_reason: words.into(), ..Cause::default() });
     observation.known = Some(revision("arn:td/web:2", "web:2"));
-    let failed = past("ROLLBACK_SUCCESSFUL", "web:2", target());
+    let failed = PastDeployment { started_at: 500, ..past("ROLLBACK_SUCCESSFUL", "web:2", target()) };
     observation.history = Reading::Found(History::Known(vec![failed]));
     let needs = plan_service(&wanted, &observation, &around());
     assert_eq!(needs, Outcome::Needs([Need::Presence].into()));
     for (presence, was_absent, expected) in [
         (Presence::Absent, false, (vec![], vec![Reason::Prerequisite])),
         (Presence::Absent, true, (vec![], vec![Reason::Prerequisite])),
-        (Presence::There, true, (vec![ActionKind::UpdateService], vec![])),
+        (Presence::There(None), true, (vec![ActionKind::UpdateService], vec![])),
+        // It came after the deployment began, whoever looked before.
+        (Presence::There(Some(501)), false, (vec![ActionKind::UpdateService], vec![])),
         // There all the time, or not known: it is a rejection.
-        (Presence::There, false, (vec![ActionKind::TagService, ActionKind::TagTaskDefinition], vec![Reason::Rejected])),
+        (
+            Presence::There(None),
+            false,
+            (vec![ActionKind::TagService, ActionKind::TagTaskDefinition], vec![Reason::Rejected]),
+        ),
+        (
+            Presence::There(Some(500)),
+            false,
+            (vec![ActionKind::TagService, ActionKind::TagTaskDefinition], vec![Reason::Rejected]),
+        ),
         (
             Presence::Unknown,
             true,
@@ -276,7 +287,7 @@ fn what_is_not_there_is_waited_for_and_then_goes_on() {
     observation.cause = Some(Cause { stopped_reason: words, ..Cause::default() });
     let absent = Observation { presence: Some(Presence::Absent), ..observation.clone() };
     assert_eq!(reasons(&planned(&wanted, &absent, &around())), [Reason::Prerequisite]);
-    let there = Observation { presence: Some(Presence::There), was_absent: true, ..observation };
+    let there = Observation { presence: Some(Presence::There(None)), was_absent: true, ..observation };
     let plan = planned(&wanted, &there, &around());
     assert!(matches!(&plan.actions[0].order, Some(Order::Update { force: true, .. })), "{plan:#?}");
 }
