@@ -10,7 +10,10 @@ use std::{
     },
     time::Duration,
 };
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// Lines that wait while stderr takes none.
 const WAITING: usize = 1024;
@@ -43,6 +46,8 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Log, String> {
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(has_colours)
+        .finish()
+        .with(filter_fn(is_told))
         .try_init()
         .map_err(|error| error.to_string())?;
     Ok(Log(None))
@@ -65,8 +70,8 @@ pub(crate) fn start_agents(filter: Option<&str>, format: Format) -> Result<Log, 
         .with_target(false)
         .with_ansi(has_colours);
     match format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => builder.finish().with(filter_fn(is_told)).try_init(),
+        Format::Json => builder.json().flatten_event(true).finish().with(filter_fn(is_told)).try_init(),
     }
     .map_err(|error| error.to_string())?;
     // A panic is a line like any other: whoever reads JSON can read it too.
@@ -76,6 +81,12 @@ pub(crate) fn start_agents(filter: Option<&str>, format: Format) -> Result<Log, 
         tracing::error!(place, text, "a task panicked; this is a bug of Lockstep, please report it");
     }));
     Ok(Log(Some(sender)))
+}
+
+/// Whether something may be logged whatever the filter says. Libraries write whole requests and answers, with all that is
+/// secret in them, where they tell of details.
+fn is_told(what: &Metadata<'_>) -> bool {
+    *what.level() <= Level::INFO || what.target().starts_with("lockstep")
 }
 
 /// What is logged. The watcher of files is left out whatever is asked for: where the log is beside a file that is

@@ -3,7 +3,7 @@
 
 use super::load::Snapshot;
 use crate::git::{Access, Location, Remote};
-use lockstep_core::commit::Commit;
+use lockstep_core::{commit::Commit, mask};
 use lockstep_manifests::{Desired, repository::CONFIG};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,9 @@ impl Commits {
             looked_at += 1;
             if !step.changed.is_empty() {
                 let summary = step.message.lines().next().unwrap_or_default();
-                let summary = summary.chars().filter(|letter| !letter.is_control()).take(LONGEST_SUMMARY).collect();
+                // Masked before it is cut: half a token does not look like one.
+                let summary: String = summary.chars().filter(|letter| !letter.is_control()).collect();
+                let summary = mask::line(&summary).chars().take(LONGEST_SUMMARY).collect();
                 let (id, author) = (step.commit.clone(), step.author.clone());
                 let commit = Arc::new(Commit { id, author, summary, at: step.at });
                 for index in &step.changed {

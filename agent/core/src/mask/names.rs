@@ -25,6 +25,7 @@ const ANYWHERE: &[&str] = &[
     "connstr",
     "webhook",
     "kubeconfig",
+    "pgpass",
 ];
 
 /// Words that say so where the name is not about something around them ([`HARMLESS`]).

@@ -33,6 +33,8 @@ fn lines_hide_what_looks_secret_and_nothing_else() {
             "cloning ssh://git@git.example.com/x and postgres://web@db/x",
         ),
         ("amqps://SECRET@mq", "•••"),
+        ("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE1aa set", "key ••• set"),
+        ("at 0123456789abcdef0123456789abcdef01234567", "at 0123456789abcdef0123456789abcdef01234567"),
         ("posting to https://hooks.slack.com/services/T0/B0/x failed", "posting to ••• failed"),
         ("<password>x</password>", "<password>•••</password>"),
         ("panicked at src/main.rs:12:5: no such table users", "panicked at src/main.rs:12:5: no such table users"),

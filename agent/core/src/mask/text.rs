@@ -118,11 +118,23 @@ pub(super) fn by_look(text: &str) -> Vec<Range<usize>> {
         let is_token = begins.into_iter().any(|part| {
             part.len() >= 12 && PREFIXES.iter().any(|prefix| part.starts_with(prefix)) && !written.starts_with("arn:")
         });
-        if is_token {
+        if is_token || is_aws_secret(&text[bare(text, word.clone())]) {
             found.push(bare(text, word));
         }
     }
     joined(found)
+}
+
+/// Whether a word looks like the secret part of an AWS access key: forty letters of base64, of all kinds. A hash has digits
+/// and letters of one case only.
+fn is_aws_secret(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
+    word.len() == 40
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
+        && !word.starts_with('/')
 }
 
 /// Whole blocks of a key.

@@ -187,6 +187,28 @@ fn answer(base: &str, request: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+// H12: libraries write whole requests at their finest levels, whatever is secret in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_level_of_the_log_shows_what_is_sent() {
+    let sandbox = sandbox().await;
+    let repository = shop("1");
+    let service = lockstep_tests::world::service(&format!("{}:1", lockstep_tests::world::IMAGE));
+    let service = service.replace("LEVEL: info", "DB_PASSWORD: canary-of-a-password");
+    repository.commit("fix token=canary-of-a-subject", &[("services/web/service.yaml", &service)]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = agent_file(directory.path(), &repository.path().display().to_string());
+    for filter in ["trace", "lockstep=info,aws_smithy_runtime=trace,hyper=trace"] {
+        let mut agent = Running::agent(&sandbox.endpoint_url(), &file, &["--log", filter]);
+        let base = agent.address();
+        wait_for(&format!("{base}/api/v1/state"), "\"verdict\":\"Deployed\"");
+        let state = get(&format!("{base}/api/v1/state")).unwrap().1;
+        agent.terminate(Duration::from_secs(10));
+        for text in [agent.log(), state] {
+            assert!(!text.contains("canary"), "{}", text.lines().find(|line| line.contains("canary")).unwrap());
+        }
+    }
+}
+
 // H3 and H15
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_resolves_its_name_to_loopback_is_refused_and_a_long_subject_is_cut() {
