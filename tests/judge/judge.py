@@ -1,7 +1,7 @@
 """Judges answers of the sandbox by botocore's models of the services.
 
-stdin: entries of the sandbox's journal, one JSON object a line. stdout: one line per finding. The exit code is 2 if there
-is any. What ParamValidator does not look at (enums, the form of timestamps, upper bounds, patterns, errors) is walked here.
+stdin: journals of the sandbox, one entry a line as a JSON object, and after the last one of each a line `null`. stdout: for
+each journal one line, `{"findings": [...], "judged": N}`. It ends with its stdin: starting it costs more than most journals. What ParamValidator does not look at (enums, the form of timestamps, upper bounds, patterns, errors) is walked here.
 
 An answer that was rendered in the query protocol may stand beside the entry's value, as `xml`: botocore's own parser must
 read the same value from it.
@@ -63,7 +63,6 @@ COMMON_QUERY = {
 # The names of services that botocore calls otherwise.
 SERVICES = {"elasticloadbalancing": "elbv2"}
 
-FOUND = 2
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -219,24 +218,29 @@ def judge(model, entry):
         yield from validate(entry["answer"], operation.output_shape, timed)
 
 
+def told(findings, judged):
+    print(json.dumps({"findings": findings, "judged": judged}), flush=True)
+
+
 def main(version):
     if botocore.__version__ != version:
-        print(f"botocore is {botocore.__version__}, not {version}")
-        return FOUND
+        told([f"botocore is {botocore.__version__}, not {version}"], 0)
+        return
     session = botocore.session.get_session()
-    models, judged, findings = {}, 0, 0
+    models, judged, findings = {}, 0, []
     for line in sys.stdin:
         entry = json.loads(line)
+        if entry is None:
+            told(findings, judged)
+            judged, findings = 0, []
+            continue
         service = entry["service"]
         if service not in models:
             models[service] = session.get_service_model(SERVICES.get(service, service))
         judged += 1
         for finding in judge(models[service], entry):
-            findings += 1
-            print(f"{entry['sequence']} {service}:{entry['operation']} {finding}")
-    print(f"judged {judged}", file=sys.stderr)
-    return FOUND if findings else 0
+            findings.append(f"{entry['sequence']} {service}:{entry['operation']} {finding}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])
