@@ -84,7 +84,13 @@ impl Clients {
             .map(|name| {
                 let found = answer.services().iter().find(|service| service.service_name() == Some(name));
                 let reading = match found {
-                    Some(service) => Reading::Found(live_service(service)),
+                    Some(service) => {
+                        let arns = [service.service_arn(), service.cluster_arn()].map(Option::unwrap_or_default);
+                        match elsewhere(arns, [&self.account, &self.region, cluster]) {
+                            None => Reading::Found(live_service(service)),
+                            Some(place) => Reading::Failed(format!("{OPERATION} answers with {name} of {place}")),
+                        }
+                    }
                     None => {
                         let failure = answer.failures().iter().find(|failure| {
                             failure.arn().is_some_and(|arn| arn == name || arn.ends_with(&format!("/{name}")))
@@ -353,4 +359,36 @@ fn tags(tags: &[sdk::Tag]) -> Tags {
 
 fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// Where a service is that is not where it was asked for, by its ARN and its cluster's; none where it is there. An endpoint
+/// that mixes them up is not believed.
+fn elsewhere([service, cluster]: [&str; 2], [account, region, asked]: [&str; 3]) -> Option<String> {
+    let parts: Vec<&str> = service.splitn(6, ':').collect();
+    if let [_, _, _, its_region, its_account, _] = parts.as_slice()
+        && (*its_region != region || *its_account != account)
+    {
+        return Some(format!("account {its_account} and region {its_region}"));
+    }
+    let name = |cluster: &str| cluster.rsplit('/').next().unwrap_or(cluster).to_owned();
+    (!cluster.is_empty() && name(cluster) != name(asked)).then(|| format!("the cluster {}", name(cluster)))
+}
+
+#[cfg(test)]
+mod elsewhere_tests {
+    use super::elsewhere;
+
+    #[test]
+    fn an_answer_of_another_place_is_told() {
+        let place = |service: &str, cluster: &str| {
+            let arn = |what: &str| if what.is_empty() { String::new() } else { format!("arn:aws:ecs:{what}") };
+            elsewhere([&arn(service), &arn(cluster)], ["1", "r", "arn:aws:ecs:r:1:cluster/prod"])
+        };
+        assert_eq!(place("r:1:service/prod/web", "r:1:cluster/prod"), None);
+        assert_eq!(place("r:1:service/web", "r:1:cluster/prod"), None);
+        assert_eq!(place("", ""), None);
+        assert_eq!(place("r:2:service/prod/web", "r:2:cluster/prod").as_deref(), Some("account 2 and region r"));
+        assert_eq!(place("q:1:service/prod/web", "").as_deref(), Some("account 1 and region q"));
+        assert_eq!(place("r:1:service/test/web", "r:1:cluster/test").as_deref(), Some("the cluster test"));
+    }
 }

@@ -1,6 +1,7 @@
 //! What an image's labels say of where it comes from. They are anybody's text: one line, cut, and links only where they
 //! are links.
 
+use crate::mask;
 use std::collections::BTreeMap;
 
 /// Longest text that is taken from a label, in bytes.
@@ -20,10 +21,12 @@ pub struct Labels {
 impl Labels {
     /// Reads the labels (or annotations) of an image, as the OCI image specification names them.
     pub fn read(labels: &BTreeMap<String, String>) -> Self {
+        // What looks secret does not go into Git.
+        let is_open = |text: &str| mask::line(text) == text;
         let first = |names: &[&str], accept: fn(&str) -> bool| {
             names
                 .iter()
-                .find_map(|name| labels.get(*name).map(|text| text.trim()).filter(|text| accept(text)))
+                .find_map(|name| labels.get(*name).map(|text| text.trim()).filter(|text| accept(text) && is_open(text)))
                 .map(str::to_owned)
         };
         let revision = first(&["org.opencontainers.image.revision", "org.label-schema.vcs-ref"], is_revision);
@@ -73,6 +76,18 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Labels {
         Labels::read(&pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+    }
+
+    // H12
+    #[test]
+    fn what_looks_secret_is_left_out() {
+        let secret = "https://example.com/notes?token=abcdefgh12345678";
+        let labels = read(&[
+            ("org.opencontainers.image.revision", "ghp_0123456789abcdefghijABCDEFGHIJ012345"),
+            ("org.opencontainers.image.documentation", secret),
+            ("org.opencontainers.image.url", "https://example.com/notes"),
+        ]);
+        assert_eq!(labels, Labels { changelog: Some("https://example.com/notes".into()), ..Labels::default() });
     }
 
     #[test]
