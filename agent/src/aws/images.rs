@@ -141,6 +141,15 @@ pub(crate) fn attached(tag: &str) -> Option<String> {
     is_digest.then(|| "what belongs to another image: a signature or an attestation".to_owned())
 }
 
+/// An image by its digest, else by its tag.
+fn identifier(id: &ImageId) -> ImageIdentifier {
+    let by = ImageIdentifier::builder();
+    match id.reference.starts_with("sha256:") {
+        true => by.image_digest(&id.reference).build(),
+        false => by.image_tag(&id.reference).build(),
+    }
+}
+
 impl Clients {
     /// All tags of a repository: one call for each thousand of its tagged images.
     ///
@@ -201,19 +210,13 @@ impl Clients {
     /// # Errors
     /// As the call fails; an image that is not there is an error.
     pub async fn image_pushed_at(&self, id: &ImageId) -> Result<Option<i64>, AwsError> {
-        let by = ImageIdentifier::builder();
-        let by = if id.reference.starts_with("sha256:") {
-            by.image_digest(&id.reference)
-        } else {
-            by.image_tag(&id.reference)
-        };
         self.pace.acquire(Group::Registry).await;
         let answer = self
             .ecr
             .describe_images()
             .registry_id(&id.account)
             .repository_name(&id.repository)
-            .image_ids(by.build())
+            .image_ids(identifier(id))
             .send()
             .await
             .map_err(|error| AwsError::from_sdk("ecr:DescribeImages", &error))?;
@@ -226,19 +229,13 @@ impl Clients {
     /// As the call fails.
     pub async fn image(&self, id: &ImageId) -> Result<Option<Image>, AwsError> {
         const OPERATION: &str = "ecr:BatchGetImage";
-        let by = ImageIdentifier::builder();
-        let by = if id.reference.starts_with("sha256:") {
-            by.image_digest(&id.reference)
-        } else {
-            by.image_tag(&id.reference)
-        };
         self.pace.acquire(Group::Registry).await;
         let answer = self
             .ecr
             .batch_get_image()
             .registry_id(&id.account)
             .repository_name(&id.repository)
-            .image_ids(by.build())
+            .image_ids(identifier(id))
             .set_accepted_media_types(Some(MANIFESTS.map(str::to_owned).to_vec()))
             .send()
             .await;

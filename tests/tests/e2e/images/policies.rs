@@ -218,16 +218,20 @@ async fn a_follower_moves_in_the_same_commit() {
     assert_eq!(it.last_change(), "1\t1\tservices/jobs/prod.pins.yaml\n1\t1\tservices/web/prod.pins.yaml");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_image_must_be_wherever_the_pin_is_read() {
+/// A service whose pin two environments read, each with a registry in its own region.
+fn in_two_regions() -> Vec<(String, String)> {
     let config = format!("{ONE_ENVIRONMENT}  prod-us: {{ inherits: prod, region: us-east-1 }}\n");
     let web = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app");
-    let files = vec![
+    vec![
         ("lockstep.yaml".to_owned(), config),
         ("services/web/service.yaml".to_owned(), format!("{web}updates: {{ app: {{ semver: \"*\" }} }}\n")),
         ("services/web/prod.pins.yaml".to_owned(), "app: 1.0.0\n".to_owned()),
-    ];
-    let mut it = ImageWorld::new(&files).await;
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_must_be_wherever_the_pin_is_read() {
+    let mut it = ImageWorld::new(&in_two_regions()).await;
     let digest = it.push("1.1.0");
     it.world.control.create_repository(ACCOUNT, "us-east-1", "app");
     assert!(!it.look().await);
@@ -242,14 +246,7 @@ async fn an_image_must_be_wherever_the_pin_is_read() {
 // K5: one reader whose registry is out of reach does not stop the others, and deploys when it has shown the image.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_out_of_reach_is_waited_for_for_a_quarter_of_an_hour() {
-    let config = format!("{ONE_ENVIRONMENT}  prod-us: {{ inherits: prod, region: us-east-1 }}\n");
-    let web = service("${{ account }}.dkr.ecr.${{ region }}.amazonaws.com/app");
-    let files = vec![
-        ("lockstep.yaml".to_owned(), config),
-        ("services/web/service.yaml".to_owned(), format!("{web}updates: {{ app: {{ semver: \"*\" }} }}\n")),
-        ("services/web/prod.pins.yaml".to_owned(), "app: 1.0.0\n".to_owned()),
-    ];
-    let mut it = ImageWorld::new(&files).await;
+    let mut it = ImageWorld::new(&in_two_regions()).await;
     it.world.control.create_cluster(ACCOUNT, "us-east-1", "prod");
     it.push("1.0.0");
     assert!(it.world.control.replicate_image(ACCOUNT, REGION, "app", "1.0.0", "us-east-1"));
