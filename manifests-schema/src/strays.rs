@@ -112,7 +112,19 @@ fn in_services(
         let message = format!("`{path}` modifies a service, but its directory has none (service.yaml or taskdef.*)");
         return Some(stray(path, message).hint("move it to the service's directory, or remove it"));
     }
-    meant_as(file, repository, &siblings, false).map(|meant| looks_like(path, &meant))
+    let meant = meant_as(file, repository, &siblings, false).or_else(|| nearly(file, &siblings));
+    meant.map(|meant| looks_like(path, &meant))
+}
+
+/// The manifest that a file's name is a slip of, in a directory without one: a letter too many or too few, or one that
+/// only looks the same.
+fn nearly(name: &str, siblings: &[&str]) -> Option<String> {
+    let plain: String = name.to_lowercase().chars().filter(char::is_ascii).collect();
+    let (stem, suffix) = plain.rsplit_once('.')?;
+    let is_near = |meant: &&&str| strsim::osa_distance(meant, stem) <= 2;
+    let meant = STEMS.iter().find(is_near).filter(|_| matches!(suffix, "yaml" | "yml" | "json"))?;
+    let manifest = format!("{meant}.{}", if suffix == "json" && !meant.ends_with("def") { "yaml" } else { suffix });
+    (!siblings.contains(&manifest.as_str())).then_some(manifest)
 }
 
 fn in_components(entry: &FileEntry, tree: &dyn Tree, is_used: &dyn Fn(&str) -> bool) -> Option<Diagnostic> {

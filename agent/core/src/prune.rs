@@ -15,7 +15,7 @@ const FEW: usize = 4;
 
 /// What is known of an environment's orphans beside the services themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Circumstances {
+pub struct Circumstances<'a> {
     /// Whether the environment prunes.
     pub prune: bool,
     /// Whether a person confirmed that many may go.
@@ -26,6 +26,8 @@ pub struct Circumstances {
     pub orphans: usize,
     /// Whether a service's files have errors, so that nobody knows which service they declare.
     pub unreadable: bool,
+    /// A declared service whose change is not deployed, where there is one: it may take the place of what is removed.
+    pub undeployed: Option<&'a str>,
     /// AWS's time, epoch seconds.
     pub now: i64,
 }
@@ -42,7 +44,7 @@ pub enum Declared {
 }
 
 /// Plans a service that carries our three tags and is not declared.
-pub fn plan_orphan(live: &LiveService, name: &str, declared: &Declared, around: Circumstances) -> ServicePlan {
+pub fn plan_orphan(live: &LiveService, name: &str, declared: &Declared, around: Circumstances<'_>) -> ServicePlan {
     let mut plan = ServicePlan::withheld(name, SyncStatus::OutOfSync, health_of(live), Reason::Orphan, "");
     plan.withheld.clear();
     match guard(live, declared, around) {
@@ -63,7 +65,7 @@ fn tasks(count: i64) -> String {
 }
 
 /// The commit that declared it, where it may be removed.
-fn guard(live: &LiveService, declared: &Declared, around: Circumstances) -> Result<String, (Reason, String)> {
+fn guard(live: &LiveService, declared: &Declared, around: Circumstances<'_>) -> Result<String, (Reason, String)> {
     let not = |text: String| Err((Reason::Orphan, text));
     if let Some(pause) = pause::in_force(&live.tags, around.now) {
         return Err((Reason::Paused, pause.text()));
@@ -93,6 +95,11 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances) -> Resu
             return Err((Reason::Unread, format!("the branch's history could not be read, so that it stays: {why}")));
         }
     };
+    if let Some(name) = around.undeployed.filter(|_| !around.confirmed && !is_going(live)) {
+        return not(format!(
+            "not declared any more; it stays until {name} is deployed, which may take its place. `lockstep sync --prune` does not wait"
+        ));
+    }
     let all = around.declared + around.orphans;
     let many = around.declared == 0 || (all >= FEW && around.orphans * 3 > all);
     if many && !around.confirmed {
@@ -102,6 +109,11 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances) -> Resu
         ));
     }
     Ok(commit)
+}
+
+/// Whether its removal began: it has no tasks any more, so that nobody is served by it.
+fn is_going(live: &LiveService) -> bool {
+    live.desired == 0 && live.running == 0
 }
 
 /// To no tasks first, then for good. A daemon service has no count.
@@ -178,8 +190,15 @@ mod tests {
         assert_eq!(breaches(&old, &held, &by()), [15]);
     }
 
-    const PRUNING: Circumstances =
-        Circumstances { prune: true, confirmed: false, declared: 3, orphans: 1, unreadable: false, now: 0 };
+    const PRUNING: Circumstances<'_> = Circumstances {
+        prune: true,
+        confirmed: false,
+        declared: 3,
+        orphans: 1,
+        unreadable: false,
+        undeployed: None,
+        now: 0,
+    };
 
     fn by() -> Declared {
         Declared::By("0123456789abcdef".into())
@@ -209,6 +228,13 @@ mod tests {
             (&old, Declared::Unknown("gone".into()), PRUNING, Reason::Unread, "could not be read"),
             (&old, by(), Circumstances { unreadable: true, ..PRUNING }, Reason::Orphan, "a file with errors"),
             (&old, by(), Circumstances { declared: 0, ..PRUNING }, Reason::Orphan, "1 of 1 services"),
+            (
+                &old,
+                by(),
+                Circumstances { undeployed: Some("orders"), ..PRUNING },
+                Reason::Orphan,
+                "it stays until orders is deployed, which may take its place",
+            ),
             (&old, by(), Circumstances { declared: 4, orphans: 3, ..PRUNING }, Reason::Orphan, "3 of 7 services"),
             (&paused, by(), PRUNING, Reason::Paused, "paused by ada"),
             (&other, by(), PRUNING, Reason::Controller, "not controlled by ECS's own deployments"),
@@ -219,6 +245,8 @@ mod tests {
             assert_eq!((plan.withheld.len(), plan.withheld[0].reason), (1, reason), "{text}");
             assert!(plan.withheld[0].text.contains(text), "{}", plan.withheld[0].text);
         }
+        let confirmed = Circumstances { undeployed: Some("orders"), confirmed: true, ..PRUNING };
+        assert_eq!(plan_orphan(&old, "old", &by(), confirmed).actions.len(), 1);
         let confirmed = Circumstances { declared: 0, confirmed: true, ..PRUNING };
         assert_eq!(plan_orphan(&old, "old", &by(), confirmed).actions.len(), 1);
         let third = Circumstances { declared: 4, orphans: 2, ..PRUNING };

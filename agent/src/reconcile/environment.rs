@@ -218,17 +218,20 @@ impl Worker {
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         round.brake = Mutex::new(self.brake(environment, &wanted, &live));
         let prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        let all_bound = plans.is_empty();
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, prepared }, &plans).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
                 // Names may hold parameters: what was bound is what is declared.
                 let mut declared = snapshot.declared(&environment.name);
                 declared.extend(wanted.values().map(|(desired, _)| desired.service_name.clone()));
-                round.all_bound = plans.is_empty();
-                self.orphans.round(&round, snapshot, &declared, history).await
+                round.all_bound = all_bound;
+                let undeployed = states.iter().find(|state| is_undeployed(&state.plan));
+                let undeployed = undeployed.map(|state| state.plan.name.as_str());
+                self.orphans.round(&round, snapshot, &declared, undeployed, history).await
             }
             _ => Vec::new(),
         };
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, prepared }, &plans).await;
         plans.extend(states);
         for (name, problem) in &disputed {
             let text = invalid(std::slice::from_ref(problem), snapshot, name);
@@ -540,6 +543,11 @@ impl Worker {
             source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
     }
+}
+
+/// Whether a change of a service is on its way, or failed.
+fn is_undeployed(plan: &ServicePlan) -> bool {
+    matches!(plan.verdict, Some(Verdict::Pending | Verdict::Progressing | Verdict::Stalled | Verdict::Rejected))
 }
 
 /// Why a service's desired state is not known: the first error of its files, with its place.

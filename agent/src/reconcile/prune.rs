@@ -54,6 +54,7 @@ impl Orphans {
         round: &Round<'_>,
         snapshot: &Snapshot,
         declared: &BTreeSet<String>,
+        undeployed: Option<&str>,
         history: &History,
     ) -> Vec<ServiceState> {
         let now = round.clients.now();
@@ -103,6 +104,7 @@ impl Orphans {
             declared: declared.len(),
             orphans: ours.len(),
             unreadable: snapshot.has_unreadable(&round.environment.name) || !round.all_bound,
+            undeployed,
             now,
         };
         let mut states = Vec::new();

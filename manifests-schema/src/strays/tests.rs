@@ -278,3 +278,22 @@ proptest! {
         }
     }
 }
+
+// A2: a slip of the name, and letters that only look the same.
+#[test]
+fn a_name_that_is_nearly_a_manifests_is_told() {
+    let none: [&str; 0] = [];
+    for (name, meant) in [
+        ("servise.yaml", Some("service.yaml")),
+        ("servce.yml", Some("service.yml")),
+        ("servi\u{441}e.yaml", Some("service.yaml")),
+        ("service.\u{200b}yaml", Some("service.yaml")),
+        ("tsakdef.json", Some("taskdef.json")),
+        ("notes.yaml", None),
+        ("values.yaml", None),
+        ("servise.md", None),
+    ] {
+        assert_eq!(nearly(name, &none).as_deref(), meant, "{name}");
+    }
+    assert_eq!(nearly("servise.yaml", &["service.yaml"]), None);
+}

@@ -224,6 +224,32 @@ async fn what_is_not_declared_any_more_is_reported_and_removed_only_where_that_i
     assert_eq!(update.request, json!({"cluster": "prod", "service": "s01", "desiredCount": 0}));
 }
 
+// A rename is a removal and a new service: the old one serves until the new one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_renamed_stays_until_the_new_one_is_deployed() {
+    let mut world = world(5, "maxConcurrent: 0, prune: true").await;
+    let broken = service(&format!("{IMAGE}:bad"));
+    world.repository.git(&["rm", "-r", "--quiet", "services/s01"]);
+    world.repository.commit("rename s01 to orders", &[("services/orders/service.yaml", &broken)]);
+    world.control.reset_calls();
+    for _ in 0..60 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(30));
+    }
+    assert_eq!(world.reported("orders").plan.verdict, Some(Verdict::Rejected));
+    let text = "not declared any more; it stays until orders is deployed, which may take its place. `lockstep sync --prune` does not wait";
+    assert_eq!((told(&world, "s01").as_str(), exists(&world, "s01").await), (text, true));
+    let created = [("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)];
+    assert_eq!(world.writes(), calls(&created), "nothing was done to the old one");
+    world.repository.commit("mend", &[("services/orders/service.yaml", &service(&format!("{IMAGE}:1")))]);
+    for _ in 0..60 {
+        world.round().await;
+        world.control.advance(Duration::from_secs(30));
+    }
+    assert_eq!(world.reported("orders").plan.verdict, Some(Verdict::Deployed));
+    assert!(!exists(&world, "s01").await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_guard_of_pruning_holds() {
     let mut world = world(6, "maxConcurrent: 0, prune: true").await;
