@@ -95,6 +95,8 @@ impl Check<'_> {
                     let message = format!("`{}` needs `{}`, which is empty", shape.name, member.name);
                     self.problems.push(Diagnostic::error(codes::MISSING, place, message));
                 }
+                // One that is there and has no value was told of: its parameter cannot be read, or its type is wrong.
+                None if map.contains_key(member.name) => {}
                 None if member.required && !self.missing_is_fine(shape, map) => {
                     let message = format!("`{}` needs `{}`", shape.name, member.name);
                     self.problems.push(Diagnostic::error(codes::MISSING, &node.span, message));

@@ -280,7 +280,6 @@ fn parameters_are_bound_late_and_typed() {
         [
             "LS0204 services/web/service.yaml:6:59 `ssm:/subnets` cannot be used: it is a SecureString",
             "LS0102 services/web/service.yaml:5:17 `desiredCount` must be a whole number, not `three`",
-            "LS0103 services/web/service.yaml:6:48 `AwsVpcConfiguration` needs `subnets`",
         ]
     );
 }

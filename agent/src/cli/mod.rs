@@ -167,6 +167,9 @@ impl Selection {
                 let failure = Failure::new(Exit::Usage, format!("there is no {what} `{name}`"));
                 let near = lockstep_manifests::diagnostic::nearest(name, known.iter().map(String::as_str));
                 return Err(match near {
+                    _ if name.contains('/') => {
+                        failure.hint("the environment is named with -e: `-e prod web` is what prints as prod/web")
+                    }
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None if known.is_empty() => failure.hint(format!("no {what} is known")),
                     None => failure.hint(format!("there are {}", known.iter().cloned().collect::<Vec<_>>().join(", "))),

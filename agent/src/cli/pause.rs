@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Line, clients_of, each, print, require_environment},
+    selected::{Line, clients_of, each, forgive_absent, print, require_environment},
     sync::confirm,
     target::{Opened, Target},
 };
@@ -92,6 +92,7 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
         Ok(Pause::parse(&value).text())
     });
     lines.extend(services.await?);
+    forgive_absent(&mut lines, "the environment's pause holds it");
     Ok(print(&lines, format))
 }
 
@@ -148,6 +149,7 @@ pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Fai
         Ok("resumed".to_owned())
     });
     lines.extend(services.await?);
+    forgive_absent(&mut lines, "nothing holds it");
     Ok(print(&lines, format))
 }
 

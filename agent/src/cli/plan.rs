@@ -47,6 +47,9 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
     }
     let mut exit = Exit::Done;
     let plan = if args.agent.is_asked(&args.target) {
+        if format == Format::Text {
+            output::say(&format!("asking the agent at {}; -C . looks at the files here", args.agent.base()?));
+        }
         let state = args.agent.state().await?;
         let mut plans: Vec<Plan> = state.sources.iter().map(crate::board::SourceState::plan).collect();
         let mut plan = plans.pop().ok_or_else(|| Failure::new(Exit::Failed, "the agent has no source"))?;

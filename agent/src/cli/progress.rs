@@ -138,6 +138,8 @@ impl Progress {
                     Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
                     _ => word,
                 };
+                // The reason repeats the word, for where it stands alone.
+                let text = text.strip_prefix("rejected: ").unwrap_or(text);
                 self.say(format!("{environment}/{service}: {word} {}", output::clean(text)).trim_end());
             }
             Event::Said { environment, service, at, text } => {

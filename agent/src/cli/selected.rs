@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// What is said of a task definition without a service, where something is to be done with one.
 pub(super) const NO_SERVICE: &str = "it declares no ECS service (`service: none`)";
 
+/// What is said of a service that is not there.
+pub(super) const NOT_THERE: &str = "the ECS service does not exist";
+
 /// What became of one service, or of an environment as a whole.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +35,17 @@ impl Line {
         let done = result.is_ok();
         let text = result.unwrap_or_else(|text| text);
         Self { environment: environment.to_owned(), service: service.to_owned(), text, done }
+    }
+}
+
+/// Where an environment as a whole was reached by its cluster's tag, a service that is not there yet is no failure.
+pub(super) fn forgive_absent(lines: &mut [Line], text: &str) {
+    let whole: Vec<String> =
+        lines.iter().filter(|line| line.service.is_empty() && line.done).map(|line| line.environment.clone()).collect();
+    for line in lines.iter_mut().filter(|line| !line.done && line.text == NOT_THERE) {
+        if whole.contains(&line.environment) {
+            (line.done, line.text) = (true, format!("it does not exist yet; {text}"));
+        }
     }
 }
 
@@ -100,7 +114,7 @@ pub(super) async fn each(
                         act(Selected { clients, environment, name: &service, ecs_name: &ecs, live }).await
                     }
                 },
-                Reading::Found(_) | Reading::Missing => Err("the ECS service does not exist".to_owned()),
+                Reading::Found(_) | Reading::Missing => Err(NOT_THERE.to_owned()),
                 Reading::Failed(text) => Err(text),
                 Reading::Unread => Err("it was not read".to_owned()),
             };

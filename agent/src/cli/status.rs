@@ -22,7 +22,7 @@ pub(super) struct AgentUrl {
         long = "agent",
         value_name = "URL",
         num_args = 0..=1,
-        default_missing_value = "http://127.0.0.1:7700",
+        default_missing_value = "",
         env = "LOCKSTEP_AGENT",
         help_heading = "Running agent"
     )]
@@ -51,10 +51,26 @@ impl AgentUrl {
         Ok(())
     }
 
+    /// Where the agent answers: as it is written, else by the variable, else on this machine.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub(super) fn base(&self) -> Result<String, Failure> {
+        let variable = std::env::var("LOCKSTEP_AGENT").ok();
+        let written = self.url.clone().filter(|url| !url.is_empty()).or(variable).filter(|url| !url.is_empty());
+        let written = written.unwrap_or_else(|| "127.0.0.1:7700".to_owned());
+        let written = written.trim_end_matches('/');
+        // What follows a bare `--agent` is a service, more likely than not.
+        if !written.contains([':', '.']) && written != "localhost" {
+            let message = format!("`{written}` is no address of an agent");
+            return Err(Failure::new(Exit::Usage, message).hint("write --agent=URL, and --agent= for the usual one"));
+        }
+        Ok(if written.contains("://") { written.to_owned() } else { format!("http://{written}") })
+    }
+
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
-        let written = self.url.as_deref().unwrap_or("127.0.0.1:7700").trim_end_matches('/');
-        let base = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
+        let base = self.base()?;
         let fail = |error: reqwest::Error| {
             let mut reason = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {

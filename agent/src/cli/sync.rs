@@ -16,7 +16,7 @@ use crate::{
 use clap::Args;
 use lockstep_core::{
     ending::{Asked, Standing, ending, is_over, not_done, standing},
-    report::{ActionKind, Plan, Reason, ServicePlan, SyncStatus, Verdict},
+    report::{ActionKind, EnvironmentPlan, Plan, Reason, ServicePlan, SyncStatus, Verdict},
 };
 use std::{
     collections::BTreeSet,
@@ -144,7 +144,10 @@ fn finish(plan: &Plan, asked: Asked, format: Format) {
         Format::Json => output::data(&output::json(plan)),
         Format::Text => {
             for (service, why) in not_done(services(plan), asked) {
-                output::say(&format!("{}: not done: {}", service.name, output::clean(&why)));
+                let is_in =
+                    |environment: &&EnvironmentPlan| environment.services.iter().any(|it| std::ptr::eq(it, service));
+                let environment = plan.environments.iter().find(is_in).map_or("", |it| it.name.as_str());
+                output::say(&format!("{environment}/{}: not done: {}", service.name, output::clean(&why)));
             }
             let services: Vec<_> = plan.environments.iter().flat_map(|environment| &environment.services).collect();
             for service in &services {

@@ -57,6 +57,8 @@ pub async fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         .tempdir()
         .map_err(|error| fail(format!("failed to make a directory: {error}")))?;
     let directory = args.directory.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| fail(format!("failed to make {}: {error}", directory.display())))?;
     let world =
         World::start(args.speed).await.map_err(|error| fail(format!("failed to start the sandbox: {error}")))?;
     let repository = DemoRepository::create(&directory.join("shop.git"))

@@ -139,7 +139,18 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     // Where nothing waits, nothing is asked.
     let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "api", "--source", SOURCE]);
     assert_eq!((code, stdout.as_str()), (0, "prod/api  resumed\n"));
+    // One that is not there yet is held by its environment's pause, and is no failure.
+    world.repository.commit("new", &[("services/new/service.yaml", &service(&format!("{IMAGE}:1")))]);
+    let (code, stdout, _) = run(&world, &["pause", "-e", "prod", "--source", SOURCE]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("prod/new  it does not exist yet; the environment's pause holds it\n"), "{stdout}");
+    let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "--source", SOURCE, "--yes"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(run(&world, &["pause", "-e", "prod", "new", "--source", SOURCE]).0, 1);
     // Wrong use is said.
+    let (code, _, stderr) = run(&world, &["plan", "prod/web"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("the environment is named with -e: `-e prod web`"), "{stderr}");
     assert_eq!(run(&world, &["pause", "web"]).0, 2);
     assert_eq!(run(&world, &["pause", "-e", "prod", "--for", "soon"]).0, 2);
     assert_eq!(run(&world, &["pause", "-e", "nowhere"]).0, 2);

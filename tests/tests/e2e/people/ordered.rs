@@ -97,7 +97,7 @@ async fn sync_ends_by_what_it_leaves_behind() {
     world.control.reset_calls();
     let (code, _, stderr) = run(&world, &SYNC);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("web: not done: service.launchType cannot be changed"), "{stderr}");
+    assert!(stderr.contains("prod/web: not done: service.launchType cannot be changed"), "{stderr}");
 
     world.repository.commit("two", &[("services/web/service.yaml", &next)]);
     for (message, code_of_aws) in

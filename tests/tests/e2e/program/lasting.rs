@@ -187,6 +187,18 @@ fn answer(base: &str, request: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+// What follows a bare `--agent` may be a service; and the variable holds for it.
+#[test]
+fn an_agents_address_is_one() {
+    let (_, err) = expect(&lockstep(None).args(["status", "--agent", "web"]).output().unwrap(), 2);
+    assert!(err.contains("`web` is no address of an agent"), "{err}");
+    let mut command = lockstep(None);
+    let (_, err) =
+        expect(&command.args(["plan", "--agent"]).env("LOCKSTEP_AGENT", "http://127.0.0.1:1").output().unwrap(), 1);
+    assert!(err.contains("asking the agent at http://127.0.0.1:1; -C . looks at the files here"), "{err}");
+    assert!(err.contains("failed to ask the agent at http://127.0.0.1:1"), "{err}");
+}
+
 // H12: libraries write whole requests at their finest levels, whatever is secret in them.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_level_of_the_log_shows_what_is_sent() {
