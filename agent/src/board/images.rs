@@ -3,6 +3,9 @@
 use lockstep_manifests::updates::WriteMode;
 use serde::{Deserialize, Serialize};
 
+/// What is said of a pin of which there is nothing more to say.
+pub const UP_TO_DATE: &str = "what the policy picks";
+
 /// How a pin stands to its policy. A closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

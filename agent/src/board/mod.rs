@@ -5,7 +5,7 @@ mod images;
 mod trouble;
 
 pub use event::{Event, Trigger};
-pub use images::{HoldState, ImageState, Standing, TagLine, time_text};
+pub use images::{HoldState, ImageState, Standing, TagLine, UP_TO_DATE, time_text};
 pub use trouble::{Trouble, Troubles};
 
 use lockstep_core::{

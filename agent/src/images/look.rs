@@ -256,7 +256,7 @@ impl Eyes<'_> {
             && may_be_older(watched, &seen.candidates, moved, turn.change.map(|change| change.at))
         {
             seen.outcome = Outcome::Nothing(format!(
-                "{}, which is pinned, is not in the registry any more, and {} may be older; `downgrade: true` would take it",
+                "{}, which Git declares, is not in the registry any more, and {} may be older; `downgrade: true` would take it",
                 watched.current().short(),
                 moved.tag
             ));

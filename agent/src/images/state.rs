@@ -4,7 +4,7 @@ use super::{
     seen::{Hold, Outcome, Seen},
     watched::Watched,
 };
-use crate::board::{HoldState, ImageState, Standing, time_text};
+use crate::board::{HoldState, ImageState, Standing, UP_TO_DATE, time_text};
 use lockstep_core::images::{Held, ImageReference};
 use lockstep_manifests::updates::WriteMode;
 
@@ -27,7 +27,7 @@ pub fn state_of(seen: &Seen) -> ImageState {
         (Outcome::Unknown(reason), _) => (Standing::Unknown, reason.clone()),
         (_, Some(hold)) => (Standing::Held, format!("{}; {waiting}", hold.text())),
         (Outcome::UpToDate { note: Some(note) }, _) => (Standing::UpToDate, note.clone()),
-        (Outcome::UpToDate { note: None }, _) => (Standing::UpToDate, "what the policy picks".to_owned()),
+        (Outcome::UpToDate { note: None }, _) => (Standing::UpToDate, UP_TO_DATE.to_owned()),
         (Outcome::Nothing(reason), _) => (Standing::Nothing, reason.clone()),
         (Outcome::Move(moved), _) => {
             let new = ImageReference {

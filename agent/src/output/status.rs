@@ -1,7 +1,7 @@
 //! The agent's state for people.
 
 use super::{paint, plan::short};
-use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State};
+use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State, UP_TO_DATE};
 use jiff::Timestamp;
 use lockstep_core::{
     commit::Commit,
@@ -106,7 +106,10 @@ fn render_environment(environment: &EnvironmentState, images: &[ImageState], now
             let told = match image.standing {
                 // What a person would have to do something about, or will see happen.
                 Standing::Held | Standing::Unknown | Standing::Pending | Standing::Available => &image.text,
-                Standing::UpToDate | Standing::Nothing | Standing::NotAsked => continue,
+                // A policy that picks nothing, and what lags behind.
+                Standing::Nothing => &image.text,
+                Standing::UpToDate if image.text != UP_TO_DATE => &image.text,
+                Standing::UpToDate | Standing::NotAsked => continue,
             };
             let line = format!("image {}: {}", image.container, super::clean(told));
             text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&line), width = widths.name));

@@ -386,7 +386,7 @@ pub fn decide(
                 && pinned.is_above(&new)
             {
                 return Decision::Nothing(format!(
-                    "{} is lower than {}, which is pinned; `downgrade: true` would take it",
+                    "{} is lower than {}, which Git declares; `downgrade: true` would take it",
                     candidate.tag,
                     current.short()
                 ));
@@ -435,11 +435,11 @@ fn not_known_to_be_later(
     match (pushed_at, picked.pushed_at) {
         (Some(before), Some(after)) if after > before => None,
         (Some(_), Some(_)) => Some(format!(
-            "the policy cannot rank {pin}, which is pinned, and {} was pushed before it; `downgrade: true` would take it",
+            "the policy cannot rank {pin}, which Git declares, and {} was pushed before it; `downgrade: true` would take it",
             picked.tag
         )),
         _ => Some(format!(
-            "the policy cannot rank {pin}, which is pinned, and it is not known whether {} was pushed after it; `downgrade: true` would take it",
+            "the policy cannot rank {pin}, which Git declares, and it is not known whether {} was pushed after it; `downgrade: true` would take it",
             picked.tag
         )),
     }

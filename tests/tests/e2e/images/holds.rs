@@ -140,7 +140,7 @@ async fn moving_policy_and_pin_together_is_not_a_hold() {
     assert!(!it.look().await);
     let image = it.image();
     assert_eq!(image.standing, Standing::Nothing);
-    assert_eq!(image.text, "1.0.0 is lower than 1.1.0, which is pinned; `downgrade: true` would take it");
+    assert_eq!(image.text, "1.0.0 is lower than 1.1.0, which Git declares; `downgrade: true` would take it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
