@@ -132,7 +132,9 @@ pub(super) fn too_long(operation: &'static str, longest: usize) -> AwsError {
 
 /// A text of AWS's for people: cut where it would fill a log, and in one line.
 pub(super) fn words(text: &str) -> String {
-    lockstep_core::text::line(text, LONGEST_WORDS)
+    // Masked before it is cut: half a token does not look like one. AWS repeats what it was sent.
+    let text = lockstep_core::text::line(text, 4 * LONGEST_WORDS);
+    lockstep_core::text::line(&lockstep_core::mask::line(&text), LONGEST_WORDS)
 }
 
 /// What STS said when it gave no credentials, where that is why a call was not made: its code, and its words.
@@ -242,4 +244,17 @@ fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+#[cfg(test)]
+mod words_tests {
+    use super::words;
+
+    // H12: AWS repeats what it was sent.
+    #[test]
+    fn what_looks_secret_in_awss_words_is_masked() {
+        assert_eq!(words("Invalid value: DB_PASSWORD=canary1 is wrong"), "Invalid value: DB_PASSWORD=••• is wrong");
+        let plain = "The security token included in the request is invalid.";
+        assert_eq!(words(plain), plain);
+    }
 }

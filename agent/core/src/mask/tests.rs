@@ -40,6 +40,16 @@ fn lines_hide_what_looks_secret_and_nothing_else() {
         ("panicked at src/main.rs:12:5: no such table users", "panicked at src/main.rs:12:5: no such table users"),
         ("panicked at src/auth.rs:12:5", "panicked at src/auth.rs:12:5"),
         ("task 0123456789abcdef0123456789abcdef stopped", "task 0123456789abcdef0123456789abcdef stopped"),
+        (
+            "The security token included in the request is invalid.",
+            "The security token included in the request is invalid.",
+        ),
+        (
+            "The security token included in the request is expired",
+            "The security token included in the request is expired",
+        ),
+        ("Secrets Manager can't find the specified secret.", "Secrets Manager can't find the specified secret."),
+        ("Invalid parameter at 'authorizationToken'", "Invalid parameter at 'authorizationToken'"),
         ("GET https://example.com/health 502", "GET https://example.com/health 502"),
         ("password authentication failed for user \"web\"", "password authentication failed for user \"web\""),
         (

@@ -44,6 +44,9 @@ const BEFORE: &[&str] = &["bearer", "authorization", "password", "passwd", "toke
 const BETWEEN: &[&str] = &["bearer", "basic", "is", "token"];
 /// Words of prose about secrets, as error messages have them: no secret.
 const PROSE: &[&str] = &[
+    "included",
+    "provided",
+    "supplied",
     "a",
     "an",
     "and",
