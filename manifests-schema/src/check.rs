@@ -4,7 +4,7 @@
 use crate::{
     canonical::{key_members, without_number},
     codes,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, has_errors},
     ecs::{Kind, Structure},
     lists::{Key, ListKind, list_kind},
     node::{Node, Value, is_whole, number},
@@ -95,8 +95,9 @@ impl Check<'_> {
                     let message = format!("`{}` needs `{}`, which is empty", shape.name, member.name);
                     self.problems.push(Diagnostic::error(codes::MISSING, place, message));
                 }
-                // One that is there and has no value was told of: its parameter cannot be read, or its type is wrong.
-                None if map.contains_key(member.name) => {}
+                // One that has no value because its parameter cannot be read was told of.
+                None if map.get(member.name).is_some_and(|entry| entry.node.is_null()) && has_errors(self.problems) => {
+                }
                 None if member.required && !self.missing_is_fine(shape, map) => {
                     let message = format!("`{}` needs `{}`", shape.name, member.name);
                     self.problems.push(Diagnostic::error(codes::MISSING, &node.span, message));

@@ -97,6 +97,8 @@ pub struct Repository {
     pub components: BTreeMap<String, Layer>,
     /// Directories that hold a service, in path order.
     pub services: Vec<ServiceDirectory>,
+    /// Names that several directories have, each with what is wrong: nobody knows which one is meant.
+    pub twice: BTreeMap<String, Diagnostic>,
     /// Paths and ids of the files that this was read from, for caches.
     pub read: Vec<(String, String)>,
 }
@@ -130,7 +132,8 @@ impl Repository {
             problems.push(Diagnostic::general(codes::TOO_COMPLEX, message));
             return Self::default();
         }
-        let mut repository = Self { services: discover(tree, problems), ..Self::default() };
+        let (services, twice) = discover(tree);
+        let mut repository = Self { services, twice, ..Self::default() };
         if tree.find(CONFIG).is_none() {
             let message = format!("the repository has no {CONFIG} at its root");
             problems.push(Diagnostic::general(codes::MISSING, message).hint("it names the environments"));
@@ -421,8 +424,9 @@ pub fn find_cycle<'a, T: Copy>(graph: &BTreeMap<&'a str, Vec<(&'a str, T)>>) -> 
 
 /// Directories below `services/` that hold a `service.yaml` or a `taskdef.*`. What stands in the way of reading others
 /// is told by [`crate::strays`].
-fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirectory> {
+fn discover(tree: &dyn Tree) -> (Vec<ServiceDirectory>, BTreeMap<String, Diagnostic>) {
     let mut found: Vec<ServiceDirectory> = Vec::new();
+    let mut twice = BTreeMap::new();
     let mut by_name: BTreeMap<String, String> = BTreeMap::new();
     for entry in tree.below("services") {
         let Some((directory, file)) = entry.path.rsplit_once('/') else {
@@ -439,10 +443,11 @@ fn discover(tree: &dyn Tree, problems: &mut Vec<Diagnostic>) -> Vec<ServiceDirec
         if let Some(first) = by_name.get(&name) {
             let span = Span::of_file(&crate::source::SourceFile::new(entry.path.clone(), ""));
             let message = format!("a service `{name}` is declared in `{first}` already");
-            problems.push(Diagnostic::error(codes::DUPLICATE_IDENTITY, &span, message));
+            let hint = "the directory's name is the service's name: rename one of the two";
+            twice.insert(name.clone(), Diagnostic::error(codes::DUPLICATE_IDENTITY, &span, message).hint(hint));
         }
         by_name.insert(name.clone(), directory.to_owned());
         found.push(ServiceDirectory { name, path: directory.to_owned() });
     }
-    found
+    (found, twice)
 }

@@ -74,6 +74,7 @@ fn run_with(files: &[(&str, &str)], environment: &str, parameters: &Parameters) 
     let tree = MemoryTree::new(files);
     let mut problems = Vec::new();
     let repository = Repository::load(&tree, &mut problems);
+    problems.extend(repository.twice.values().cloned());
     let mut desired = None;
     if let (Some(environment), Some(directory)) =
         (repository.environments.get(environment), repository.services.first())

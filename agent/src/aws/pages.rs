@@ -6,8 +6,9 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-/// Most pages of a list.
-const MOST: usize = 2_000;
+/// Most pages of a list. The longest that AWS's quotas allow are the 5,000 services of a cluster and the 100,000 images of
+/// a repository, in pages of 10 and of 1,000 at the least.
+const MOST: usize = 500;
 
 /// The pages of one list.
 pub(super) struct Pages {
@@ -57,6 +58,6 @@ mod tests {
         );
         let mut pages = Pages::of("ecs:ListServices");
         let error = (0..).find_map(|page: usize| pages.next(Some(&page.to_string())).err()).unwrap();
-        assert_eq!(error.text, "the list has more than 2000 pages");
+        assert_eq!(error.text, "the list has more than 500 pages");
     }
 }

@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Kept small: the values are small, and the budget of the whole agent is 60 MiB.
@@ -28,13 +29,29 @@ pub(super) enum Unusable {
     OtherVersion,
 }
 
+/// How long a database that was closed a moment ago may still be locked: sled's own threads let go of it last.
+const LOCKED: Duration = Duration::from_secs(2);
+
+/// Opens a database as soon as nobody else has it open.
+fn unlocked(directory: &Path) -> Result<sled::Db, sled::Error> {
+    let started = Instant::now();
+    loop {
+        match sled::Config::new().path(directory).cache_capacity(CAPACITY).open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") && started.elapsed() < LOCKED => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 impl Store {
     /// Opens and scans; sled panics on some kinds of damage.
     pub(super) fn open(directory: &Path, version: u8) -> Result<Self, Unusable> {
         // For its owner alone: definitions of tasks are in it. What is in the way is sled's to tell.
         let _ = DirBuilder::new().mode(0o700).create(directory);
         let opened = catch_unwind(AssertUnwindSafe(|| -> Result<(sled::Db, bool), sled::Error> {
-            let database = sled::Config::new().path(directory).cache_capacity(CAPACITY).open()?;
+            let database = unlocked(directory)?;
             let mut is_ours = true;
             for entry in database.iter() {
                 is_ours &= entry?.1.first() == Some(&version);

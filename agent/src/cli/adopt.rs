@@ -3,6 +3,7 @@
 use super::{
     Selection,
     progress::Progress,
+    selected::NO_SERVICE,
     sync::{confirm, refuse_dirty, require_source},
     target::{Opened, Target},
 };
@@ -96,6 +97,9 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
     match format {
         Format::Json => output::data(&output::json(&after)),
         Format::Text => {
+            for (environment, service) in definitions(&opened, &args.selection) {
+                output::say(&format!("{environment}/{service}: nothing to adopt: {NO_SERVICE}"));
+            }
             for (environment, service, why) in &left {
                 output::say(&format!("{environment}/{service}: not adopted: {}", output::clean(why)));
             }
@@ -104,6 +108,14 @@ pub(super) async fn run(args: AdoptArgs, format: Format) -> Result<Exit, Failure
         }
     }
     Ok(if left.is_empty() && !refused { invalid } else { invalid.or(Exit::Failed) })
+}
+
+/// The named services that are task definitions without a service: no tag says whose those are.
+fn definitions(opened: &Opened, selection: &Selection) -> Vec<(String, String)> {
+    let environments = opened.snapshot.repository.environments.keys();
+    let wanted = environments.filter(|name| selection.environments.is_empty() || selection.environments.contains(name));
+    let alone = wanted.flat_map(|name| selection.services.iter().map(|service| (name.clone(), service.clone())));
+    alone.filter(|(name, service)| opened.snapshot.is_definition(name, service)).collect()
 }
 
 /// Says who registered the newest revisions of the services: two who deploy one service undo each other.

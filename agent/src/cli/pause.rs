@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Line, clients_of, each, forgive_absent, print, require_environment},
+    selected::{Line, NO_SERVICE, clients_of, each, forgive_absent, print, require_environment},
     sync::confirm,
     target::{Opened, Target},
 };
@@ -93,6 +93,12 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
     });
     lines.extend(services.await?);
     forgive_absent(&mut lines, "the environment's pause holds it");
+    for line in lines.iter_mut().filter(|line| !line.done && line.text == NO_SERVICE) {
+        line.text = format!(
+            "{NO_SERVICE} to carry the tag; `lockstep pause -e {}` pauses it with its environment",
+            line.environment
+        );
+    }
     Ok(print(&lines, format))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Selected, each, print},
+    selected::{NO_SERVICE, Selected, each, print},
     sync::{confirm, require_source},
     target::Target,
 };
@@ -66,6 +66,10 @@ pub(super) async fn run(args: ScaleArgs, format: Format) -> Result<Exit, Failure
         return Err(
             Failure::new(Exit::Usage, message).hint("`aws ecs update-service --desired-count` changes it for good")
         );
+    }
+    if let Some(name) = counts.keys().find(|name| opened.snapshot.is_definition(&environment.name, name)) {
+        let message = format!("{}/{name} has no count to scale: {NO_SERVICE}", environment.name);
+        return Err(Failure::new(Exit::Failed, message));
     }
     for (name, count) in &counts {
         output::say(&format!("{}/{name}: {count} for {}, then as before", args.environment, args.length));

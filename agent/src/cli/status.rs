@@ -62,7 +62,7 @@ impl AgentUrl {
         let written = written.trim_end_matches('/');
         // What follows a bare `--agent` is a service, more likely than not.
         if !written.contains([':', '.']) && written != "localhost" {
-            let message = format!("`{written}` is no address of an agent");
+            let message = format!("`{}` is no address of an agent", lockstep_core::mask::line(written));
             return Err(Failure::new(Exit::Usage, message).hint("write --agent=URL, and --agent= for the usual one"));
         }
         Ok(if written.contains("://") { written.to_owned() } else { format!("http://{written}") })
@@ -71,19 +71,22 @@ impl AgentUrl {
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
         let base = self.base()?;
+        // Whoever wrote a password into it does not want to read it in a log.
+        let shown = lockstep_core::mask::line(&base);
         let fail = |error: reqwest::Error| {
+            let error = error.without_url();
             let mut reason = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {
                 reason = format!("{reason}: {source}");
             }
-            Failure::new(Exit::Failed, format!("failed to ask the agent at {base}: {reason}"))
+            Failure::new(Exit::Failed, format!("failed to ask the agent at {shown}: {reason}"))
                 .hint("name it with --agent URL or LOCKSTEP_AGENT, or look yourself with -C PATH or --config FILE")
         };
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
         let answer = client.get(format!("{base}/api/v1/state")).send().await.map_err(fail)?;
         let mut answer = answer.error_for_status().map_err(fail)?;
         let unusable =
-            |reason: String| Failure::new(Exit::Failed, format!("the answer of {base} is not used: {reason}"));
+            |reason: String| Failure::new(Exit::Failed, format!("the answer of {shown} is not used: {reason}"));
         let mut body = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(fail)? {
             body.extend_from_slice(&part);

@@ -274,6 +274,10 @@ impl AgentConfig {
                 add("externalId", external_id);
             }
         }
+        for line in &mut lines {
+            // A secret in a place that is not for one.
+            line.value = lockstep_core::mask::line(&line.value);
+        }
         lines
     }
 }

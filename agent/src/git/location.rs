@@ -1,5 +1,6 @@
 //! Where a repository is, and which names a branch can have.
 
+use lockstep_core::mask;
 use std::path::PathBuf;
 
 /// Where a repository is.
@@ -32,13 +33,16 @@ impl Location {
         };
         if scheme == "ssh" {
             let host = rest.split('/').next().unwrap_or_default();
+            if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+                return Err("credentials do not belong into the URL; use `sshKey`".to_owned());
+            }
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
             // What begins with a hyphen would be an option of the ssh program.
             let is_safe = !rest.starts_with('-') && !host.starts_with('-') && !host.is_empty() && rest.contains('/');
             return if is_safe && !rest.contains(char::is_whitespace) {
                 Ok(Self::Ssh(text.to_owned()))
             } else {
-                Err(format!("`{text}` is not like ssh://git@git.example.com/shop/deploy.git"))
+                Err(format!("`{}` is not like ssh://git@git.example.com/shop/deploy.git", mask::line(text)))
             };
         }
         if !matches!(scheme, "https" | "http") {
@@ -55,6 +59,9 @@ impl Location {
                     &rest[authority.len()..]
                 ),
             });
+        }
+        if mask::line(text) != text {
+            return Err("credentials do not belong into the URL; use `token`".to_owned());
         }
         Ok(Self::Http(text.trim_end_matches('/').to_owned()))
     }
@@ -125,6 +132,14 @@ mod tests {
         let secret = refused("https://acme:glpat-canary@git.example.com/deploy.git");
         assert_eq!(secret, "credentials do not belong into the URL; use `token`");
         assert!(!refused("https://glpat-canary@git.example.com/deploy.git").contains("canary"));
+        for secret in [
+            "https://git.example.com/deploy.git?private_token=canary",
+            "https://git.example.com/deploy.git#access_token=canary",
+            "ssh://git:canary@git.example.com/deploy.git",
+            "ssh://-o:canary@git.example.com/deploy.git",
+        ] {
+            assert!(refused(secret).starts_with("credentials do not belong into the URL"), "{}", refused(secret));
+        }
         for path in ["./a:b", "/srv/a:b.git", "deploy", "../deploy.git", "a/b:c", ":", "a:"] {
             assert_eq!(Location::parse(path), Ok(Location::Path(PathBuf::from(path))), "{path}");
         }

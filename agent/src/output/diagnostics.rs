@@ -33,7 +33,7 @@ pub fn render(diagnostic: &Diagnostic) -> String {
             let last = ranges().map(|range| range.end).max().unwrap_or_default();
             let begin = text[..first].rfind('\n').map_or(0, |at| at + 1);
             let end = text[last..].find('\n').map_or(text.len(), |at| last + at + 1);
-            if end - begin > LONGEST_SHOWN {
+            if end - begin > LONGEST_SHOWN || holds_secret(&text[begin..end]) {
                 let (line, column) = span.line_column();
                 title.element(annotate_snippets::Origin::path(&path).line(line).char_column(column))
             } else {
@@ -85,6 +85,16 @@ pub fn listed(diagnostics: &[Diagnostic], every_note: bool) -> Vec<String> {
     texts
 }
 
+/// Whether a line holds a secret itself, and not the name of one: such a line is named and not drawn, because what draws
+/// it often goes into a log that more people read than the file.
+fn holds_secret(lines: &str) -> bool {
+    const NAMES: &[&str] = &["env:", "file:", "ssm:", "secretsmanager:", "arn:", "/", "${{"];
+    lockstep_core::mask::hidden(lines).into_iter().any(|text| match text.strip_prefix(['[', '{']) {
+        Some(inner) => holds_secret(inner),
+        None => !NAMES.iter().any(|name| text.starts_with(name)),
+    })
+}
+
 /// A whole map is pointed at by its first line.
 fn one_line(text: &str, range: Range<usize>) -> Range<usize> {
     let start = range.start.min(text.len());
@@ -125,6 +135,33 @@ mod tests {
         );
         assert!(text.contains("\u{1b}[1m"), "our own colours are there: {text:?}");
         assert!(!text.contains("\u{1b}]") && !text.contains("\u{1b}[31mname"), "{text:?}");
+    }
+
+    // H12: whoever writes a secret where its name belongs finds it in the log of the one who was told.
+    #[test]
+    fn a_line_with_a_secret_is_named_and_not_drawn() {
+        let shown = |line: &str| {
+            let file = std::sync::Arc::new(SourceFile { path: "a.yaml".into(), text: line.into() });
+            let span = Span { file, start: 0, end: 2 };
+            let text = super::super::terminal::shown(&render(&Diagnostic::error(codes::BAD_NAME, &span, "bad")));
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        for line in [
+            "    token: canary\n",
+            "    token: \"canary\n",
+            "  - { id: a, token: canary }\n",
+            "  secrets: { DB_PASSWORD: canary }\n",
+            "  username: glpat-canary-0123\n",
+            "  repository: https://u:canary@git.example/x.git\n",
+        ] {
+            let text = shown(line);
+            assert!(text.contains("a.yaml:1:1") && !text.contains("canary"), "{text}");
+        }
+        for line in ["    token: env:TOKEN\n", "  secrets: { DB_PASSWORD: /shop/db }\n", "  DB: ${{ ssm:/shop/db }}\n"]
+        {
+            let text = shown(line);
+            assert!(text.contains(line.trim()), "{text}");
+        }
     }
 
     // H6: drawing a long line took a second for each problem in it.

@@ -15,7 +15,7 @@ use lockstep_manifests::{
     tree::{FileEntry, Tree},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -235,7 +235,14 @@ impl Loader {
         let mut problems = config_problems;
         let mut totals = Totals::new(&repository);
         let mut services = Vec::with_capacity(repository.services.len());
+        let mut twice: HashSet<&str> = HashSet::new();
         for directory in &repository.services {
+            if let Some(problem) = repository.twice.get(&directory.name) {
+                if twice.insert(&directory.name) {
+                    services.push(Arc::new(LoadedService::unread(directory, problem)));
+                }
+                continue;
+            }
             if let Some(problem) = &totals.exceeded {
                 services.push(Arc::new(LoadedService::unread(directory, problem)));
                 continue;
@@ -340,8 +347,8 @@ const STAND_ALONE: &[Code] = &[
 ];
 
 impl LoadedService {
-    /// A service that is not read, because the repository as a whole is too large: it is declared, and nobody knows as
-    /// what.
+    /// A service that is not read, because the repository as a whole is too large, or because two directories have its
+    /// name: it is declared, and nobody knows as what.
     fn unread(directory: &ServiceDirectory, reason: &Diagnostic) -> Self {
         Self {
             inside: Vec::new(),

@@ -55,6 +55,8 @@ pub(super) struct Track {
     pub healed_at: Option<i64>,
     pub(super) fingerprint: Option<u64>,
     pub(super) started: Option<Started>,
+    /// The last write, until AWS shows it.
+    pub(super) written: Option<Written>,
     pub(super) verdict: Option<(String, Verdict, i64)>,
     pub(super) failures: u32,
     /// No write before then, epoch seconds of AWS's clock: one failed.
@@ -89,6 +91,31 @@ pub(super) struct Track {
 pub(super) struct Started {
     pub before: Option<String>,
     pub at: Instant,
+}
+
+/// A write that AWS accepted, and what was seen of the service before it. AWS's answers may be older than the write.
+pub(super) struct Written {
+    hash: String,
+    fingerprint: u64,
+    actions: Vec<(ActionKind, Vec<Change>)>,
+    times: u32,
+    at: i64,
+}
+
+/// Seconds for which the same is not written again while AWS shows what it showed before; twice as long each time.
+const NOT_SHOWN: i64 = 15;
+const NOT_SHOWN_AT_MOST: i64 = 600;
+
+impl Written {
+    /// Until when the same is not written again, epoch seconds.
+    fn until(&self) -> i64 {
+        self.at.saturating_add((NOT_SHOWN << self.times.min(10)).min(NOT_SHOWN_AT_MOST))
+    }
+}
+
+/// What a plan does, without the commit that it is for.
+fn actions_of(plan: &ServicePlan) -> Vec<(ActionKind, Vec<Change>)> {
+    plan.actions.iter().map(|action| (action.kind, action.changes.clone())).collect()
 }
 
 /// The newest revision of a family, as it was read.
@@ -314,8 +341,15 @@ impl Round<'_> {
             note.clone_from(&track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default());
         } else if may_write && !is_observed && !plan.actions.is_empty() && !stopping {
             self.hold(desired, hash, unexplained, &mut plan, track);
+            self.wait_until_shown(hash, &live, &mut plan, track);
             if !plan.actions.is_empty() {
+                let actions = actions_of(&plan);
                 note = self.act(desired, hash, &live, &mut plan, track).await;
+                if note.is_empty() || track.setback.is_some() {
+                    track.written = None;
+                } else {
+                    self.note_written(hash, &live, actions, track);
+                }
             }
         }
         if plan.sync == SyncStatus::Synced {
@@ -344,6 +378,39 @@ impl Round<'_> {
         self.keep_memory(desired, track);
         track.state = Some(state.clone());
         state
+    }
+
+    /// Makes no write twice because an answer of AWS is older than the write.
+    fn wait_until_shown(&self, hash: &str, live: &Reading<LiveService>, plan: &mut ServicePlan, track: &mut Track) {
+        let same = |written: &&Written| {
+            written.hash == hash && written.fingerprint == looks(live) && written.actions == actions_of(plan)
+        };
+        let Some(written) = track.written.as_ref().filter(same) else {
+            track.written = None;
+            return;
+        };
+        let (now, until) = (self.clients.now(), written.until());
+        if now < until {
+            let text = format!(
+                "AWS accepted this write {}s ago and does not show it yet; written again in {}s if that lasts",
+                now - written.at,
+                until - now
+            );
+            plan.withhold_all(Reason::WaitingForAws, text);
+            plan.verdict = plan.verdict.or(Some(Verdict::Progressing));
+        }
+    }
+
+    fn note_written(
+        &self,
+        hash: &str,
+        live: &Reading<LiveService>,
+        actions: Vec<(ActionKind, Vec<Change>)>,
+        track: &mut Track,
+    ) {
+        let times = track.written.as_ref().map_or(0, |before| before.times + 1);
+        let (hash, fingerprint) = (hash.to_owned(), looks(live));
+        track.written = Some(Written { hash, fingerprint, actions, times, at: self.clients.now() });
     }
 
     /// The round took its time: this service's turn is in the next one.
@@ -634,6 +701,11 @@ pub(super) fn refuse_breaches(plan: &mut ServicePlan, subject: &Subject<'_>) {
     );
     plan.actions.clear();
     plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
+}
+
+/// What is seen of a service, as a number; the same for all that is not there.
+fn looks(live: &Reading<LiveService>) -> u64 {
+    fingerprint(live, None).unwrap_or_default()
 }
 
 /// A number that changes when what was observed does.

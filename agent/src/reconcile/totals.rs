@@ -79,7 +79,7 @@ mod tests {
     use lockstep_manifests::tree::MemoryTree;
     use std::fmt::Write;
 
-    const WEB: &str = "taskDefinition: { containerDefinitions: { web: { image: i, memory: 64 } } }\nservice: {}\n";
+    const WEB: &str = "taskDefinition: { containerDefinitions: { web: { image: i:1, memory: 64 } } }\nservice: {}\n";
 
     fn config(environments: usize) -> String {
         let mut text = "version: 1\nenvironments:\n".to_owned();
@@ -132,7 +132,7 @@ mod tests {
         let mut files = vec![("lockstep.yaml".to_owned(), config(50))];
         let bad: String = (0..300).map(|at| format!("        V{at}: \"${{{{ vars.v{at} }}}}\"\n")).collect();
         let text = format!(
-            "taskDefinition:\n  containerDefinitions:\n    web:\n      image: i\n      environment:\n{bad}service: {{}}\n"
+            "taskDefinition:\n  containerDefinitions:\n    web:\n      image: \"i:1\"\n      environment:\n{bad}service: {{}}\n"
         );
         files.extend((0..40).map(|at| (format!("services/s{at:03}/service.yaml"), text.clone())));
         let snapshot = Loader::default().load(&MemoryTree::new(files), "a", "");

@@ -123,11 +123,13 @@ impl Verifier<'_> {
                 // A question that only makes the answer clearer; where it cannot be asked, the answer stands.
                 _ if may_be_secret && clients.secret_there(&id).await.unwrap_or(false) => {
                     let said = format!(
-                        "there is no parameter {name}, but a secret of that name: ECS needs its ARN, so write `${{{{ secret:{name} }}}}`"
+                        "there is no parameter {}, but a secret of that name: ECS needs its ARN, so write `${{{{ secret:{} }}}}`",
+                        shown(&name),
+                        shown(&name)
                     );
                     (Outcome::Fail, said)
                 }
-                _ => (Outcome::Fail, format!("there is no {what} {name}")),
+                _ => (Outcome::Fail, format!("there is no {what} {}", shown(&name))),
             })
         })
         .await
@@ -200,4 +202,11 @@ impl Verifier<'_> {
             push(checks, codes::EXISTS, path, answer);
         }
     }
+}
+
+/// The name of a parameter or secret, unless it may be the secret itself, written where its name belongs.
+fn shown(name: &str) -> &str {
+    let is_path = name.contains('/') && lockstep_core::mask::line(name) == name;
+    let is_constant = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_path || (is_constant && name.contains('_')) { name } else { "of the name that is written there" }
 }

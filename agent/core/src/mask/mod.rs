@@ -99,6 +99,11 @@ fn replace_in(value: &Value, free: bool, with: &mut dyn FnMut(&Value) -> Value) 
     }
 }
 
+/// What [`line`] would hide of a text.
+pub fn hidden(text: &str) -> Vec<&str> {
+    text::secrets(text).into_iter().map(|range| &text[range]).collect()
+}
+
 /// A line of free text with what looks secret hidden.
 pub fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -44,9 +44,6 @@ const BEFORE: &[&str] = &["bearer", "authorization", "password", "passwd", "toke
 const BETWEEN: &[&str] = &["bearer", "basic", "is", "token"];
 /// Words of prose about secrets, as error messages have them: no secret.
 const PROSE: &[&str] = &[
-    "included",
-    "provided",
-    "supplied",
     "a",
     "an",
     "and",
@@ -65,6 +62,7 @@ const PROSE: &[&str] = &[
     "from",
     "has",
     "in",
+    "included",
     "invalid",
     "is",
     "manager",
@@ -80,6 +78,7 @@ const PROSE: &[&str] = &[
     "required",
     "rejected",
     "store",
+    "supplied",
     "that",
     "the",
     "to",

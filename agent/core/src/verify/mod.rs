@@ -72,6 +72,7 @@ pub fn offline(desired: &Desired) -> Vec<Check> {
         containers::volumes,
         ports::mappings,
         words::values,
+        words::tags,
         limits::size,
     ];
     let of_service: &[fn(&Subject<'_>, &mut Findings)] = &[

@@ -59,6 +59,25 @@ pub(super) fn values(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// Images that nothing pins: what runs is what the registry calls `latest` when a task starts.
+pub(super) fn tags(subject: &Subject<'_>, findings: &mut Findings) {
+    for (name, container) in subject.containers() {
+        let Some(image) = text(container, "image").filter(|image| is_known(image) && image_problem(image).is_none())
+        else {
+            continue;
+        };
+        let last = image.rsplit('/').next().unwrap_or(image);
+        if !last.contains([':', '@']) {
+            let said =
+                "it has no tag and no digest, so that ECS takes whatever is tagged `latest` when a deployment starts";
+            findings.warn(codes::IMAGE, of_container(name).member("image"), said);
+        }
+    }
+}
+
+/// What may be the secret itself, written where its name belongs, is not repeated.
+const OF_SECRETS: &[&str] = &["valueFrom", "credentialsParameter"];
+
 /// Looks at words and roles wherever they are.
 fn words(value: &Value, path: &Path, findings: &mut Findings) {
     match value {
@@ -70,7 +89,13 @@ fn words(value: &Value, path: &Path, findings: &mut Findings) {
                         let said = format!("`{written}` is no role: write its name or its ARN");
                         findings.fail(codes::NO_VALUE, path.clone(), said);
                     } else if WORDS.contains(&name.as_str()) && is_placeholder(written) {
-                        let said = format!("`{written}` looks like a placeholder that was not filled");
+                        let said = if OF_SECRETS.contains(&name.as_str()) {
+                            "it is no name and no ARN, but a placeholder that was not filled, or the secret itself: \
+                             write the name of a parameter, or `${{ secret:NAME }}`"
+                                .to_owned()
+                        } else {
+                            format!("`{written}` looks like a placeholder that was not filled")
+                        };
                         findings.fail(codes::NO_VALUE, path.clone(), said);
                     }
                 }

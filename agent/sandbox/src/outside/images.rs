@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::behaviour::Behaviour;
 use crate::ids::digest_of;
-use crate::outside::Outside;
+use crate::outside::{Outside, ecr::made_up_digest};
 use crate::place::{Place, is_account};
 
 /// Behaviours by image reference, beside those that registries remember.
@@ -17,6 +17,11 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn new(auto_create: bool) -> Self {
         Self { auto_create, by_reference: BTreeMap::new() }
+    }
+
+    /// Whether images of ECR exist as soon as they are named.
+    pub(crate) fn are_made_up(&self) -> bool {
+        self.auto_create
     }
 
     pub(crate) fn set(&mut self, reference: &str, behaviour: Behaviour) {
@@ -102,6 +107,11 @@ impl Outside {
             self.registries.get(&place).and_then(|registry| registry.find(repository, reference.tag, reference.digest));
         match image {
             Some((digest, behaviour)) => Found { digest: Some(digest), behaviour },
+            // What ECR shows of it when it is asked.
+            None if self.images.auto_create && reference.digest.is_none() => {
+                let digest = made_up_digest(repository, reference.tag.unwrap_or("latest"));
+                Found { digest: Some(digest), behaviour: Behaviour::Ok }
+            }
             None if self.images.auto_create => derived(),
             None => Found { digest: None, behaviour: Behaviour::Ok },
         }

@@ -18,6 +18,17 @@ pub struct NewImage {
     pub architectures: Vec<String>,
 }
 
+/// What tells the image of a tag from all others, where an image exists as soon as it is named.
+pub(crate) fn made_up(repository: &str, tag: &str) -> String {
+    format!("{repository}:{tag}")
+}
+
+/// The digest of such an image.
+pub(crate) fn made_up_digest(repository: &str, tag: &str) -> String {
+    let documents = NewImage::default().documents(&made_up(repository, tag));
+    documents.manifests.last().map(|(manifest, _)| digest_of(manifest)).unwrap_or_default()
+}
+
 /// The documents of an image.
 #[derive(Debug, Default)]
 pub(super) struct Documents {

@@ -16,6 +16,7 @@ mod operations;
 
 use made::MANIFEST;
 pub use made::NewImage;
+pub(crate) use made::made_up_digest;
 pub(crate) use operations::run;
 
 /// The registry of one account in one region.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Answer, ApiError};
 use crate::ids::{base64, digest_of};
 use crate::outside::Call;
-use crate::outside::ecr::{Image, MANIFEST, Repository};
+use crate::outside::ecr::{Image, MANIFEST, NewImage, Repository, made::made_up};
 use crate::place::Place;
 
 const PAGES: (&str, &str) = ("nextToken", "maxResults");
@@ -14,6 +14,9 @@ const PAGES: (&str, &str) = ("nextToken", "maxResults");
 pub(crate) fn run(operation: &str, mut call: Call<'_>) -> Answer {
     let account = call.request.text("registryId").unwrap_or(&call.place.account);
     let place = Place::new(account, &call.place.region);
+    if matches!(operation, "DescribeImages" | "BatchGetImage") {
+        make_up(&mut call, &place);
+    }
     match operation {
         "CreateRepository" => create_repository(&mut call, &place),
         "DescribeRepositories" => describe_repositories(&mut call, &place),
@@ -25,6 +28,22 @@ pub(crate) fn run(operation: &str, mut call: Call<'_>) -> Answer {
         "GetDownloadUrlForLayer" => download_url(&mut call, &place),
         "GetAuthorizationToken" => Ok(authorization(&call)),
         other => Err(ApiError::unsupported(format!("The sandbox does not know ecr:{other}."))),
+    }
+}
+
+/// Where images exist as soon as they are named, the tags of a request are there before they are looked up.
+fn make_up(call: &mut Call<'_>, place: &Place) {
+    let (request, now) = (call.request, call.now);
+    let name = request.text("repositoryName").unwrap_or_default();
+    if !call.outside.images.are_made_up() || name.is_empty() {
+        return;
+    }
+    let ids = request.list("imageIds").into_iter().flatten();
+    let registry = call.outside.registries.entry(place.clone()).or_default();
+    for tag in ids.filter(|id| id["imageDigest"].is_null()).filter_map(|id| id["imageTag"].as_str()) {
+        if registry.find(name, Some(tag), None).is_none() {
+            registry.push(name, tag, &made_up(name, tag), &NewImage::default(), now);
+        }
     }
 }
 
