@@ -5,6 +5,7 @@ use crate::output::{self, Format};
 use std::{
     io::{self, Write},
     sync::{
+        OnceLock,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
@@ -32,8 +33,25 @@ pub(crate) struct Log(Option<SyncSender<Entry>>);
 
 enum Entry {
     Line(Vec<u8>),
+    /// A line of the audit, which goes to stdout.
+    Audit(Vec<u8>),
     /// All before it is written; whoever waits for that is told.
     End(SyncSender<()>),
+}
+
+/// Where lines of the audit go, where the log is JSON.
+static AUDIT: OnceLock<SyncSender<Entry>> = OnceLock::new();
+
+/// A line of the audit: on stdout where the log is JSON, else in the log.
+pub(crate) fn audit(line: &str) {
+    match AUDIT.get() {
+        Some(queue) => {
+            if queue.try_send(Entry::Audit(format!("{line}\n").into_bytes())).is_err() {
+                LOST.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        None => tracing::info!("audit {line}"),
+    }
 }
 
 /// Starts the log of a command that people watch: at once, and as text.
@@ -71,7 +89,10 @@ pub(crate) fn start_agents(filter: Option<&str>, format: Format) -> Result<Log, 
         .with_ansi(has_colours);
     match format {
         Format::Text => builder.finish().with(filter_fn(is_told)).try_init(),
-        Format::Json => builder.json().flatten_event(true).finish().with(filter_fn(is_told)).try_init(),
+        Format::Json => {
+            let _ = AUDIT.set(sender.clone());
+            builder.json().flatten_event(true).finish().with(filter_fn(is_told)).try_init()
+        }
     }
     .map_err(|error| error.to_string())?;
     // A panic is a line like any other: whoever reads JSON can read it too.
@@ -106,6 +127,12 @@ fn write(entries: &Receiver<Entry>, to: &mut impl Write) {
     for entry in entries {
         match entry {
             Entry::Line(line) => drop(to.write_all(&line)),
+            Entry::Audit(line) => {
+                let mut out = io::stdout().lock();
+                if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+                    LOST.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             Entry::End(told) => drop(told.try_send(())),
         }
     }

@@ -88,6 +88,8 @@ codes! {
     PIN = "LS0302", "pin", "A pin is TAG, TAG@sha256:…, @sha256:… or a full image reference.";
     /// An image policy that cannot be used.
     POLICY = "LS0303", "image policy", "An image policy picks by one of semver (a version constraint as Masterminds/semver reads it), newest, numeric, alphabetical (regular expressions with at most one capture group), digest (a tag) and follow (SERVICE/CONTAINER). A policy that cannot be read picks nothing.";
+    /// A file that says at which commit a service is.
+    AT = "LS0304", "commit of a service", "`ENVIRONMENT.at.yaml` (`commit:` and `reason:`) takes a service's state in that environment from another commit of the branch's first-parent history, which must have the service and render. Account, region, cluster and settings stay the tip's. While the file has an error, nothing is written for the service; remove the file to go back to the tip.";
     /// A read-only member was dropped.
     READ_ONLY = "LS0401", "read-only member dropped", "The member is part of what AWS answers, not of what can be declared. It was dropped.";
     /// A member that Lockstep sets itself was dropped.

@@ -2,6 +2,7 @@
 //! would be sent to ECS. No I/O of its own: files come through [`tree::Tree`], parameters as values.
 
 pub mod arn;
+pub mod at;
 pub mod budget;
 pub mod canonical;
 pub mod check;

@@ -67,6 +67,25 @@ pub struct Rendered {
     span: Span,
 }
 
+impl Rendered {
+    /// The same, with the service's own settings of another rendering: of what is deployed, one commit decides, and how
+    /// it is deployed, the branch's tip.
+    pub fn with_settings_of(self, tip: &Self) -> Self {
+        Self {
+            ownership: tip.ownership,
+            after: tip.after.clone(),
+            ignore: tip.ignore.clone(),
+            adopt: tip.adopt,
+            replace: tip.replace,
+            sync: tip.sync,
+            updates: tip.updates.clone(),
+            // What is ignored by the tip need not be there.
+            unmatched: Vec::new(),
+            ..self
+        }
+    }
+}
+
 /// A service in one environment, as it would be sent.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Desired {

@@ -37,6 +37,11 @@ pub fn all() -> Vec<(&'static str, Value)> {
             Definitions::new(Form::Layer).finish("Pins, one line a container (ENVIRONMENT.pins.yaml)", pins()),
         ),
         (
+            "at.schema.json",
+            Definitions::new(Form::Layer)
+                .finish("At which commit a service is in an environment (ENVIRONMENT.at.yaml)", at()),
+        ),
+        (
             "taskdef.schema.json",
             aws("RegisterTaskDefinition's input (taskdef.json, taskdef.yaml)", Root::TaskDefinition),
         ),
@@ -399,6 +404,21 @@ fn repository(definitions: &mut Definitions) -> Map<String, Value> {
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
     .collect()
+}
+
+fn at() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["commit", "reason"],
+        "properties": {
+            "commit": {
+                "description": "a commit of the branch's first-parent history: its id, or its first letters",
+                "anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9A-Fa-f]{7,40}$"}],
+            },
+            "reason": {"description": "why, for whoever wonders", "type": ["string", "number"], "minLength": 1},
+        },
+    })
 }
 
 fn pins() -> Value {

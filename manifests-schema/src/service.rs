@@ -2,6 +2,7 @@
 //! environments.
 
 use crate::{
+    at::{self, At},
     budget::{SERVICE_FILES, Weight},
     canonical::{Origin, Root, canonical},
     codes,
@@ -39,6 +40,8 @@ pub struct Service {
     pub pins: IndexMap<String, Vec<Pin>>,
     /// Pins files by environment.
     pub pin_files: IndexMap<String, String>,
+    /// At which commit it is, by environment, where that is not the branch's tip.
+    pub at: IndexMap<String, At>,
     /// Paths and ids of the files that this was read from, for caches.
     pub read: Vec<(String, String)>,
     /// What these files became.
@@ -75,6 +78,7 @@ impl Service {
             overlays: IndexMap::new(),
             pins: IndexMap::new(),
             pin_files: IndexMap::new(),
+            at: IndexMap::new(),
             read: Vec::new(),
             weight: Weight::default(),
             span: Span::of_file(&of_directory),
@@ -197,6 +201,7 @@ impl Service {
             return;
         }
         let (environment, is_pins) = stem.strip_suffix(".pins").map_or((stem, false), |stem| (stem, true));
+        let (environment, is_at) = environment.strip_suffix(".at").map_or((environment, false), |stem| (stem, true));
         if !repository.environments.contains_key(environment) {
             if repository.environments.is_empty() {
                 return;
@@ -210,6 +215,15 @@ impl Service {
         let Some(node) = files.parse(&path, problems) else {
             return;
         };
+        if is_at {
+            let span = Span::of_file(&node.span.file);
+            let at = at::read(node, problems);
+            if at.is_some_and(|at| self.at.insert(environment.to_owned(), at).is_some()) {
+                let message = format!("`{environment}` has a second file that says at which commit the service is");
+                problems.push(Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them"));
+            }
+            return;
+        }
         if is_pins {
             let span = Span::of_file(&node.span.file);
             let pins = pins::read(&node, problems);

@@ -119,7 +119,7 @@ async fn large() {
         it.push(&format!("1.{turn}.0"));
         it.world.runner.refresh(&it.world.context).await.expect("the repository can be read");
         let start = Instant::now();
-        let (moved, _) = it.updater.round(&it.world.context, &mut it.world.runner).await;
+        let (moved, _) = it.updater.round(&it.world.context, it.world.runner.branch()).await;
         ours.push(start.elapsed());
         assert!(moved && it.last_change() == "1\t1\tservices/s0500/prod.pins.yaml", "one line");
         let tip = remote.tip().expect("the repository can be read");

@@ -8,8 +8,9 @@ use lockstep::{
     board::ImageState,
     config::{CommitConfig, ImagesConfig},
     git::{Access, Location, Remote},
-    images::{Desk, Shared, Updater, UpdaterConfig},
+    images::{Shared, Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
+    writeback::Desk,
 };
 use lockstep_sandbox::{Behaviour, NewImage};
 use std::{
@@ -132,7 +133,7 @@ impl ImageWorld {
     /// One look at images after one at the repository. Answers whether the branch was moved.
     pub async fn look(&mut self) -> bool {
         self.world.runner.refresh(&self.world.context).await.expect("the repository can be read");
-        self.updater.round(&self.world.context, &mut self.world.runner).await.0
+        self.updater.round(&self.world.context, self.world.runner.branch()).await.0
     }
 
     /// Runs `git` in the bare repository.

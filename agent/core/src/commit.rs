@@ -13,6 +13,9 @@ pub struct Commit {
     pub id: String,
     /// The author's name.
     pub author: String,
+    /// The committer's name: who merged it, where that is another.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub committer: String,
     /// The first line of its message.
     pub summary: String,
     /// When it was committed, epoch seconds.

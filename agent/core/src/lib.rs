@@ -26,6 +26,7 @@ pub mod rules;
 pub mod runs;
 pub mod scale;
 pub mod send;
+pub mod stated;
 pub mod tags;
 pub mod text;
 pub mod turn;

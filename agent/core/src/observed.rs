@@ -62,6 +62,24 @@ pub struct LiveService {
     pub events: Vec<ServiceEvent>,
 }
 
+impl LiveService {
+    /// Whether this is what was there when a change was planned: its tags, what is deployed and how. Tasks that come and
+    /// go, and events, make no difference.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let ground = |it: &Self| {
+            (
+                it.arn.clone(),
+                it.status.clone(),
+                it.tags.clone(),
+                it.task_definition.clone(),
+                it.current_deployment.clone(),
+                it.desired,
+            )
+        };
+        ground(self) == ground(other) && self.definition == other.definition
+    }
+}
+
 /// An event of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServiceEvent {

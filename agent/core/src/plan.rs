@@ -545,6 +545,7 @@ impl Planner<'_> {
             tasks: Vec::new(),
             cause: None,
             rejected_at: None,
+            at: None,
         }
     }
 

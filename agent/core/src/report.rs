@@ -1,7 +1,7 @@
 //! A finished plan: typed actions, and for everything that is not done a typed reason. Stable as data
 //! (`lockstep.plan/1`); readers ignore unknown members. The closed lists of kinds and reasons are here.
 
-use crate::{cause::Cause, diff::Change, observed::Rollout, rules::Effect};
+use crate::{cause::Cause, diff::Change, observed::Rollout, rules::Effect, stated::at::At};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -293,6 +293,9 @@ pub struct ServicePlan {
     /// When ECS ended the deployment that it rejected, epoch seconds.
     #[serde(skip)]
     pub rejected_at: Option<i64>,
+    /// At which commit the service is, where that is not the branch's tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
 }
 
 impl ServicePlan {
@@ -311,6 +314,7 @@ impl ServicePlan {
             tasks: Vec::new(),
             cause: None,
             rejected_at: None,
+            at: None,
         }
     }
 

@@ -264,6 +264,11 @@ impl Clients {
         Ok(caller_name(&self.caller().await?.arn))
     }
 
+    /// The same where it was asked already; empty where not.
+    pub fn known_caller(&self) -> String {
+        self.caller.get().map(|caller| caller_name(&caller.arn)).unwrap_or_default()
+    }
+
     async fn caller(&self) -> Result<&Caller, AwsError> {
         match self.caller.get() {
             Some(caller) => Ok(caller),

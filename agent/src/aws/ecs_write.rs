@@ -1,6 +1,7 @@
 //! Writes to ECS. They carry out orders; every decision was taken before.
 
 use super::{AwsError, Clients, Remedy, call::Kind, ecs_read::revision_of, generated, pace::Group};
+use crate::permit::Permit;
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::{observed::Revision, tags::Tags};
 use lockstep_manifests::ecs::types as ecs;
@@ -20,7 +21,7 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails; a definition that the SDK cannot express.
-    pub async fn register(&self, definition: &Value, tags: &Tags) -> Result<Revision, AwsError> {
+    pub async fn register(&self, _: &Permit, definition: &Value, tags: &Tags) -> Result<Revision, AwsError> {
         const OPERATION: &str = "ecs:RegisterTaskDefinition";
         let definition: ecs::TaskDefinition = typed(OPERATION, definition)?;
         let request = generated::register_task_definition(self.ecs.register_task_definition(), &definition)
@@ -43,6 +44,7 @@ impl Clients {
     /// As the call fails.
     pub async fn create_service(
         &self,
+        _: &Permit,
         cluster: &str,
         service: &Value,
         revision: &str,
@@ -64,6 +66,7 @@ impl Clients {
     /// As the call fails.
     pub async fn update_service(
         &self,
+        _: &Permit,
         cluster: &str,
         name: &str,
         members: &Value,
@@ -87,7 +90,7 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails.
-    pub async fn delete_service(&self, cluster: &str, name: &str) -> Result<(), AwsError> {
+    pub async fn delete_service(&self, _: &Permit, cluster: &str, name: &str) -> Result<(), AwsError> {
         let request = self.ecs.delete_service().cluster(cluster).service(name).force(true);
         match self.call("ecs:DeleteService", Group::ServiceModify, Kind::Write, || request.clone().send()).await {
             Err(error) if error.remedy != Remedy::NotFound => Err(error),
@@ -99,7 +102,7 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails.
-    pub async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), AwsError> {
+    pub async fn tag(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), AwsError> {
         let request = self.ecs.tag_resource().resource_arn(arn).set_tags(some_tags(tags));
         // Setting a tag twice is setting it once.
         self.call("ecs:TagResource", Group::TagModify, Kind::Read, || request.clone().send()).await?;
@@ -110,7 +113,7 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails.
-    pub async fn untag(&self, arn: &str, key: &str) -> Result<(), AwsError> {
+    pub async fn untag(&self, _: &Permit, arn: &str, key: &str) -> Result<(), AwsError> {
         let request = self.ecs.untag_resource().resource_arn(arn).tag_keys(key);
         self.call("ecs:UntagResource", Group::TagModify, Kind::Read, || request.clone().send()).await?;
         Ok(())
@@ -122,7 +125,7 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails.
-    pub async fn set_minimum(&self, cluster: &str, service: &str, capacity: i64) -> Result<(), AwsError> {
+    pub async fn set_minimum(&self, _: &Permit, cluster: &str, service: &str, capacity: i64) -> Result<(), AwsError> {
         use aws_sdk_applicationautoscaling::types as scaling;
         const OPERATION: &str = "application-autoscaling:RegisterScalableTarget";
         let capacity = i32::try_from(capacity).map_err(|error| AwsError::build(OPERATION, &error))?;

@@ -1,6 +1,7 @@
 //! Service deployments as they go: their stage, traffic, pauses and outcome.
 
 use super::{AwsError, Clients, call::Kind, pace::Group};
+use crate::permit::Permit;
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::observed::{PausedHook, Rollout};
 use std::collections::BTreeMap;
@@ -32,7 +33,13 @@ impl Clients {
     ///
     /// # Errors
     /// As the call fails.
-    pub async fn answer_pause(&self, deployment: &str, hook: &str, rolls_back: bool) -> Result<(), AwsError> {
+    pub async fn answer_pause(
+        &self,
+        _: &Permit,
+        deployment: &str,
+        hook: &str,
+        rolls_back: bool,
+    ) -> Result<(), AwsError> {
         const OPERATION: &str = "ecs:ContinueServiceDeployment";
         let action = match rolls_back {
             true => sdk::DeploymentLifecycleHookAction::Rollback,

@@ -23,6 +23,19 @@ pub enum Trigger {
     Restart,
 }
 
+impl Trigger {
+    /// In one word, as data has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Drift => "drift",
+            Self::Removed => "removed",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "event")]

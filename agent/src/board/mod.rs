@@ -2,10 +2,12 @@
 
 mod event;
 mod images;
+mod task;
 mod trouble;
 
 pub use event::{Event, Trigger};
 pub use images::{HoldState, ImageState, Standing, TagLine, UP_TO_DATE, time_text};
+pub use task::{TASKS_FORMAT, TaskList, TaskState, Tasks};
 pub use trouble::{Trouble, Troubles};
 
 use lockstep_core::{
@@ -247,6 +249,8 @@ pub struct Board {
     queues: RwLock<BTreeMap<String, String>>,
     /// Tasks that panicked.
     pub troubles: Troubles,
+    /// What the tasks are doing.
+    pub tasks: Tasks,
 }
 
 impl Board {
@@ -269,6 +273,7 @@ impl Board {
     pub fn clear(&self) {
         self.sources.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.queues.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tasks.clear();
     }
 
     /// Everything.

@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{each, print},
+    selected::{each, print, remove_tag},
     sync::{confirm, require_source},
     target::Target,
 };
@@ -60,7 +60,8 @@ pub(super) async fn run(args: DisownArgs, format: Format) -> Result<Exit, Failur
     let lines = each(&opened, &args.selection, async |service| {
         let tags: Vec<&String> = service.live.tags.keys().filter(|name| name.starts_with(OURS)).collect();
         for tag in &tags {
-            service.clients.untag(&service.live.arn, tag).await.map_err(|error| error.to_string())?;
+            remove_tag(&opened, service.clients, (service.environment, service.name), "disown", &service.live.arn, tag)
+                .await?;
         }
         Ok(format!("disowned: {} taken off", output::count(tags.len(), "tag")))
     });

@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Line, NO_SERVICE, clients_of, print},
+    selected::{Line, NO_SERVICE, Write, clients_of, permit, print},
     sync::confirm,
     target::Target,
 };
@@ -97,13 +97,25 @@ pub(super) async fn run(args: ContinueArgs, format: Format) -> Result<Exit, Fail
     for it in waiting {
         let mut result = Ok(());
         for pause in &it.rollout.pauses {
-            result = it.clients.answer_pause(&it.rollout.arn, &pause.id, args.rollback).await;
+            let Some(environment) = opened.snapshot.repository.environments.get(&it.environment) else { continue };
+            let (call, path) = ("ecs:ContinueServiceDeployment", format!("hooks[{}]", pause.id));
+            let write = Write { verb: "continue", call, service: &it.service, path };
+            let permit = match permit(&opened, &it.clients, environment, write) {
+                Ok(permit) => permit,
+                Err(text) => {
+                    result = Err(text);
+                    break;
+                }
+            };
+            let answered = it.clients.answer_pause(&permit, &it.rollout.arn, &pause.id, args.rollback).await;
+            permit.tell(&answered, |()| None);
+            result = answered.map_err(|error| error.to_string());
             if result.is_err() {
                 break;
             }
         }
         let done = result.is_ok();
-        let text = result.err().map_or_else(|| format!("{what}: {}", it.revision), |error| error.to_string());
+        let text = result.err().unwrap_or_else(|| format!("{what}: {}", it.revision));
         lines.push(Line { environment: it.environment, service: it.service, text, done });
     }
     Ok(print(&lines, format))

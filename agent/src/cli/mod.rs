@@ -34,6 +34,9 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeSet;
 
+/// Threads of the agent that run its tasks.
+const AGENTS_THREADS: usize = 2;
+
 /// The section of the help for what all commands share.
 const EVERYWHERE: &str = "All commands";
 
@@ -240,11 +243,11 @@ pub fn main() -> Exit {
             return Exit::Usage;
         }
     };
-    // The agent waits far more than it computes; one thread keeps its memory in one place.
-    let mut builder = match cli.command {
-        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Agent(_) = cli.command {
+        // The agent waits far more than it computes. More threads than these would only keep more memory.
+        builder.worker_threads(AGENTS_THREADS);
+    }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::{
     Selection,
-    selected::{Line, NO_SERVICE, clients_of, each, forgive_absent, print, require_environment},
+    selected::{Line, NO_SERVICE, clients_of, each, forgive_absent, print, remove_tag, require_environment, set_tags},
     sync::confirm,
     target::{Opened, Target},
 };
@@ -18,7 +18,7 @@ use lockstep_core::{
     report::Reason,
     tags::{Tags, tag_text},
 };
-use lockstep_manifests::sync::parse_span;
+use lockstep_manifests::{Environment, sync::parse_span};
 
 #[derive(Args)]
 pub(super) struct PauseArgs {
@@ -78,9 +78,10 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
     };
     let mut lines = Vec::new();
     if args.selection.services.is_empty() {
-        lines = of_environments(&opened, &args.selection, async |clients, arn, tag, _| {
+        lines = of_environments(&opened, &args.selection, async |clients, environment, arn, tag, _| {
             let value = value(clients).await?;
-            clients.tag(arn, &Tags::from([(tag, value.clone())])).await.map_err(|error| error.to_string())?;
+            let tags = Tags::from([(tag, value.clone())]);
+            set_tags(&opened, clients, (environment, ""), "pause", arn, &tags).await?;
             Ok(Some(format!("the environment is {}", Pause::parse(&value).text())))
         })
         .await?;
@@ -88,7 +89,8 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
     let services = each(&opened, &args.selection, async |service| {
         let value = value(service.clients).await?;
         let tags = Tags::from([(PAUSE.to_owned(), value.clone())]);
-        service.clients.tag(&service.live.arn, &tags).await.map_err(|error| error.to_string())?;
+        let of = (service.environment, service.name);
+        set_tags(&opened, service.clients, of, "pause", &service.live.arn, &tags).await?;
         Ok(Pause::parse(&value).text())
     });
     lines.extend(services.await?);
@@ -107,14 +109,14 @@ pub(super) async fn pause(args: PauseArgs, format: Format) -> Result<Exit, Failu
 async fn of_environments(
     opened: &Opened,
     selection: &Selection,
-    mut act: impl AsyncFnMut(&Clients, &str, String, &Tags) -> Result<Option<String>, String>,
+    mut act: impl AsyncFnMut(&Clients, &Environment, &str, String, &Tags) -> Result<Option<String>, String>,
 ) -> Result<Vec<Line>, Failure> {
     let mut lines = Vec::new();
     for name in &selection.environments {
         let Some(environment) = opened.snapshot.repository.environments.get(name) else { continue };
         let clients = clients_of(opened, environment).await?;
         let result = match clients.cluster(&environment.cluster).await {
-            Ok((arn, tags)) => act(&clients, &arn, environment_tag(name), &tags).await,
+            Ok((arn, tags)) => act(&clients, environment, &arn, environment_tag(name), &tags).await,
             Err(error) => Err(error.to_string()),
         };
         match result {
@@ -138,11 +140,11 @@ pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Fai
     show_what_waits(&args, format).await?;
     let mut lines = Vec::new();
     if args.selection.services.is_empty() {
-        lines = of_environments(&opened, &args.selection, async |clients, arn, tag, tags| {
+        lines = of_environments(&opened, &args.selection, async |clients, environment, arn, tag, tags| {
             if !tags.contains_key(&tag) {
                 return Ok(None);
             }
-            clients.untag(arn, &tag).await.map_err(|error| error.to_string())?;
+            remove_tag(&opened, clients, (environment, ""), "resume", arn, &tag).await?;
             Ok(Some("the environment is resumed".to_owned()))
         })
         .await?;
@@ -151,7 +153,8 @@ pub(super) async fn resume(args: ResumeArgs, format: Format) -> Result<Exit, Fai
         if !service.live.tags.contains_key(PAUSE) {
             return Ok("was not paused".to_owned());
         }
-        service.clients.untag(&service.live.arn, PAUSE).await.map_err(|error| error.to_string())?;
+        let of = (service.environment, service.name);
+        remove_tag(&opened, service.clients, of, "resume", &service.live.arn, PAUSE).await?;
         Ok("resumed".to_owned())
     });
     lines.extend(services.await?);

@@ -2,9 +2,9 @@
 
 use super::{
     Selection,
-    selected::{NO_SERVICE, Selected, each, print},
+    selected::{NO_SERVICE, Selected, Write, each, permit, print, remove_tag, set_tags},
     sync::{confirm, require_source},
-    target::Target,
+    target::{Opened, Target},
 };
 use crate::{
     exit::{Exit, Failure},
@@ -80,13 +80,20 @@ pub(super) async fn run(args: ScaleArgs, format: Format) -> Result<Exit, Failure
     let lines = each(&opened, &selection, async |service| {
         let by = service.clients.caller_name().await.map_err(|error| error.to_string())?;
         let count = counts[service.name];
-        scale(&service, count, seconds, &by, &args.reason).await
+        scale(&opened, &service, count, seconds, &by, &args.reason).await
     });
     Ok(print(&lines.await?, format))
 }
 
 /// Writes the tag first: from then on the agent leaves the count alone, and knows how it ends.
-async fn scale(service: &Selected<'_>, count: i64, seconds: i64, by: &str, reason: &str) -> Result<String, String> {
+async fn scale(
+    opened: &Opened,
+    service: &Selected<'_>,
+    count: i64,
+    seconds: i64,
+    by: &str,
+    reason: &str,
+) -> Result<String, String> {
     let (clients, cluster) = (service.clients, &service.environment.cluster);
     let target = match clients.scalable(cluster, service.ecs_name).await {
         Reading::Found(target) => Some(target),
@@ -103,17 +110,25 @@ async fn scale(service: &Selected<'_>, count: i64, seconds: i64, by: &str, reaso
     let until = Some(clients.now().saturating_add(seconds));
     let scale = Scale { count, was, until, by: tag_text(by), reason: tag_text(reason) };
     let tags = Tags::from([(SCALE.to_owned(), scale.value())]);
-    clients.tag(&service.live.arn, &tags).await.map_err(|error| error.to_string())?;
+    let of = (service.environment, service.name);
+    set_tags(opened, clients, of, "scale", &service.live.arn, &tags).await?;
+    let (call, path) = match target {
+        Some(_) => ("application-autoscaling:RegisterScalableTarget", "minCapacity"),
+        None => ("ecs:UpdateService", "service.desiredCount"),
+    };
+    let write = Write { verb: "scale", call, service: service.name, path: path.to_owned() };
+    let permit = permit(opened, clients, service.environment, write)?;
     let written = match target {
-        Some(_) => clients.set_minimum(cluster, service.ecs_name, count).await,
+        Some(_) => clients.set_minimum(&permit, cluster, service.ecs_name, count).await,
         None => {
             let members = json!({ "desiredCount": count });
-            clients.update_service(cluster, service.ecs_name, &members, None, false).await.map(drop)
+            clients.update_service(&permit, cluster, service.ecs_name, &members, None, false).await.map(drop)
         }
     };
+    permit.tell(&written, |()| None);
     if let Err(error) = written {
         // Nothing was scaled: the tag must not say so.
-        let left = clients.untag(&service.live.arn, SCALE).await.err();
+        let left = remove_tag(opened, clients, of, "scale", &service.live.arn, SCALE).await.err();
         let left = left.map_or_else(String::new, |left| format!("; its tag {SCALE} could not be removed: {left}"));
         return Err(format!("{error}{left}"));
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub(super) struct SchemaArgs {
-    /// The schema to print: lockstep, service, overlay, component, pins, taskdef, servicedef or agent.
+    /// The schema to print: lockstep, service, overlay, component, pins, at, taskdef, servicedef or agent.
     #[arg(value_name = "NAME", conflicts_with = "write")]
     name: Option<String>,
     /// Write all of them into this directory.

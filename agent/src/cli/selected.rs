@@ -5,10 +5,12 @@ use crate::{
     aws::Clients,
     exit::{Exit, Failure},
     output::{self, Format},
+    permit::{Actor, Intent, Permit},
 };
 use lockstep_core::{
     identity::{self, Owner, owner},
     observed::{LiveService, Reading},
+    tags::Tags,
 };
 use lockstep_manifests::Environment;
 use std::sync::Arc;
@@ -122,6 +124,72 @@ pub(super) async fn each(
         }
     }
     Ok(lines)
+}
+
+/// One write of a command, for the audit.
+pub(super) struct Write<'a> {
+    /// The command.
+    pub(super) verb: &'a str,
+    pub(super) call: &'a str,
+    /// The service's name in the repository; empty where the environment as a whole is meant.
+    pub(super) service: &'a str,
+    /// What is written.
+    pub(super) path: String,
+}
+
+/// The permit for a write of a command.
+pub(super) fn permit(
+    opened: &Opened,
+    clients: &Clients,
+    environment: &Environment,
+    write: Write<'_>,
+) -> Result<Permit, String> {
+    let intent = Intent {
+        actor: Actor::person(&clients.known_caller()),
+        trigger: write.verb.to_owned(),
+        call: write.call.to_owned(),
+        source: opened.source.clone().unwrap_or_default(),
+        environment: environment.name.clone(),
+        service: write.service.to_owned(),
+        account: environment.account.clone(),
+        region: environment.region.clone(),
+        cluster: environment.cluster.clone(),
+        paths: vec![write.path],
+        ..Intent::default()
+    };
+    opened.context.gate.permit(intent).map_err(|error| error.to_string())
+}
+
+/// Sets tags of a service or a cluster.
+pub(super) async fn set_tags(
+    opened: &Opened,
+    clients: &Clients,
+    (environment, service): (&Environment, &str),
+    verb: &str,
+    arn: &str,
+    tags: &Tags,
+) -> Result<(), String> {
+    let path = format!("tags[{}]", tags.keys().cloned().collect::<Vec<_>>().join(", "));
+    let permit = permit(opened, clients, environment, Write { verb, call: "ecs:TagResource", service, path })?;
+    let result = clients.tag(&permit, arn, tags).await;
+    permit.tell(&result, |()| None);
+    result.map_err(|error| error.to_string())
+}
+
+/// Takes a tag of a service or a cluster away.
+pub(super) async fn remove_tag(
+    opened: &Opened,
+    clients: &Clients,
+    (environment, service): (&Environment, &str),
+    verb: &str,
+    arn: &str,
+    tag: &str,
+) -> Result<(), String> {
+    let path = format!("tags[{tag}]");
+    let permit = permit(opened, clients, environment, Write { verb, call: "ecs:UntagResource", service, path })?;
+    let result = clients.untag(&permit, arn, tag).await;
+    permit.tell(&result, |()| None);
+    result.map_err(|error| error.to_string())
 }
 
 /// The clients of an environment, after everything that must hold before they are used.

@@ -2,7 +2,7 @@
 
 use super::{Selection, selected::clients_of, target::Target};
 use crate::{
-    board::State,
+    board::{State, TaskList},
     exit::{Exit, Failure},
     output::{self, Format},
     reconcile::Orders,
@@ -70,6 +70,11 @@ impl AgentUrl {
 
     /// The agent's state.
     pub(super) async fn state(&self) -> Result<State, Failure> {
+        self.get("state").await
+    }
+
+    /// What the agent's API answers at a path.
+    async fn get<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, Failure> {
         let base = self.base()?;
         // Whoever wrote a password into it does not want to read it in a log.
         let shown = lockstep_core::mask::line(&base);
@@ -83,7 +88,7 @@ impl AgentUrl {
                 .hint("name it with --agent URL or LOCKSTEP_AGENT, or look yourself with -C PATH or --config FILE")
         };
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
-        let answer = client.get(format!("{base}/api/v1/state")).send().await.map_err(fail)?;
+        let answer = client.get(format!("{base}/api/v1/{what}")).send().await.map_err(fail)?;
         let mut answer = answer.error_for_status().map_err(fail)?;
         let unusable =
             |reason: String| Failure::new(Exit::Failed, format!("the answer of {shown} is not used: {reason}"));
@@ -94,7 +99,7 @@ impl AgentUrl {
                 return Err(unusable(format!("it is longer than {} MiB", LONGEST_STATE >> 20)));
             }
         }
-        serde_json::from_slice(&body).map_err(|error| unusable(format!("it is not an agent's state: {error}")))
+        serde_json::from_slice(&body).map_err(|error| unusable(format!("it is not an agent's: {error}")))
     }
 }
 
@@ -109,6 +114,9 @@ pub(super) struct StatusArgs {
     /// List the services of the clusters that no file declares, and nothing else.
     #[arg(long)]
     unmanaged: bool,
+    /// List what the agent's tasks are doing, and nothing else.
+    #[arg(long, conflicts_with = "unmanaged")]
+    tasks: bool,
 }
 
 /// A service that no file declares.
@@ -180,10 +188,27 @@ async fn unmanaged(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Lists what the tasks of a running agent are doing.
+async fn tasks(args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
+    if args.target.is_named() {
+        let message = "`--tasks` is about a running agent, so -C, --branch and --config say nothing";
+        return Err(Failure::new(Exit::Usage, message).hint("name the agent with --agent URL"));
+    }
+    let list: TaskList = args.agent.get("tasks").await?;
+    match format {
+        Format::Json => output::data(&output::json(&list)),
+        Format::Text => output::data(&output::tasks::render(&list, jiff::Timestamp::now())),
+    }
+    Ok(Exit::Done)
+}
+
 pub(super) async fn run(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
     args.agent.check(&args.target)?;
     if args.unmanaged {
         return unmanaged(args, format).await;
+    }
+    if args.tasks {
+        return tasks(&args, format).await;
     }
     let mut exit = Exit::Done;
     let mut state = if args.target.is_named() {

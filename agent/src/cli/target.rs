@@ -85,9 +85,9 @@ impl Target {
         registries.configure(config.registries.clone());
         let scratch = Scratch::default();
         let (content, checkout) = self.content(source.clone(), &context, &scratch).await?;
-        let mut runner = SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
+        let runner = SourceRunner::new(0, id.as_deref().unwrap_or_default(), allow.clone(), environments, content);
         runner.refresh(&context).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let snapshot = runner.snapshot().cloned().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
+        let snapshot = runner.snapshot().ok_or_else(|| Failure::new(Exit::Failed, "nothing was read"))?;
         Ok(Opened {
             context: Arc::new(context),
             registries,
@@ -134,7 +134,7 @@ impl Target {
             if let Some(branch) = &self.branch {
                 source.branch.value.clone_from(branch);
             }
-            let remote = crate::agent::open(&source, scratch.path()?, context).await;
+            let remote = crate::driver::open(&source, scratch.path()?, context).await;
             let remote = remote.map_err(|reason| Failure::new(Exit::Failed, reason))?;
             return Ok((Content::Remote(Arc::new(Mutex::new(remote))), None));
         }

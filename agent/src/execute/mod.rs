@@ -3,6 +3,7 @@
 use crate::{
     aws::{AwsError, Clients},
     config::Allow,
+    permit::{Gate, Intent, Permit, Stopping},
 };
 use lockstep_core::{
     observed::Revision,
@@ -48,26 +49,49 @@ pub struct Place<'a> {
     pub service: &'a str,
     /// The service's ARN, where it exists.
     pub arn: Option<&'a str>,
+    /// Where each write gets its permit.
+    pub gate: &'a Gate,
+    /// What is told of each write.
+    pub intent: Intent,
+}
+
+/// Why a plan was not carried out to its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Ended {
+    /// Nothing was begun: the agent ends.
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+    /// A write failed.
+    #[error(transparent)]
+    Failed(#[from] Box<Failed>),
 }
 
 /// Carries out the orders of a plan.
 ///
 /// # Errors
-/// The first order that failed.
-pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Box<Failed>> {
+/// The first order that failed, or that nothing was begun.
+pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Ended> {
+    let pass = place.gate.open()?;
     let mut done = Done::default();
     if let Err(error) = guard(place) {
         let action = plan.actions.first().map_or(ActionKind::UpdateService, |action| action.kind);
-        return Err(Box::new(Failed { action, error, done }));
+        return Err(Box::new(Failed { action, error, done }).into());
     }
     for action in &plan.actions {
         let Some(order) = &action.order else { continue };
         let environment = &place.environment.name;
         tracing::info!(environment, service = place.service, action = ?action.kind, "writing");
-        match carry_out(order, plan, place, &mut done).await {
+        let permit = pass.permit(place.intent.of_action(call_of(order), action, plan));
+        let result = carry_out(order, plan, place, &permit, &mut done).await;
+        permit.tell(&result, |()| match order {
+            Order::Register { .. } => done.registered.as_ref().map(|revision| revision.arn.clone()),
+            _ if done.wrote_service => done.deployment.clone(),
+            _ => None,
+        });
+        match result {
             Ok(()) => done.actions.push(action.kind),
             Err(error) => {
-                return Err(Box::new(Failed { action: action.kind, error, done }));
+                return Err(Box::new(Failed { action: action.kind, error, done }).into());
             }
         }
     }
@@ -85,16 +109,37 @@ fn guard(place: &Place<'_>) -> Result<(), AwsError> {
     Ok(())
 }
 
-async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &mut Done) -> Result<(), AwsError> {
+/// The call that carries out an order.
+fn call_of(order: &Order) -> &'static str {
+    match order {
+        Order::Register { .. } => "ecs:RegisterTaskDefinition",
+        Order::Create { .. } => "ecs:CreateService",
+        Order::Update { .. } | Order::ScaleToZero => "ecs:UpdateService",
+        Order::Delete => "ecs:DeleteService",
+        Order::TagService { .. } | Order::TagRevision { .. } => "ecs:TagResource",
+        Order::UntagService { .. } => "ecs:UntagResource",
+        Order::Minimum { .. } => "application-autoscaling:RegisterScalableTarget",
+    }
+}
+
+async fn carry_out(
+    order: &Order,
+    plan: &ServicePlan,
+    place: &Place<'_>,
+    permit: &Permit,
+    done: &mut Done,
+) -> Result<(), AwsError> {
     match order {
         Order::Register { definition, tags } => {
-            done.registered = Some(place.clients.register(definition, tags).await?);
+            done.registered = Some(place.clients.register(permit, definition, tags).await?);
         }
         Order::Create { service, revision, tags } => {
             let revision = resolve(revision, done)?;
             let token = token(&plan.desired);
-            let written =
-                place.clients.create_service(&place.environment.cluster, service, &revision, tags, &token).await?;
+            let written = place
+                .clients
+                .create_service(permit, &place.environment.cluster, service, &revision, tags, &token)
+                .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
@@ -105,34 +150,34 @@ async fn carry_out(order: &Order, plan: &ServicePlan, place: &Place<'_>, done: &
             };
             let written = place
                 .clients
-                .update_service(&place.environment.cluster, place.service, members, revision.as_deref(), *force)
+                .update_service(permit, &place.environment.cluster, place.service, members, revision.as_deref(), *force)
                 .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::Delete => {
-            place.clients.delete_service(&place.environment.cluster, place.service).await?;
+            place.clients.delete_service(permit, &place.environment.cluster, place.service).await?;
             done.wrote_service = true;
         }
         Order::ScaleToZero => {
             let none = serde_json::json!({ "desiredCount": 0 });
             let cluster = &place.environment.cluster;
-            let written = place.clients.update_service(cluster, place.service, &none, None, false).await?;
+            let written = place.clients.update_service(permit, cluster, place.service, &none, None, false).await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::TagService { tags } => {
             let arn = place.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
-            place.clients.tag(arn, tags).await?;
+            place.clients.tag(permit, arn, tags).await?;
         }
-        Order::TagRevision { arn, tags } => place.clients.tag(arn, tags).await?,
+        Order::TagRevision { arn, tags } => place.clients.tag(permit, arn, tags).await?,
         Order::UntagService { tag } => {
             let arn =
                 place.arn.ok_or_else(|| AwsError::build("ecs:UntagResource", &"the service's ARN is not known"))?;
-            place.clients.untag(arn, tag).await?;
+            place.clients.untag(permit, arn, tag).await?;
         }
         Order::Minimum { capacity } => {
-            place.clients.set_minimum(&place.environment.cluster, place.service, *capacity).await?;
+            place.clients.set_minimum(permit, &place.environment.cluster, place.service, *capacity).await?;
         }
     }
     Ok(())

@@ -45,6 +45,8 @@ pub struct Step {
     pub message: String,
     /// The author's name, with control characters left out.
     pub author: String,
+    /// The committer's name, likewise.
+    pub committer: String,
     /// When it was committed, epoch seconds.
     pub at: i64,
     /// Which of the paths that were asked for it changed, by their place in the list.
@@ -87,11 +89,14 @@ pub(super) fn first_parents(
         wanted.differing(repository, before, Some(tree), &mut changed).map_err(fail)?;
         changed.sort_unstable();
         let author = commit.author().map(|author| author.name.to_string()).unwrap_or_default();
+        let committer = commit.committer().map(|committer| committer.name.to_string()).unwrap_or_default();
+        let cleaned = |name: &str| name.chars().filter(|letter| !letter.is_control()).take(100).collect();
         let step = Step {
             commit: id.to_string(),
             parent: parent.map(|id| id.to_string()),
             message: commit.message_raw().map(|message| message.to_string()).unwrap_or_default(),
-            author: author.chars().filter(|letter| !letter.is_control()).take(100).collect(),
+            author: cleaned(&author),
+            committer: cleaned(&committer),
             at: commit.time().map_or(0, |time| time.seconds),
             changed,
         };

@@ -58,6 +58,14 @@ impl Local {
         Ok(local)
     }
 
+    pub(super) fn branch(&self) -> &str {
+        &self.branch
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn name(&self) -> String {
         self.path.display().to_string()
     }

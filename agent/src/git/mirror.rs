@@ -80,6 +80,14 @@ impl Mirror {
         })
     }
 
+    pub(super) fn branch(&self) -> &str {
+        &self.branch
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Presents something else from now on.
     pub(super) fn renew(&mut self, access: Access) {
         self.wire = Wire::new(&self.location, access);

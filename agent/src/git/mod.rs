@@ -109,6 +109,30 @@ impl Remote {
         })
     }
 
+    /// Opens the history that a directory has, to read it.
+    ///
+    /// # Errors
+    /// When it is no repository.
+    pub fn reader(directory: &Path) -> Result<Self, GitError> {
+        Ok(Self::Local(Local::open(directory, "HEAD")?))
+    }
+
+    /// The branch that is followed.
+    pub fn branch(&self) -> &str {
+        match self {
+            Self::Mirror(mirror) => mirror.branch(),
+            Self::Local(local) => local.branch(),
+        }
+    }
+
+    /// The directory with the branch's history.
+    pub fn directory(&self) -> &Path {
+        match self {
+            Self::Mirror(mirror) => mirror.directory(),
+            Self::Local(local) => local.path(),
+        }
+    }
+
     /// Presents something else to the server from now on.
     pub fn renew(&mut self, access: Access) {
         match self {

@@ -4,25 +4,79 @@ use super::{
     memory::Memory,
     registries::{Facts, Listing, Place, Registries, Want},
     seen::{Hold, Move, Outcome, Seen, Turn},
+    shared::Shared,
     watched::Watched,
 };
-use crate::{aws::Accounts, config::Allow, reconcile::Snapshot};
-use futures_util::{StreamExt, stream};
+use crate::{
+    aws::Accounts,
+    config::Allow,
+    reconcile::{Context, Snapshot},
+};
+use futures_util::future::join_all;
 use lockstep_core::images::{Candidate, Change, Decision, ImageReference, Rule, Verified, decide, held_by, judge};
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+use tokio::time::timeout;
 
-/// Registries that are read at one time.
-const AT_ONCE: usize = 8;
+/// How long a look of the agent waits for a registry. What takes longer goes on, and is seen by the next look.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Images that are looked at for one pin in one look of the agent, and in one by hand.
 const MOST_IMAGES: usize = 10;
 const MOST_BY_HAND: usize = 100;
 /// For how many seconds a pin waits for the repository of another environment that reads it and cannot be asked.
 const LONGEST_LAG: i64 = 15 * 60;
+
+/// Lets a look go on without the registries that do not answer.
+pub struct Patience<'a> {
+    /// What reads need that go on after the look.
+    pub context: &'a Arc<Context>,
+    /// The same.
+    pub shared: &'a Arc<Shared>,
+}
+
+impl Patience<'_> {
+    /// The tags of a repository, read by a task of its own. Where it ends after the look, the next look comes at once.
+    async fn list(&self, place: &Place, want: &Want, allow: &Allow, age: Duration) -> Result<Arc<Listing>, String> {
+        let (context, shared, allow) = (self.context.clone(), self.shared.clone(), allow.clone());
+        let Some(reading) = shared.registries.begin(place, want) else {
+            // It is being read for an earlier look, which is waited for.
+            let listing = shared.registries.list(&context.accounts, place, want, &allow, age);
+            return timeout(PATIENCE, listing).await.unwrap_or_else(|_| Err(unanswered(&place.host())));
+        };
+        let (place, want, is_late) = (place.clone(), want.clone(), Arc::new(AtomicBool::new(false)));
+        let (late, host) = (is_late.clone(), place.host());
+        let mut task = tokio::spawn(async move {
+            let (tasks, task) = (&context.board.tasks, format!("registry {}", place.host()));
+            tasks.begin(&task);
+            let listing = shared.registries.list(&context.accounts, &place, &want, &allow, age).await;
+            drop(reading);
+            tasks.end(&task, listing.as_ref().map(drop).map_err(String::as_str), None);
+            if late.load(Ordering::SeqCst) {
+                shared.doorbell.ring();
+            }
+            listing
+        });
+        match timeout(PATIENCE, &mut task).await {
+            Ok(listing) => listing.map_err(|error| error.to_string())?,
+            Err(_) => {
+                is_late.store(true, Ordering::SeqCst);
+                Err(unanswered(&host))
+            }
+        }
+    }
+}
+
+/// What is said of a registry that a look went on without.
+fn unanswered(host: &str) -> String {
+    format!("{host} has not answered for {} seconds; it is still being asked", PATIENCE.as_secs())
+}
 
 /// What a look needs.
 pub struct Eyes<'a> {
@@ -40,6 +94,8 @@ pub struct Eyes<'a> {
     pub keep_rules: bool,
     /// What earlier looks found.
     pub memory: Option<&'a Memory>,
+    /// What lets it go on without a registry that does not answer; none where somebody waits for the whole answer.
+    pub patience: Option<Patience<'a>>,
 }
 
 type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
@@ -84,7 +140,7 @@ impl Eyes<'_> {
         seen.into_iter().flatten().collect()
     }
 
-    /// Reads what pins need and nobody read yet, several registries at one time.
+    /// Reads what pins need and nobody read yet, all registries at one time.
     async fn read_all(&self, turn: &[Turn<'_>], listings: &mut Listings) {
         let mut keys: Vec<(Place, Want)> = Vec::new();
         for it in turn.iter().filter(|it| it.watched.problem.is_none()) {
@@ -98,15 +154,14 @@ impl Eyes<'_> {
         keys.retain(|key| !listings.contains_key(key));
         keys.sort();
         keys.dedup();
-        let read: Vec<_> = stream::iter(keys)
-            .map(|key| async move {
-                let listing = self.registries.list(self.accounts, &key.0, &key.1, self.allow, self.age).await;
-                (key, listing)
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        listings.extend(read);
+        let read = keys.into_iter().map(|key| async move {
+            let listing = match &self.patience {
+                Some(patience) => patience.list(&key.0, &key.1, self.allow, self.age).await,
+                None => self.registries.list(self.accounts, &key.0, &key.1, self.allow, self.age).await,
+            };
+            (key, listing)
+        });
+        listings.extend(join_all(read).await);
     }
 
     /// Looks at pins, those of several repositories at one time: an image that several pins share is asked for once.
@@ -115,9 +170,24 @@ impl Eyes<'_> {
         for it in &turn {
             repositories.entry(&it.watched.current().repository).or_default().push(it);
         }
-        let looks: Vec<_> = repositories.into_values().map(|pins| self.look_in_turn(pins, listings)).collect();
-        let looked: Vec<Vec<(usize, Seen)>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-        looked.into_iter().flatten().collect()
+        let looks = repositories.into_iter().map(|(repository, pins)| async move {
+            if self.patience.is_none() {
+                return self.look_in_turn(pins, listings).await;
+            }
+            let unseen: Vec<(usize, &Watched)> = pins.iter().map(|it| (it.index, it.watched)).collect();
+            match timeout(PATIENCE, self.look_in_turn(pins, listings)).await {
+                Ok(looked) => looked,
+                // What was found of its images is kept: the next look goes on from there.
+                Err(_) => {
+                    let reason = unanswered(&crate::oci::split(repository).0);
+                    unseen
+                        .into_iter()
+                        .map(|(at, it)| (at, Seen::without(it, Outcome::Unknown(reason.clone()))))
+                        .collect()
+                }
+            }
+        });
+        join_all(looks).await.into_iter().flatten().collect()
     }
 
     async fn look_in_turn(&self, pins: Vec<&Turn<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {

@@ -2,7 +2,6 @@
 //! commit. Level-triggered like rounds: a push that was heard of makes it sooner, never different.
 
 mod bumps;
-mod desk;
 mod events;
 mod history;
 mod look;
@@ -14,13 +13,11 @@ mod shared;
 mod state;
 mod updater;
 mod watched;
-mod window;
 
-pub use bumps::bump_of;
-pub use desk::{Desk, Desks};
+pub use bumps::{bump_of, move_of};
 pub use events::Doorbell;
 pub use history::Histories;
-pub use look::Eyes;
+pub use look::{Eyes, Patience};
 pub use memory::Memory;
 pub use queue::listen;
 pub use registries::{Listing, Place, Registries, Want};

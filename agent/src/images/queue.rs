@@ -13,7 +13,9 @@ pub async fn listen(queue: QueueUrl, context: &Context, shared: &Shared, mut sto
     let queue = Arc::new(queue);
     let region = queue.region.clone().unwrap_or_else(|| context.accounts.region());
     let mut failures: BTreeMap<String, u32> = BTreeMap::new();
+    let (tasks, task) = (&context.board.tasks, format!("queue {}", queue.url));
     loop {
+        tasks.begin(&task);
         let clients = context.accounts.clients(&queue.account, &region).await;
         let received = tokio::select! {
             received = clients.receive(&queue) => received,
@@ -29,6 +31,7 @@ pub async fn listen(queue: QueueUrl, context: &Context, shared: &Shared, mut sto
                     tracing::warn!(queue = queue.url, %error, "the queue cannot be read; registries are polled all the same");
                 }
                 let pause = Duration::from_secs(1 << (*count).min(6)).min(LONGEST_PAUSE);
+                tasks.end(&task, Err(&error.to_string()), Some(pause));
                 tokio::select! {
                     () = tokio::time::sleep(pause) => continue,
                     _ = stopped.wait_for(|stop| *stop) => return,
@@ -37,6 +40,7 @@ pub async fn listen(queue: QueueUrl, context: &Context, shared: &Shared, mut sto
         };
         failures.clear();
         context.board.queue(&queue.url, None);
+        tasks.end(&task, Ok(()), Some(Duration::ZERO));
         let mut rings = false;
         for message in messages {
             match pushed_to(&message.body) {

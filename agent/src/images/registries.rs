@@ -9,7 +9,7 @@ use crate::{
 use lockstep_core::images::{Candidate, EcrRegistry, Labels, Verified};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,7 +17,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 /// Most tags of a repository that are kept.
 const MOST_TAGS: usize = 200_000;
@@ -82,6 +85,18 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The registry's host.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Ecr { account, region, .. } => {
+                EcrRegistry { account: account.clone(), region: region.clone() }.host()
+            }
+            Self::Other { host, .. } => host.clone(),
+        }
+    }
+}
+
 /// What is read of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Want {
@@ -124,6 +139,9 @@ type Key = (Place, Want);
 /// One listing, held while it is read.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Listing>>>>;
 
+/// Calls that are made to one registry at one time. One that does not answer keeps no other waiting.
+const AT_ONCE: usize = 8;
+
 /// All registries.
 #[derive(Default)]
 pub struct Registries {
@@ -134,6 +152,10 @@ pub struct Registries {
     /// Pushes that were heard of, by repository.
     pushes: Mutex<HashMap<Place, u64>>,
     generation: AtomicU64,
+    /// What is being read by tasks of its own.
+    reading: Mutex<HashSet<Key>>,
+    /// What each registry may be asked at one time.
+    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Since when repositories cannot be read, epoch seconds.
     unreadable: Mutex<HashMap<Place, i64>>,
 }
@@ -150,6 +172,21 @@ impl Registries {
             *known = settings;
             lock(&self.others).clear();
         }
+    }
+
+    /// Begins to read a repository; none where that is being done. The reading ends when what is answered is dropped.
+    pub(super) fn begin(self: &Arc<Self>, place: &Place, want: &Want) -> Option<Reading> {
+        let key = (place.clone(), want.clone());
+        lock(&self.reading).insert(key.clone()).then(|| Reading { registries: self.clone(), key })
+    }
+
+    /// Waits until the registry of a repository may be asked.
+    async fn turn(&self, place: &Place) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut turns = lock(&self.turns);
+            turns.entry(place.host()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone()
+        };
+        turns.acquire_owned().await.ok()
     }
 
     /// Somebody pushed: what was read of the repository is old. Answers the number of the push.
@@ -208,6 +245,7 @@ impl Registries {
         {
             return Ok(listing.clone());
         }
+        let _turn = self.turn(place).await;
         let generation = self.generation.load(Ordering::SeqCst);
         let read_at = Instant::now();
         let (candidates, has_push_times, now) = match place {
@@ -281,6 +319,7 @@ impl Registries {
         {
             return Ok(Some(known.clone()));
         }
+        let _turn = self.turn(place).await;
         let found = match place {
             Place::Ecr { account, region, repository } => {
                 let clients = accounts.clients(account, region).await;
@@ -395,6 +434,18 @@ impl Registries {
         let registry = Arc::new(oci::Registry::new(host, access).map_err(|error| error.to_string())?);
         lock(&self.others).insert(key, registry.clone());
         Ok(registry)
+    }
+}
+
+/// A repository that is being read.
+pub(super) struct Reading {
+    registries: Arc<Registries>,
+    key: Key,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        lock(&self.registries.reading).remove(&self.key);
     }
 }
 

@@ -2,10 +2,9 @@
 //! else was faster.
 
 use super::{
-    bumps::{PinMove, commit},
-    desk::{Desk, Offer, Papers},
+    bumps::move_of,
     history::Histories,
-    look::Eyes,
+    look::{Eyes, Patience},
     memory::Memory,
     registries::Place,
     seen::{Outcome, Seen},
@@ -15,11 +14,13 @@ use super::{
 };
 use crate::{
     board::{Event, ImageState, Standing},
-    config::{Allow, CommitConfig, ImagesConfig, SecretRef, resolve_secret},
+    config::{Allow, CommitConfig, ImagesConfig},
     git::{PushError, Remote, SigningKey, Tip},
-    reconcile::{Context, Snapshot, SourceRunner},
+    permit::{Actor, Gate, ImageChange, Intent},
+    reconcile::{Branch, Context, Snapshot},
+    writeback::{self, Change as Write, Desk, Offer, Papers, PinMove, Refused as Uneditable},
 };
-use lockstep_core::images::{Change, trailer_of};
+use lockstep_core::images::{BumpMessage, Change, trailer_of};
 use lockstep_manifests::updates::WriteMode;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,26 +137,26 @@ impl Updater {
 
     /// Looks at all pins where something may have changed since the last look, and writes what is due. Answers whether
     /// the branch was moved, and how long until the next look.
-    pub async fn round(&mut self, context: &Context, runner: &mut SourceRunner) -> (bool, Option<Duration>) {
+    pub async fn round(&mut self, context: &Arc<Context>, branch: &Branch) -> (bool, Option<Duration>) {
         let now = Instant::now();
         let pushes = self.shared.registries.pushes();
-        let is_same = match (&self.stated, runner.snapshot()) {
-            (Some(stated), Some(snapshot)) => Arc::ptr_eq(&stated.snapshot, snapshot),
+        let is_same = match (&self.stated, branch.snapshot()) {
+            (Some(stated), Some(snapshot)) => Arc::ptr_eq(&stated.snapshot, &snapshot),
             _ => false,
         };
         if is_same && pushes == self.pushes && self.next.is_none_or(|next| next > now) {
             return (false, self.next.map(|next| next - now));
         }
         self.pushes = pushes;
-        let (moved, pause) = self.look_and_write(context, runner).await;
+        let (moved, pause) = self.look_and_write(context, branch).await;
         self.next = pause.map(|pause| Instant::now() + pause);
         (moved, pause)
     }
 
-    async fn look_and_write(&mut self, context: &Context, runner: &mut SourceRunner) -> (bool, Option<Duration>) {
+    async fn look_and_write(&mut self, context: &Arc<Context>, branch: &Branch) -> (bool, Option<Duration>) {
         let mut moved = false;
         for attempt in 0..ATTEMPTS {
-            let Some((snapshot, remote)) = runner.snapshot().cloned().zip(runner.remote()) else {
+            let Some((snapshot, remote)) = branch.snapshot().zip(branch.remote()) else {
                 return (moved, None);
             };
             let Some(seen) = self.look(context, &snapshot, &remote).await else {
@@ -215,11 +216,11 @@ impl Updater {
                     self.failure = Some(reason.clone());
                     self.report(context, &seen, Some(reason));
                     // What became of the push shows in the branch.
-                    let _ = runner.refresh(context).await;
+                    let _ = branch.refresh(context).await;
                     return (moved, Some(pause));
                 }
             }
-            if runner.refresh(context).await.is_err() {
+            if branch.refresh(context).await.is_err() {
                 return (moved, Some(PAUSE));
             }
         }
@@ -228,7 +229,7 @@ impl Updater {
 
     /// What is laid on the desk.
     fn offer(&self, snapshot: &Snapshot, wanted: &[&Seen]) -> Option<Offer> {
-        let moves: Vec<PinMove> = wanted.iter().filter_map(|it| PinMove::of(it)).collect();
+        let moves: Vec<PinMove> = wanted.iter().filter_map(|it| move_of(it)).collect();
         let offer = Offer { base: snapshot.commit.clone(), commit: self.config.commit.clone(), moves };
         (!offer.moves.is_empty()).then_some(offer)
     }
@@ -243,7 +244,7 @@ impl Updater {
     /// Looks at all pins of a commit. None where the files are not usable, or their history cannot be read.
     async fn look(
         &mut self,
-        context: &Context,
+        context: &Arc<Context>,
         snapshot: &Arc<Snapshot>,
         remote: &Arc<Mutex<Remote>>,
     ) -> Option<Vec<Seen>> {
@@ -272,6 +273,7 @@ impl Updater {
             age: self.config.images.interval,
             keep_rules: false,
             memory: Some(&self.memory),
+            patience: Some(Patience { context, shared: &self.shared }),
         };
         Some(eyes.look(&stated.watched, &stated.changes).await)
     }
@@ -317,27 +319,29 @@ impl Updater {
         std::mem::take(&mut self.push_failed)
     }
 
+    /// What is in the way of writing.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
     async fn write(
         &mut self,
-        context: &Context,
+        context: &Arc<Context>,
         snapshot: &Arc<Snapshot>,
         remote: &Arc<Mutex<Remote>>,
         wanted: &[&Seen],
         papers: &mut Papers,
     ) -> Written {
-        let key = match &self.config.commit.signing_key {
-            None => None,
-            Some(secret) => match signing_key(secret, context).await {
-                Ok(key) => Some(key),
-                Err(reason) => return Written::Failed(format!("nothing is written unsigned: {reason}")),
-            },
+        let key = match writeback::signing_key(&self.config.commit, &context.accounts).await {
+            Ok(key) => key,
+            Err(reason) => return Written::Failed(format!("nothing is written unsigned: {reason}")),
         };
         let sources = papers.together(&self.config.source);
         let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.commit.clone());
-        let now = jiff::Timestamp::now().as_second();
+        let of = context.clone();
         let mut writing = tokio::task::spawn_blocking(move || {
             let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
-            let (refused, result) = commit(&mut remote, &base, &sources, &config, key.as_ref(), now);
+            let (refused, result) = commit(&mut remote, &base, &sources, &config, key.as_ref(), &of.gate);
             (sources, refused, result)
         });
         let written = match tokio::time::timeout(SLOW, &mut writing).await {
@@ -388,7 +392,7 @@ impl Updater {
     }
 
     /// Leaves what was seen on the board, and tells what changed.
-    fn report(&mut self, context: &Context, seen: &[Seen], problem: Option<String>) {
+    fn report(&mut self, context: &Arc<Context>, seen: &[Seen], problem: Option<String>) {
         let states: Vec<ImageState> = seen
             .iter()
             .map(|it| {
@@ -415,7 +419,7 @@ impl Updater {
         }
     }
 
-    fn say(&mut self, context: &Context, problem: Option<String>) {
+    fn say(&mut self, context: &Arc<Context>, problem: Option<String>) {
         context.board.update(self.config.index, |source| source.write_back.clone_from(&problem));
         if problem != self.problem
             && let Some(reason) = &problem
@@ -427,7 +431,7 @@ impl Updater {
 
     /// Deletes the messages whose effect is there: the repository was read since, and nothing of it is still to be
     /// written.
-    async fn acknowledge(&self, context: &Context, seen: &[Seen], wanted: &[&Seen]) {
+    async fn acknowledge(&self, context: &Arc<Context>, seen: &[Seen], wanted: &[&Seen]) {
         let mut open: BTreeSet<&Place> = wanted.iter().flat_map(|it| &it.places).collect();
         open.extend(seen.iter().flat_map(|it| &it.lagging).map(|(place, _)| place));
         let places: BTreeSet<Place> = seen.iter().flat_map(|it| &it.places).cloned().collect();
@@ -461,6 +465,40 @@ fn refusal_key(seen: &Seen) -> String {
     format!("{} {:?} {}", seen.watched.file, seen.watched.pin, seen.pin())
 }
 
-async fn signing_key(secret: &SecretRef, context: &Context) -> Result<SigningKey, String> {
-    SigningKey::parse(&resolve_secret(secret, &context.accounts).await?)
+/// Edits the files of a commit for the moves of some sources, and pushes the result. Answers the new tip; none where
+/// nothing was written, because there was nothing to write or a pin could not be edited.
+fn commit(
+    remote: &mut Remote,
+    base: &str,
+    sources: &[(String, Vec<PinMove>)],
+    config: &CommitConfig,
+    key: Option<&SigningKey>,
+    gate: &Gate,
+) -> (Uneditable, Result<Option<Tip>, PushError>) {
+    let moves = sources.iter().flat_map(|(_, moves)| moves);
+    let (edits, bumps, refused) = match writeback::edit(remote, base, moves) {
+        Ok(edited) => edited,
+        Err(error) => return (Vec::new(), Err(error.into())),
+    };
+    // Others may follow what cannot be edited: it is decided again without it.
+    if edits.is_empty() || !refused.is_empty() {
+        return (refused, Ok(None));
+    }
+    let names: Vec<&str> = sources.iter().map(|(name, _)| name.as_str()).collect();
+    let message = BumpMessage { bumps: &bumps, sources: &names }.render(&config.template);
+    let images = bumps.iter().map(|bump| ImageChange {
+        container: bump.name(),
+        from: Some(bump.old.to_string()),
+        to: Some(bump.new.to_string()),
+    });
+    let intent = Intent {
+        actor: Actor::agent(&config.author.name),
+        trigger: "images".to_owned(),
+        source: names.join(", "),
+        branch: remote.branch().to_owned(),
+        images: images.collect(),
+        ..Intent::default()
+    };
+    let change = Write { base, edits: &edits, message: &message, config, key };
+    (refused, writeback::push(remote, &change, gate, intent).map(Some))
 }

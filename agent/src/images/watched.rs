@@ -3,7 +3,10 @@
 
 use crate::reconcile::{LoadedService, Snapshot};
 use indexmap::{IndexMap, IndexSet};
-use lockstep_core::images::{ImageReference, platform_of};
+use lockstep_core::{
+    images::{ImageReference, platform_of},
+    stated::at::At,
+};
 use lockstep_manifests::{
     Desired, Environment, Rendered,
     render::bind_offline,
@@ -98,6 +101,7 @@ struct Seen<'a> {
     environment: &'a Environment,
     policy: Option<&'a Policy>,
     reader: Reader,
+    at: Option<&'a At>,
 }
 
 /// What was seen of one pin.
@@ -113,7 +117,8 @@ pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched>
     let mut found: IndexMap<[String; 3], Group<'_>> = IndexMap::new();
     for environment in snapshot.repository.environments.values().filter(|environment| mine(&environment.name)) {
         for loaded in snapshot.services.iter().filter(|loaded| has_policy(loaded)) {
-            let Some(Ok(rendered)) = loaded.environments.get(&environment.name) else { continue };
+            let Some(rendered) = loaded.at_tip(&environment.name) else { continue };
+            let at = loaded.at(&environment.name);
             let desired = bind_offline(rendered, environment);
             let pinned = rendered.pins.iter().map(|(_, pin)| &pin.container);
             let containers: IndexSet<&String> = rendered.updates.keys().chain(pinned).collect();
@@ -138,7 +143,7 @@ pub fn watched(snapshot: &Snapshot, mine: impl Fn(&str) -> bool) -> Vec<Watched>
                 let pin = pinned.map(|(_, pin)| pin.text.clone());
                 let key = [link, loaded.directory.name.clone(), container.clone()];
                 let group = found.entry(key).or_insert_with(|| Group { file, pin, seen: Vec::new() });
-                group.seen.push(Seen { environment, policy, reader });
+                group.seen.push(Seen { environment, policy, reader, at });
             }
         }
     }
@@ -172,6 +177,11 @@ fn join(
         Some(format!("the pin stands in the file of {environment}, which this source does not bring"))
     } else if let Some((name, _)) = broken {
         Some(format!("the service has errors in {name}, which reads this pin"))
+    } else if let Some(at) =
+        seen.iter().map(|it| it.at).collect::<Option<Vec<_>>>().and_then(|all| all.first().copied())
+    {
+        // Whoever goes on again takes what is the newest then.
+        Some(format!("the service is {}", at.text()))
     } else if owner.is_some_and(|at| seen[at].policy.is_none()) {
         Some(format!("the pin is {environment}'s, which has no policy for it: give {first} a pin of its own"))
     } else {

@@ -5,6 +5,7 @@ pub(crate) mod images;
 pub(crate) mod log;
 pub mod plan;
 pub mod status;
+pub mod tasks;
 mod terminal;
 pub mod trace;
 

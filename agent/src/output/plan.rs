@@ -39,7 +39,10 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
     }
     let mut quiet = 0;
     for service in &environment.services {
-        let is_quiet = service.actions.is_empty() && service.withheld.is_empty() && service.rollout.is_none();
+        let is_quiet = service.actions.is_empty()
+            && service.withheld.is_empty()
+            && service.rollout.is_none()
+            && service.at.is_none();
         if !verbose && is_quiet {
             quiet += 1;
             continue;
@@ -55,6 +58,9 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 /// One service.
 pub fn render_service(service: &ServicePlan, environment: &str) -> String {
     let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
+    if let Some(at) = &service.at {
+        text.push_str(&format!("    {}\n", paint::notable(&super::clean(&at.text()))));
+    }
     let is_removal = service.actions.iter().any(|action| action.kind == ActionKind::PruneService);
     for cause in &service.causes {
         let lead = if is_removal { "" } else { "because of " };

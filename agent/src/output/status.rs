@@ -175,6 +175,9 @@ fn render_service(service: &ServiceState, environment: &str, widths: &Widths, no
     );
     let mut text = format!("{}\n", row.trim_end());
     let mut line = |line: &str| text.push_str(&format!("  {:width$}  {}\n", "", paint::faint(&super::clean(line))));
+    if let Some(at) = &service.plan.at {
+        line(&at.text());
+    }
     let (axis, health) = (&service.axes.sync, &service.axes.health);
     match (service.plan.sync, axis.last_known.as_str()) {
         (SyncStatus::Synced, _) => {}

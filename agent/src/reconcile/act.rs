@@ -4,11 +4,12 @@ use super::service::{Round, Started, Track, drift_of};
 use crate::board::{Event, Trigger};
 use crate::{
     aws::{AwsError, Remedy},
-    execute::{Failed, Place, execute},
+    execute::{Ended, Failed, Place, execute},
+    permit::{Actor, Intent},
 };
 use lockstep_core::{
     brake::Held,
-    commit,
+    commit::{self, Commit},
     identity::content_hash,
     observed::{LiveService, Reading},
     refusal::{Refusal, missing, refusal},
@@ -67,6 +68,23 @@ impl Round<'_> {
         }
     }
 
+    /// What the audit tells of each write of the round.
+    pub(super) fn intent(&self, service: &str, trigger: &str, commit: Option<Commit>) -> Intent {
+        let caller = self.clients.known_caller();
+        Intent {
+            actor: if self.orders.by_hand { Actor::person(&caller) } else { Actor::agent(&caller) },
+            trigger: trigger.to_owned(),
+            source: self.source.to_owned(),
+            environment: self.environment.name.clone(),
+            service: service.to_owned(),
+            account: self.environment.account.clone(),
+            region: self.environment.region.clone(),
+            cluster: self.environment.cluster.clone(),
+            commit,
+            ..Intent::default()
+        }
+    }
+
     /// A write failed a while ago and is not tried again yet.
     pub(super) fn wait_for_next_attempt(&self, plan: &mut ServicePlan, track: &Track) {
         let Some(setback) = &track.setback else { return };
@@ -92,6 +110,8 @@ impl Round<'_> {
             clients: self.clients,
             service: &desired.service_name,
             arn: existing.map(|live| live.arn.as_str()),
+            gate: &self.context.gate,
+            intent: Intent::default(),
         };
         let is_new = existing.is_none() && plan.health == Health::Missing;
         let trigger = match existing {
@@ -106,10 +126,14 @@ impl Round<'_> {
             changes.retain(|change| !change.path.starts_with("taskDefinition"));
         }
         let starts = plan.actions.iter().any(starts_deployment);
-        if starts && self.was_paused_meanwhile(plan).await {
+        if starts
+            && (self.was_paused_meanwhile(plan).await || self.has_changed_meanwhile(desired, live, plan, track).await)
+        {
             return String::new();
         }
         let healed = drift_of(plan);
+        let commit = track.changed_by.commit.clone();
+        let place = Place { intent: self.intent(&desired.name, trigger.word(), commit), ..place };
         match execute(plan, &place).await {
             Ok(done) => {
                 if let Some(revision) = &done.registered {
@@ -148,7 +172,11 @@ impl Round<'_> {
                 plan.actions.clear();
                 words.join(", ")
             }
-            Err(failed) => {
+            Err(Ended::Stopping(_)) => {
+                plan.actions.clear();
+                String::new()
+            }
+            Err(Ended::Failed(failed)) => {
                 if let Some(revision) = &failed.done.registered {
                     self.context.cache.keep_revision(&self.place(), revision);
                 }

@@ -55,8 +55,8 @@ impl Commits {
                 // Masked before it is cut: half a token does not look like one.
                 let summary: String = summary.chars().filter(|letter| !letter.is_control()).collect();
                 let summary = mask::line(&summary).chars().take(LONGEST_SUMMARY).collect();
-                let (id, author) = (step.commit.clone(), step.author.clone());
-                let commit = Arc::new(Commit { id, author, summary, at: step.at });
+                let (id, author, committer) = (step.commit.clone(), step.author.clone(), step.committer.clone());
+                let commit = Arc::new(Commit { id, author, committer, summary, at: step.at });
                 for index in &step.changed {
                     open.remove(index);
                     found.entry(*index).or_insert_with(|| (looked_at, commit.clone()));

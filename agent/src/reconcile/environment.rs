@@ -5,6 +5,7 @@ use super::{
     Context, Orders, Timing,
     cluster::ClusterTags,
     load::Snapshot,
+    lookout::Lookout,
     prune::{History, Orphans},
     service::{Others, Prepared, Round, Track, short},
     waiting::with_dependencies,
@@ -192,6 +193,8 @@ impl Worker {
             may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
             committed_at: snapshot.committed_at,
+            read_at: Instant::now(),
+            lookout: Lookout::default(),
             cluster,
             history: &snapshot.history,
             brake: Mutex::new(self.brake(environment, &wanted, &BTreeMap::new())),
@@ -210,6 +213,7 @@ impl Worker {
         } else {
             clients.services_at_leisure(&environment.cluster, &names).await
         };
+        round.read_at = Instant::now();
         let mut plans: Vec<ServiceState> = Vec::new();
         for broken in broken {
             let reading = live.remove(&broken.ecs_name).unwrap_or_default();
@@ -524,6 +528,9 @@ impl Worker {
         withheld: Vec<Withheld>,
     ) {
         services.sort_by(|a, b| a.plan.name.cmp(&b.plan.name));
+        for service in &mut services {
+            service.plan.at = snapshot.at(&environment.name, &service.plan.name).cloned();
+        }
         for turn in self.turns.take(services.iter().map(|state| &state.plan)) {
             context.tell(Event::turned(&environment.name, turn));
         }

@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
+use tokio::time::Instant;
 
 type Wanted = BTreeMap<String, (Arc<Desired>, String)>;
 
@@ -46,6 +47,7 @@ impl Worker {
         let named = first.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
         let names: Vec<String> = named.collect();
         let mut live = round.clients.services(&round.environment.cluster, &names).await;
+        round.read_at = Instant::now();
         self.read_rollouts(round.clients, &seen, first, &mut live).await;
         round.brake = Mutex::new(self.brake(round.environment, &seen, &live));
         let mut looked = Looked { live, prepared: HashMap::new() };

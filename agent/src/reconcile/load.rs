@@ -1,7 +1,10 @@
 //! From the files of a commit to rendered services, with everything reused whose files did not change.
 
 use super::{changes::Changes, commits::Commits, together::check_together, totals::Totals};
-use lockstep_core::verify::{self, Check, Outcome};
+use lockstep_core::{
+    stated::at::At,
+    verify::{self, Check, Outcome},
+};
 use lockstep_manifests::{
     Diagnostic, Environment, Rendered, Repository, Service,
     budget::Weight,
@@ -46,6 +49,7 @@ pub struct Snapshot {
 }
 
 /// A service with what it renders to.
+#[derive(Clone)]
 pub struct LoadedService {
     /// Name and directory.
     pub directory: ServiceDirectory,
@@ -70,6 +74,12 @@ pub struct LoadedService {
     pub(super) weights: BTreeMap<String, Weight>,
     /// The files of its directory.
     inside: Vec<String>,
+    /// The files that say at which commit it is, by environment.
+    at_files: BTreeMap<String, lockstep_manifests::at::At>,
+    /// At which commit it is, by environment, where that is not the branch's tip.
+    at: BTreeMap<String, At>,
+    /// What it renders to at the tip, where it is elsewhere.
+    tips: BTreeMap<String, Arc<Rendered>>,
 }
 
 impl LoadedService {
@@ -201,6 +211,11 @@ impl Snapshot {
     pub fn not_created(&self) -> BTreeSet<String> {
         let disputed = self.services.iter().filter(|loaded| loaded.dispute.is_some());
         disputed.map(|loaded| loaded.directory.name.clone()).collect()
+    }
+
+    /// At which commit a service is in an environment, where that is not the branch's tip.
+    pub fn at(&self, environment: &str, service: &str) -> Option<&At> {
+        self.services.iter().find(|loaded| loaded.directory.name == service)?.at(environment)
     }
 
     /// The environments that a service is in, those that are disputed among them; none where it is not known.
@@ -364,6 +379,9 @@ impl LoadedService {
             outside: Vec::new(),
             files: Weight::default(),
             weights: BTreeMap::new(),
+            at_files: BTreeMap::new(),
+            at: BTreeMap::new(),
+            tips: BTreeMap::new(),
         }
     }
 
@@ -432,6 +450,9 @@ impl LoadedService {
             problems,
             inside: files_below(tree, directory),
             strays: service.strays,
+            at_files: service.at.into_iter().collect(),
+            at: BTreeMap::new(),
+            tips: BTreeMap::new(),
             outside: service.read.into_iter().map(|(path, _)| path).filter(|path| !is_below(path, directory)).collect(),
         }
     }
@@ -443,21 +464,45 @@ impl LoadedService {
             let hit = environments.iter_mut().filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name));
             hit.for_each(|(_, result)| *result = Err(vec![problem.clone()]));
         }
-        Self {
-            directory: self.directory.clone(),
-            environments,
-            names: self.names.clone(),
-            families: self.families.clone(),
-            dispute: self.dispute.clone(),
-            disputed: self.disputed.clone(),
-            is_read: self.is_read,
-            problems: self.problems.clone(),
-            strays: self.strays.clone(),
-            outside: self.outside.clone(),
-            files: self.files,
-            weights: self.weights.clone(),
-            inside: self.inside.clone(),
+        Self { environments, ..self.clone() }
+    }
+
+    /// Whether a file says that it is at another commit somewhere.
+    pub(super) fn has_at(&self) -> bool {
+        !self.at_files.is_empty()
+    }
+
+    /// The files that say at which commit it is, by environment.
+    pub(super) fn at_files(&self) -> &BTreeMap<String, lockstep_manifests::at::At> {
+        &self.at_files
+    }
+
+    /// At which commit it is in an environment, where that is not the branch's tip.
+    pub fn at(&self, environment: &str) -> Option<&At> {
+        self.at.get(environment)
+    }
+
+    /// What it renders to at the branch's tip.
+    pub fn at_tip(&self, environment: &str) -> Option<&Arc<Rendered>> {
+        self.tips.get(environment).or_else(|| self.environments.get(environment)?.as_ref().ok())
+    }
+
+    /// The same at other commits, by environment; the problem where that cannot be.
+    pub(super) fn placed(&self, outcomes: BTreeMap<String, Result<(At, Arc<Rendered>), Diagnostic>>) -> Self {
+        let mut placed = self.clone();
+        for (environment, outcome) in outcomes {
+            let Some(there) = placed.environments.get_mut(&environment) else { continue };
+            match outcome {
+                Ok((at, rendered)) => {
+                    if let Ok(tip) = std::mem::replace(there, Ok(rendered)) {
+                        placed.tips.insert(environment.clone(), tip);
+                    }
+                    placed.at.insert(environment, at);
+                }
+                Err(problem) => *there = Err(vec![problem]),
+            }
         }
+        placed
     }
 }
 

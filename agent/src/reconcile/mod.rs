@@ -2,6 +2,8 @@
 //! reported. Level-triggered: a round takes no input but what it reads.
 
 mod act;
+mod at;
+mod branch;
 mod changes;
 mod cluster;
 mod commits;
@@ -11,6 +13,7 @@ mod first;
 mod fleet;
 mod follow;
 mod load;
+mod lookout;
 mod prune;
 mod service;
 mod shown;
@@ -19,21 +22,23 @@ mod together;
 mod totals;
 mod waiting;
 
+pub use branch::{Branch, Content, Files};
 pub use load::{LoadedService, Loader, Snapshot};
 pub use service::short;
-pub use source::{Content, SourceRunner};
+pub use source::{EnvironmentRunner, SourceParts, SourceRunner};
 
 use crate::{
     aws::Accounts,
     board::{Board, Event},
     cache::Cache,
+    permit::Gate,
 };
 use lockstep_core::plan::Restart;
 use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -59,7 +64,7 @@ impl Timing {
 /// The parts that rounds share.
 pub struct Context {
     /// AWS.
-    pub accounts: Accounts,
+    pub accounts: Arc<Accounts>,
     /// What was read before.
     pub cache: Arc<Cache>,
     /// Where rounds leave what they found.
@@ -68,8 +73,8 @@ pub struct Context {
     pub events: broadcast::Sender<Event>,
     /// How often.
     pub timing: Timing,
-    /// Set when the agent ends: nothing new is written.
-    pub stopping: AtomicBool,
+    /// Where each write gets its permit.
+    pub gate: Gate,
     /// How far the round is.
     pub looked: Looked,
 }
@@ -106,12 +111,12 @@ impl Context {
     pub fn new(accounts: Accounts, cache: Cache, timing: Timing) -> Self {
         let (events, _) = broadcast::channel(4096);
         Self {
-            accounts,
+            accounts: Arc::new(accounts),
             cache: Arc::new(cache),
             board: Board::default(),
             events,
             timing,
-            stopping: AtomicBool::new(false),
+            gate: Gate::default(),
             looked: Looked::default(),
         }
     }

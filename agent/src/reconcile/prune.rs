@@ -7,7 +7,7 @@ use super::{
 };
 use crate::board::{Axes, Event, ServiceState, Trigger};
 use crate::{
-    execute::{Place, execute},
+    execute::{Ended, Place, execute},
     git::{GitError, Remote},
 };
 use lockstep_core::{
@@ -19,7 +19,7 @@ use lockstep_core::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
 };
 
 /// Seconds of AWS's clock between two scans.
@@ -29,8 +29,9 @@ const AGAIN: i64 = 300;
 /// Commits that are looked at to find the one that declared a service.
 const LONGEST_WALK: usize = 5_000;
 
-/// Where the branch's history is, if anywhere.
-pub(super) type History = Option<Arc<Mutex<Remote>>>;
+/// The directory that has the branch's history, if any: it is opened anew to be read, so that nobody waits for a fetch
+/// or a push.
+pub(super) type History = Option<PathBuf>;
 
 /// What a worker remembers of orphans.
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Orphans {
                 plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
             }
             refuse_breaches(&mut plan, &Subject { declared: Some(&by), ..round.subject(Some(&live)) });
-            let stopping = round.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
+            let stopping = round.context.gate.is_stopping();
             let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.begins;
             let is_shown = round.orders.removals.as_ref().is_none_or(|shown| {
                 // What was shown goes on to its end.
@@ -150,6 +151,8 @@ impl Orphans {
             clients: round.clients,
             service: &service,
             arn: Some(live.arn.as_str()),
+            gate: &round.context.gate,
+            intent: round.intent(&service, Trigger::Removed.word(), None),
         };
         let changes = plan.actions.iter().flat_map(|action| action.changes.clone()).collect();
         match execute(plan, &place).await {
@@ -167,7 +170,11 @@ impl Orphans {
                 round.context.tell(Event::Wrote { environment, service, trigger, actions, changes });
                 "removing the service".to_owned()
             }
-            Err(failed) => {
+            Err(Ended::Stopping(_)) => {
+                plan.actions.clear();
+                String::new()
+            }
+            Err(Ended::Failed(failed)) => {
                 let reason = failed.to_string();
                 self.not_before = Some(round.clients.now() + AGAIN);
                 plan.actions.clear();
@@ -183,13 +190,13 @@ impl Orphans {
         if let Some(commit) = self.commits.get(name) {
             return Declared::By(commit.clone());
         }
-        let (Some(remote), false) = (history.clone(), round.base.is_empty()) else {
+        let (Some(directory), false) = (history.clone(), round.base.is_empty()) else {
             let text = "the files are in no Git repository with a commit";
             return Declared::Unknown(text.to_owned());
         };
         let (tip, environment, service) = (round.base.to_owned(), round.environment.name.clone(), name.to_owned());
         let found = tokio::task::spawn_blocking(move || {
-            let remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
+            let remote = Remote::reader(&directory)?;
             search(&remote, &tip, &environment, &service)
         });
         match found.await {

@@ -6,6 +6,7 @@ use super::{
     cluster::ClusterTags,
     commits::{ChangedBy, Commits},
     follow::Failure,
+    lookout::Lookout,
 };
 use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
@@ -96,7 +97,7 @@ pub(super) struct Started {
 /// A write that AWS accepted, and what was seen of the service before it. AWS's answers may be older than the write.
 pub(super) struct Written {
     hash: String,
-    fingerprint: u64,
+    before: Option<LiveService>,
     actions: Vec<(ActionKind, Vec<Change>)>,
     times: u32,
     at: i64,
@@ -231,6 +232,10 @@ pub(super) struct Round<'a> {
     /// When the round should be over: what is not done by then is left to the next one, so that what was started is
     /// followed and reported meanwhile.
     pub until: Instant,
+    /// When the services were read.
+    pub read_at: Instant,
+    /// Where services that are about to be written are looked at once more.
+    pub lookout: Lookout,
     /// What the cluster's tags say.
     pub cluster: ClusterTags,
     /// The environment's rollouts.
@@ -335,7 +340,7 @@ impl Round<'_> {
             plan.withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
         }
         let waits = track.not_before.is_some_and(|at| self.clients.now() < at);
-        let stopping = self.context.stopping.load(std::sync::atomic::Ordering::Relaxed);
+        let stopping = self.context.gate.is_stopping();
         if waits && !is_observed && !plan.actions.is_empty() {
             self.wait_for_next_attempt(&mut plan, track);
             note.clone_from(&track.state.as_ref().map(|state| state.note.clone()).unwrap_or_default());
@@ -382,8 +387,12 @@ impl Round<'_> {
 
     /// Makes no write twice because an answer of AWS is older than the write.
     fn wait_until_shown(&self, hash: &str, live: &Reading<LiveService>, plan: &mut ServicePlan, track: &mut Track) {
+        let is_as_before = |before: &Option<LiveService>| match (before, there(live)) {
+            (Some(before), Some(live)) => before.is_as(live),
+            (before, live) => before.is_none() && live.is_none(),
+        };
         let same = |written: &&Written| {
-            written.hash == hash && written.fingerprint == looks(live) && written.actions == actions_of(plan)
+            written.hash == hash && is_as_before(&written.before) && written.actions == actions_of(plan)
         };
         let Some(written) = track.written.as_ref().filter(same) else {
             track.written = None;
@@ -397,7 +406,9 @@ impl Round<'_> {
                 until - now
             );
             plan.withhold_all(Reason::WaitingForAws, text);
-            plan.verdict = plan.verdict.or(Some(Verdict::Progressing));
+            if plan.verdict != Some(Verdict::Rejected) {
+                plan.verdict = Some(Verdict::Progressing);
+            }
         }
     }
 
@@ -409,8 +420,8 @@ impl Round<'_> {
         track: &mut Track,
     ) {
         let times = track.written.as_ref().map_or(0, |before| before.times + 1);
-        let (hash, fingerprint) = (hash.to_owned(), looks(live));
-        track.written = Some(Written { hash, fingerprint, actions, times, at: self.clients.now() });
+        let (hash, before) = (hash.to_owned(), there(live).cloned());
+        track.written = Some(Written { hash, before, actions, times, at: self.clients.now() });
     }
 
     /// The round took its time: this service's turn is in the next one.
@@ -703,9 +714,9 @@ pub(super) fn refuse_breaches(plan: &mut ServicePlan, subject: &Subject<'_>) {
     plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
 }
 
-/// What is seen of a service, as a number; the same for all that is not there.
-fn looks(live: &Reading<LiveService>) -> u64 {
-    fingerprint(live, None).unwrap_or_default()
+/// A service that is there.
+fn there(live: &Reading<LiveService>) -> Option<&LiveService> {
+    live.found().filter(|live| live.status != "INACTIVE")
 }
 
 /// A number that changes when what was observed does.

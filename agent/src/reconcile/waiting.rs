@@ -57,11 +57,12 @@ impl Worker {
     }
 }
 
-/// The environments that the named ones wait for, and that are not named themselves: they are only looked at. Each with
-/// the services that matter.
+/// The environments that some wait for, and that nobody runs here: they are only looked at. Each with the services that
+/// matter. `run` are those that somebody runs.
 pub(super) fn only_looked_at(
     snapshot: &Snapshot,
-    named: &[String],
+    run: &[String],
+    of: &[String],
     orders: &Orders,
 ) -> BTreeMap<String, BTreeSet<String>> {
     let environments = &snapshot.repository.environments;
@@ -70,7 +71,7 @@ pub(super) fn only_looked_at(
         let services = snapshot.services.iter().filter(|service| service.environments.contains_key(environment));
         services.map(|service| service.directory.name.clone()).collect::<BTreeSet<String>>()
     };
-    let mut open: Vec<(String, BTreeSet<String>)> = named
+    let mut open: Vec<(String, BTreeSet<String>)> = of
         .iter()
         .map(|name| (name.clone(), all(name).into_iter().filter(|service| orders.covers(service)).collect()))
         .collect();
@@ -78,7 +79,7 @@ pub(super) fn only_looked_at(
         let after = environments.get(&name).map(|environment| environment.after.as_slice()).unwrap_or_default();
         for (other, _) in after {
             let matter: BTreeSet<String> = all(other).intersection(&services).cloned().collect();
-            if named.contains(other) || matter.is_empty() {
+            if run.contains(other) || matter.is_empty() {
                 continue;
             }
             let known = found.entry(other.clone()).or_default();

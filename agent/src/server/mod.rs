@@ -3,7 +3,10 @@
 mod connections;
 mod host;
 
-use crate::{board::State, reconcile::Context};
+use crate::{
+    board::{State, TaskList},
+    reconcile::Context,
+};
 use axum::{
     Router,
     extract::{Query, Request, State as Shared},
@@ -48,6 +51,7 @@ impl Server {
             .route("/readyz", get(ready))
             .route("/api/v1/state", get(state))
             .route("/api/v1/plan", get(plan))
+            .route("/api/v1/tasks", get(tasks))
             .layer(middleware::from_fn(only_loopback_names))
             .with_state(context.clone());
         let panicked = || context.board.troubles.panicked("the API", "a request was not answered", false);
@@ -95,6 +99,10 @@ async fn state(Shared(context): Shared<Arc<Context>>) -> CleanJson<State> {
     CleanJson(context.board.state())
 }
 
+async fn tasks(Shared(context): Shared<Arc<Context>>) -> CleanJson<TaskList> {
+    CleanJson(context.board.tasks.all())
+}
+
 #[derive(Deserialize)]
 struct PlanQuery {
     source: Option<String>,
@@ -127,7 +135,11 @@ async fn ready(Shared(context): Shared<Arc<Context>>) -> Response {
         })
         .collect();
     let down = context.board.troubles.all().into_iter().filter(|trouble| trouble.is_down).map(|it| it.to_string());
-    let waiting: Vec<String> = waiting.into_iter().chain(down).collect();
+    // The task of an environment that the files name is there before it looks.
+    let tasks = context.board.tasks.all().tasks;
+    let unseen = tasks.into_iter().filter(|task| task.name.starts_with("environment ") && task.result.is_none());
+    let unseen = unseen.map(|task| format!("{}: not looked at yet", task.name));
+    let waiting: Vec<String> = waiting.into_iter().chain(unseen).chain(down).collect();
     if waiting.is_empty() && !state.sources.is_empty() {
         "ready\n".into_response()
     } else {

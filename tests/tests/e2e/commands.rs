@@ -101,7 +101,7 @@ fn any_file_that_people_have_is_validated_alone() {
     let files = directory(&[
         ("good.json", LIVE),
         ("bad.json", "{\n  \"family\": \"web\", // why\n  \"containerDefinitions\": []\n}"),
-        ("typo.yaml", "family: wéb\ncontainerDefinitions:\n  - { name: web, image: x, memroy: 64 }\n"),
+        ("typo.yaml", "family: wéb\ncontainerDefinitions:\n  - { name: web, image: x:1, memroy: 64 }\n"),
         (
             "size.yaml",
             "family: web\nnetworkMode: awsvpc\nrequiresCompatibilities: [FARGATE]\ncpu: 256\nmemory: 512\nephemeralStorage: { sizeInGiB: 10 }\ncontainerDefinitions: [{ name: web, image: x }]\n",
@@ -123,7 +123,7 @@ fn any_file_that_people_have_is_validated_alone() {
     );
     for (name, code, place, words) in [
         ("bad.json", "LS0002", "bad.json:2:20", "JSON has no comments"),
-        ("typo.yaml", "LS0101", "typo.yaml:3:28", "did you mean `memory`?"),
+        ("typo.yaml", "LS0101", "typo.yaml:3:30", "did you mean `memory`?"),
         ("size.yaml", "LS0501", "size.yaml:6:32", "10 GiB is not between 21 and 200"),
         ("two.yaml", "LS0004", "two.yaml:2:1", "put it into a file of its own"),
         ("twice.yaml", "LS0003", "twice.yaml:3:1", "first defined here"),
@@ -289,8 +289,8 @@ fn a_plan_is_made_again_when_a_file_is_saved() {
 #[test]
 fn all_problems_come_in_one_run_and_in_file_order() {
     let two = "version: 1\nenvironments:\n  a: { account: \"111111111111\", region: eu-central-1, cluster: c }\n  b: { account: \"111111111111\", region: eu-central-1, cluster: d }\n";
-    let broken = "taskDefinition:\n  containerDefinitions:\n    web: { image: x, memory: 64, privileged: \"true\" }\nservice: { desiredCount: two, launchTyp: EC2, tags: [{ key: a, value: b }, { key: a, value: c }] }\n";
-    let failing = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64, memoryReservation: 128 } } }\nservice: { desiredCount: 1 }\n";
+    let broken = "taskDefinition:\n  containerDefinitions:\n    web: { image: x:1, memory: 64, privileged: \"true\" }\nservice: { desiredCount: two, launchTyp: EC2, tags: [{ key: a, value: b }, { key: a, value: c }] }\n";
+    let failing = "taskDefinition: { containerDefinitions: { web: { image: x:1, memory: 64, memoryReservation: 128 } } }\nservice: { desiredCount: 1 }\n";
     let files = directory(&[
         ("lockstep.yaml", two),
         ("services/one/service.yaml", broken),
@@ -313,11 +313,11 @@ fn all_problems_come_in_one_run_and_in_file_order() {
         [
             "error LS0101 components/c.yaml:1:1",
             "error LS0120 lockstep.yaml:1:1",
-            "warning LS0102 services/one/service.yaml:3:46",
+            "warning LS0102 services/one/service.yaml:3:48",
             "error LS0102 services/one/service.yaml:4:26",
             "error LS0101 services/one/service.yaml:4:31",
             "error LS0003 services/one/service.yaml:4:83",
-            "error LS0506 services/two/service.yaml:1:91",
+            "error LS0506 services/two/service.yaml:1:93",
         ]
     );
     assert_eq!(exit, 3);
@@ -336,7 +336,7 @@ fn all_problems_come_in_one_run_and_in_file_order() {
 
 #[test]
 fn one_identity_declared_twice_is_an_error_in_both_places() {
-    let web = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64 } } }\nservice: { serviceName: shop, desiredCount: 1 }\n";
+    let web = "taskDefinition: { containerDefinitions: { web: { image: x:1, memory: 64 } } }\nservice: { serviceName: shop, desiredCount: 1 }\n";
     let files = directory(&[
         ("lockstep.yaml", ONE_ENVIRONMENT),
         ("services/one/service.yaml", web),
@@ -405,13 +405,13 @@ environments:
   prod: { account: \"111111111111\", region: eu-central-1, cluster: prod }
   prod-us: { inherits: prod, region: us-east-1 }
 ";
-const WEB: &str = "taskDefinition: { containerDefinitions: { web: { image: x, memory: 64 } } }\nservice: {}\n";
+const WEB: &str = "taskDefinition: { containerDefinitions: { web: { image: x:1, memory: 64 } } }\nservice: {}\n";
 
 // A1: an overlay does not decide where a service is; what version 1 did is kept by a line, and the line is written.
 #[test]
 fn where_a_service_is_is_said_in_one_place() {
     let head = format!("# ours\n{WEB}");
-    let taskdef = "{\"containerDefinitions\": [{\"name\": \"web\", \"image\": \"x\", \"memory\": 64}]}";
+    let taskdef = "{\"containerDefinitions\": [{\"name\": \"web\", \"image\": \"x:1\", \"memory\": 64}]}";
     let files = directory(&[
         ("lockstep.yaml", MEMBERS),
         ("services/all/service.yaml", &WEB.replace("web", "all")),

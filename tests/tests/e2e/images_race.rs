@@ -5,8 +5,9 @@
 
 use lockstep::{
     git::{Access, Location, Remote, SshAccess, SshKey},
-    images::{Desk, Updater, UpdaterConfig},
+    images::{Updater, UpdaterConfig},
     reconcile::{Content, Context, SourceRunner},
+    writeback::Desk,
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
@@ -99,7 +100,7 @@ impl Racer {
         if self.runner.refresh(&self.context).await.is_err() {
             return false;
         }
-        self.updater.round(&self.context, &mut self.runner).await.0
+        self.updater.round(&self.context, self.runner.branch()).await.0
     }
 }
 

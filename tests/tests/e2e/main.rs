@@ -1,6 +1,7 @@
 //! End to end: the built program and its parts against the sandbox, moto, registries and Git servers. One binary, because
 //! each costs a link and runs alone.
 
+mod at;
 mod beside_moto;
 mod budgets;
 mod commands;

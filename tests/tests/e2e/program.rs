@@ -1,6 +1,7 @@
 //! The built program, as a user runs it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod apart;
 mod lasting;
 
 use lockstep_sandbox::{Behaviour, ClockMode, Options, Sandbox};

@@ -8,7 +8,7 @@ use lockstep::{
 use lockstep_core::report::{ActionKind, Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
 use lockstep_tests::world::{
-    ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, World, calls, push_images, reasons, service, tags,
+    ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, Setup, World, calls, push_images, reasons, service, tags,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -475,4 +475,55 @@ async fn a_changed_parameter_is_named_as_the_cause() {
     assert!(!plan.actions.is_empty());
     world.settle().await;
     assert_eq!(world.reported("web").plan.causes, Vec::<String>::new(), "it is as declared again");
+}
+
+// K: an answer that is older than the write led to the same write again, with each round.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_not_repeated_because_an_answer_is_older_than_it() {
+    let app = service(&format!("{IMAGE}:1"));
+    let files = [("lockstep.yaml", ONE_ENVIRONMENT), ("services/web/service.yaml", app.as_str())];
+    let mut setup = Setup::default();
+    setup.options.stale_reads = Duration::from_secs(12);
+    let mut world = World::set_up(&files, setup).await;
+    push_images(&world.control);
+    world.settle().await;
+    world.control.advance(Duration::from_secs(600));
+    world.round().await;
+    world
+        .repository
+        .commit("two tasks", &[("services/web/service.yaml", &app.replace("desiredCount: 1", "desiredCount: 2"))]);
+    world.control.reset_calls();
+    for _ in 0..5 {
+        assert!(world.round().await);
+        world.control.advance(Duration::from_secs(2));
+    }
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+    let state = world.reported("web");
+    assert_eq!((reasons(&state), state.plan.verdict), (vec![Reason::WaitingForAws], Some(Verdict::Progressing)));
+    let text = &state.plan.withheld[0].text;
+    assert_eq!(text, "AWS accepted this write 8s ago and does not show it yet; written again in 7s if that lasts");
+    world.settle().await;
+    assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed));
+    assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
+}
+
+// A2: one name twice stopped every write of the repository.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_directories_of_one_name_hold_back_that_service_alone() {
+    let mut world = World::of_services(&["api", "web"]).await;
+    let prune = ONE_ENVIRONMENT.replace("mode: converge", "mode: converge, prune: true");
+    world.repository.commit("prune", &[("lockstep.yaml", &prune)]);
+    world.settle().await;
+    let two = service(&format!("{IMAGE}:2"));
+    let files = [("services/a/web/service.yaml", two.as_str()), ("services/api/service.yaml", two.as_str())];
+    world.repository.commit("web twice", &files);
+    world.control.reset_calls();
+    world.settle().await;
+    assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]));
+    assert_eq!(world.reported("api").plan.verdict, Some(Verdict::Deployed));
+    assert_eq!(world.described("web").await["status"], "ACTIVE");
+    let state = world.context.board.state();
+    assert_eq!(state.sources[0].writes_stopped, None);
+    let said: Vec<_> = state.sources[0].problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(said, ["a service `web` is declared in `services/a/web` already"]);
 }

@@ -123,6 +123,7 @@ impl Pins {
             age: Duration::from_secs(60),
             keep_rules: true,
             memory: None,
+            patience: None,
         };
         eyes.look(&self.watched, &self.changes).await
     }

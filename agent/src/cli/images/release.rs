@@ -4,13 +4,14 @@ use super::{PinName, Pins};
 use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
-    git::{FileEdit, NewCommit, PushError, SigningKey},
-    images::{Hold, Outcome, Seen, bump_of},
+    git::{FileEdit, PushError, Remote},
+    images::{Hold, Outcome, Seen, bump_of, move_of},
     output::{self, Format, plan::short},
+    permit::{Actor, Intent},
+    writeback::{self, Change, PinMove},
 };
 use clap::Args;
 use lockstep_core::images::{Template, release_message};
-use lockstep_manifests::edit::set_pin;
 use serde_json::json;
 use std::sync::PoisonError;
 
@@ -56,13 +57,8 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
             }
         }
         let config = pins.opened.config.as_ref().map(|source| source.commit.clone()).unwrap_or_default();
-        let key = match &config.signing_key {
-            None => None,
-            Some(secret) => {
-                let text = crate::config::resolve_secret(secret, &pins.opened.context.accounts).await;
-                Some(text.and_then(|text| SigningKey::parse(&text)).map_err(failed)?)
-            }
-        };
+        let accounts = &pins.opened.context.accounts;
+        let key = writeback::signing_key(&config, accounts).await.map_err(failed)?;
         let source = pins.opened.source.clone().unwrap_or_default();
         let base = pins.opened.snapshot.commit.clone();
         let change = Release::of(seen, &source, &config.template);
@@ -73,19 +69,20 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
                 return Err(failed("not confirmed; nothing was written".to_owned()));
             }
         }
+        let context = pins.opened.context.clone();
         let pushed = tokio::task::spawn_blocking(move || {
             let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
-            let edits = change.edits(remote.file_of(&base, &change.file)?)?;
-            let new = NewCommit {
-                edits: &edits,
-                message: &change.message,
-                author: &config.author,
-                committer: &config.committer,
-                at: jiff::Timestamp::now().as_second(),
-                key: key.as_ref(),
+            let edits = change.edits(&remote, &base)?;
+            let intent = Intent {
+                actor: Actor::person(&config.author.name),
+                trigger: "images release".to_owned(),
+                source,
+                branch: remote.branch().to_owned(),
+                ..Intent::default()
             };
-            let base = remote.tip_at(&base)?;
-            remote.commit(&base, &new)
+            let change =
+                Change { base: &base, edits: &edits, message: &change.message, config: &config, key: key.as_ref() };
+            writeback::push(&mut remote, &change, &context.gate, intent)
         });
         match pushed.await.map_err(|error| failed(error.to_string()))? {
             Ok(tip) => {
@@ -109,7 +106,7 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
 struct Release {
     file: String,
     container: String,
-    pin: Option<String>,
+    pin: Option<PinMove>,
     message: String,
 }
 
@@ -120,7 +117,7 @@ impl Release {
         Self {
             file: watched.file.clone(),
             container: watched.container.clone(),
-            pin: seen.pending().map(|moved| moved.pin.clone()),
+            pin: move_of(seen),
             message: release_message(&watched.name(), bump.as_ref(), source, template),
         }
     }
@@ -128,16 +125,16 @@ impl Release {
     fn told(&self) -> String {
         let subject = self.message.lines().next().unwrap_or_default();
         match &self.pin {
-            Some(pin) => format!("{subject}\n  {}\n    {}: {pin}", self.file, self.container),
+            Some(moved) => format!("{subject}\n  {}\n    {}: {}", self.file, self.container, moved.pin),
             None => format!("{subject} (nothing is waiting)"),
         }
     }
 
-    fn edits(&self, before: Option<Vec<u8>>) -> Result<Vec<FileEdit>, PushError> {
-        let Some(pin) = &self.pin else { return Ok(Vec::new()) };
-        let refused = |reason: String| PushError::Refused { branch: self.file.clone(), reason };
-        let text = String::from_utf8(before.unwrap_or_default()).map_err(|error| refused(error.to_string()))?;
-        let content = set_pin(&text, &self.container, pin).map_err(|error| refused(error.to_string()))?;
-        Ok(vec![FileEdit { path: self.file.clone(), content: content.into_bytes() }])
+    fn edits(&self, remote: &Remote, base: &str) -> Result<Vec<FileEdit>, PushError> {
+        let (edits, _, refused) = writeback::edit(remote, base, self.pin.iter())?;
+        match refused.into_iter().next() {
+            Some((_, reason)) => Err(PushError::Refused { branch: self.file.clone(), reason }),
+            None => Ok(edits),
+        }
     }
 }

@@ -31,7 +31,7 @@ async fn a_branch_that_moved_is_read_and_decided_anew() {
     // After the agent has read the branch, a person writes the same line, and something else.
     it.person("by hand", &[(PINS, "app: 1.0.5 # mine\n"), ("README.md", "hello\n")]);
     let digest = it.push("1.2.0");
-    assert!(it.updater.round(&it.world.context, &mut it.world.runner).await.0);
+    assert!(it.updater.round(&it.world.context, it.world.runner.branch()).await.0);
     assert_eq!(it.pins(), format!("app: 1.2.0@{digest} # mine\n"));
     assert_eq!((it.commits(), it.last_change()), (3, "1\t1\tservices/web/prod.pins.yaml".into()));
     assert_eq!(it.file("README.md"), "hello\n");
@@ -43,7 +43,7 @@ async fn a_person_who_pins_lower_meanwhile_wins() {
     it.push("1.1.0");
     it.world.runner.refresh(&it.world.context).await.unwrap();
     it.person("by hand", &[(PINS, "app: 0.9.0\n")]);
-    assert!(!it.updater.round(&it.world.context, &mut it.world.runner).await.0);
+    assert!(!it.updater.round(&it.world.context, it.world.runner.branch()).await.0);
     assert_eq!((it.pins().as_str(), it.commits()), ("app: 0.9.0\n", 2));
     assert_eq!(it.image().standing, Standing::Held);
 }
@@ -106,7 +106,7 @@ async fn an_answer_that_is_lost_is_not_written_twice() {
             drop(server);
             GitServer::with(&root, &lockstep_tests::git_http::Options { port, ..Default::default() })
         });
-        let (moved, _) = it.updater.round(&it.world.context, &mut it.world.runner).await;
+        let (moved, _) = it.updater.round(&it.world.context, it.world.runner.branch()).await;
         let server = ending.join().unwrap();
         assert!(!moved, "nobody knows yet");
         let told = not_written(&mut it);

@@ -3,8 +3,9 @@
 use lockstep::{
     board::{Event, Standing},
     git::{Access, Location, Remote},
-    images::{Desk, Updater, UpdaterConfig},
+    images::{Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
+    writeback::Desk,
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
@@ -87,7 +88,7 @@ impl Beta {
 
     async fn look(&mut self, it: &ImageWorld) -> bool {
         self.runner.refresh(&it.world.context).await.unwrap();
-        self.updater.round(&it.world.context, &mut self.runner).await.0
+        self.updater.round(&it.world.context, self.runner.branch()).await.0
     }
 }
 
@@ -119,7 +120,7 @@ async fn two_sources_of_a_branch_write_one_commit() {
     let bump = |environment: &str| format!("{environment}/web/app 1.0.0 → 1.1.0@{digest}");
     assert_eq!(told, [("acme".to_owned(), vec![bump("prod")]), ("beta".to_owned(), vec![bump("staging")])]);
     // The other one hears of it without a push of its own, and has nothing left to write.
-    assert!(!beta.updater.round(&it.world.context, &mut beta.runner).await.0);
+    assert!(!beta.updater.round(&it.world.context, beta.runner.branch()).await.0);
     assert!(!beta.look(&it).await);
     assert_eq!(it.commits(), 2);
     assert_eq!(it.world.context.board.state().sources[1].images[0].standing, Standing::UpToDate);

@@ -3,9 +3,12 @@
 use crate::{
     config::{SourceConfig, resolve_secret},
     git::{Access, Credentials, Location, Remote, SshAccess, SshKey},
-    reconcile::{Context, SourceRunner},
+    reconcile::Context,
 };
-use std::{path::Path, sync::PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Opens a source's repository with its token.
 ///
@@ -35,13 +38,12 @@ pub(super) async fn open_with(
 pub(super) async fn renew(
     source: &SourceConfig,
     context: &Context,
-    running: &SourceRunner,
+    remote: Arc<Mutex<Remote>>,
     presented: &mut Access,
 ) -> bool {
     if source.token.is_none() && source.ssh_key.is_none() {
         return false;
     }
-    let Some(remote) = running.remote() else { return false };
     match resolve(source, context).await {
         Ok(access) if access != *presented => {
             *presented = access.clone();

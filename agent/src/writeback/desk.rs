@@ -1,7 +1,7 @@
 //! Where the sources that state one branch of one repository lay down what they want to write there: all of it that falls
 //! into one window is one commit, by whichever of them is first.
 
-use super::{bumps::PinMove, window::Window};
+use super::{PinMove, window::Window};
 use crate::{config::CommitConfig, git::Location};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,18 +38,18 @@ impl Desks {
 
 /// What a source wants to write.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     /// The commit that it was decided on.
-    pub(super) base: String,
+    pub(crate) base: String,
     /// How its commits look.
-    pub(super) commit: CommitConfig,
+    pub(crate) commit: CommitConfig,
     /// The pins that it moves.
-    pub(super) moves: Vec<PinMove>,
+    pub(crate) moves: Vec<PinMove>,
 }
 
 /// What lies on a desk.
 #[derive(Default)]
-pub(super) struct Papers {
+pub(crate) struct Papers {
     window: Window,
     /// By source.
     offers: BTreeMap<String, Offer>,
@@ -58,14 +58,14 @@ pub(super) struct Papers {
 }
 
 impl Desk {
-    pub(super) async fn sit(&self) -> OwnedMutexGuard<Papers> {
+    pub(crate) async fn sit(&self) -> OwnedMutexGuard<Papers> {
         self.0.clone().lock_owned().await
     }
 }
 
 impl Papers {
     /// Lays down what a source wants now in place of what it wanted; nothing takes that away.
-    pub(super) fn lay(&mut self, source: &str, offer: Option<Offer>, now: Instant) {
+    pub(crate) fn lay(&mut self, source: &str, offer: Option<Offer>, now: Instant) {
         match offer {
             Some(offer) => self.offers.insert(source.to_owned(), offer),
             None => self.offers.remove(source),
@@ -79,19 +79,19 @@ impl Papers {
     }
 
     /// When it is written.
-    pub(super) fn due(&self, quiet: Duration, at_most: Duration) -> Option<Instant> {
+    pub(crate) fn due(&self, quiet: Duration, at_most: Duration) -> Option<Instant> {
         self.window.due(quiet, at_most)
     }
 
     /// Whether the branch was moved away from a commit by one of us. Each source is told once: a person may set the branch
     /// back.
-    pub(super) fn is_past(&mut self, source: &str, base: &str) -> bool {
+    pub(crate) fn is_past(&mut self, source: &str, base: &str) -> bool {
         self.written_on.as_mut().is_some_and(|(past, told)| past == base && told.insert(source.to_owned()))
     }
 
     /// What is written together with a source's own: what was decided on the same commit, and is to look the same. The
     /// source itself comes first.
-    pub(super) fn together(&self, source: &str) -> Vec<(String, Vec<PinMove>)> {
+    pub(crate) fn together(&self, source: &str) -> Vec<(String, Vec<PinMove>)> {
         let Some(own) = self.offers.get(source) else { return Vec::new() };
         let fits = |other: &Offer| other.base == own.base && other.commit == own.commit;
         let others = self.offers.iter().filter(|(name, offer)| *name != source && fits(offer));
@@ -100,7 +100,7 @@ impl Papers {
     }
 
     /// The moves of these sources were written on a commit by one of them: what comes now is another window.
-    pub(super) fn wrote(&mut self, by: &str, sources: &[(String, Vec<PinMove>)], base: &str, now: Instant) {
+    pub(crate) fn wrote(&mut self, by: &str, sources: &[(String, Vec<PinMove>)], base: &str, now: Instant) {
         for (source, _) in sources {
             self.offers.remove(source);
         }

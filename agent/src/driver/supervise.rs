@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::Instant};
 
 /// How long a task waits before it is started again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     first: Duration,
 }
@@ -41,7 +41,7 @@ impl Default for Backoff {
 }
 
 /// Runs a task to its own end, and starts it again whenever it panics.
-pub(super) async fn supervise<F: Future<Output = ()>>(
+pub(crate) async fn supervise<F: Future<Output = ()>>(
     name: &str,
     troubles: &Troubles,
     mut stopped: watch::Receiver<bool>,

@@ -1,0 +1,3 @@
+//! What a commit states of a service.
+
+pub mod at;
