@@ -1,6 +1,6 @@
 //! Why a deployment failed: stopped tasks, and the last lines of the log of the container that failed.
 
-use super::{AwsError, Clients, call::Kind, pace::Group, pages::Pages};
+use super::{AwsError, Clients, call::Kind, json, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::{
     cause::{Cause, Ended, culprit},
@@ -40,17 +40,12 @@ impl Clients {
         if let Some(log) = log
             && log.region.is_none_or(|region| region == self.region)
         {
-            let answer = self
-                .logs
-                .get_log_events()
-                .log_group_name(log.group)
-                .log_stream_name(&log.stream)
-                .limit(LINES)
-                .start_from_head(false)
-                .send()
-                .await;
-            if let Ok(answer) = answer {
-                cause.take_log(answer.events().iter().filter_map(|event| event.message()));
+            let input = serde_json::json!({
+                "logGroupName": log.group, "logStreamName": log.stream, "limit": LINES, "startFromHead": false,
+            });
+            if let Ok(answer) = self.json(json::LOGS, "logs:GetLogEvents", &input).await {
+                let events = answer["events"].as_array().into_iter().flatten();
+                cause.take_log(events.filter_map(|event| event["message"].as_str()));
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! SDK clients by account and region, with the role to assume, and the check that the credentials are for the account
 //! that the environment names.
 
-use super::{AwsError, Pace, bounded, call::ServerClock, error::Remedy};
+use super::{AwsError, Pace, bounded, call::ServerClock, error::Remedy, json};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
 use lockstep_core::identity::caller_name;
 use lockstep_manifests::name::is_region;
+use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, OnceLock, atomic::AtomicBool},
@@ -41,12 +42,8 @@ pub struct Clients {
     pub region: String,
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
-    pub(crate) secrets: aws_sdk_secretsmanager::Client,
-    pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
     sts: aws_sdk_sts::Client,
     pub(crate) ecr: aws_sdk_ecr::Client,
-    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
-    pub(super) sqs: aws_sdk_sqs::Client,
     /// For the APIs that are asked without an SDK.
     pub(crate) http: reqwest::Client,
     pub(crate) config: SdkConfig,
@@ -150,13 +147,9 @@ impl Accounts {
     /// As the call fails.
     pub async fn own_secret(&self, name: &str) -> Result<String, AwsError> {
         const OPERATION: &str = "secretsmanager:GetSecretValue";
-        let answer = aws_sdk_secretsmanager::Client::new(&self.base)
-            .get_secret_value()
-            .secret_id(name)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        Ok(answer.secret_string().unwrap_or_default().to_owned())
+        let (call, input) = ((json::SECRETS, OPERATION), json!({ "SecretId": name }));
+        let answer = json::json(&self.base, &self.http, &self.region(), call, &input).await?;
+        Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned())
     }
 
     async fn make(&self, account: &str, region: &str) -> Clients {
@@ -189,14 +182,10 @@ impl Accounts {
                     .build(),
             ),
             ssm: aws_sdk_ssm::Client::new(&config),
-            secrets: aws_sdk_secretsmanager::Client::new(&config),
-            scaling: aws_sdk_applicationautoscaling::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             ecr: aws_sdk_ecr::Client::from_conf(
                 aws_sdk_ecr::config::Builder::from(&config).interceptor(clock.clone()).build(),
             ),
-            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
             http: self.http.clone(),
             config,
             pace: Pace::new(self.share, self.speed),

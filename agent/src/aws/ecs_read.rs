@@ -1,6 +1,6 @@
 //! Reads of ECS, turned into the plain data that the planner looks at.
 
-use super::{AwsError, Clients, Remedy, call::Kind, error::words, generated, pace::Group, pages::Pages};
+use super::{AwsError, Clients, Remedy, call::Kind, error::words, generated, json, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
 use lockstep_core::{
@@ -266,21 +266,15 @@ impl Clients {
     pub async fn scalable(&self, cluster: &str, service: &str) -> Reading<ScalableTarget> {
         const OPERATION: &str = "application-autoscaling:DescribeScalableTargets";
         self.pace.acquire(Group::Parameters).await;
-        let answer = self
-            .scaling
-            .describe_scalable_targets()
-            .service_namespace(aws_sdk_applicationautoscaling::types::ServiceNamespace::Ecs)
-            .resource_ids(format!("service/{cluster}/{service}"))
-            .send()
-            .await;
-        match answer {
-            Ok(answer) => answer.scalable_targets().first().map_or(Reading::Missing, |target| {
-                Reading::Found(ScalableTarget {
-                    minimum: target.min_capacity().into(),
-                    maximum: target.max_capacity().into(),
-                })
+        let input = serde_json::json!({
+            "ServiceNamespace": "ecs", "ResourceIds": [format!("service/{cluster}/{service}")],
+        });
+        match self.json(json::SCALING, OPERATION, &input).await {
+            Ok(answer) => answer["ScalableTargets"].get(0).map_or(Reading::Missing, |target| {
+                let capacity = |name: &str| target[name].as_i64().unwrap_or_default();
+                Reading::Found(ScalableTarget { minimum: capacity("MinCapacity"), maximum: capacity("MaxCapacity") })
             }),
-            Err(error) => Reading::Failed(AwsError::from_sdk(OPERATION, &error).to_string()),
+            Err(error) => Reading::Failed(error.to_string()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Writes to ECS. They carry out orders; every decision was taken before.
 
-use super::{AwsError, Clients, Remedy, call::Kind, ecs_read::revision_of, generated, pace::Group};
+use super::{AwsError, Clients, Remedy, call::Kind, ecs_read::revision_of, generated, json, pace::Group};
 use crate::permit::Permit;
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::{observed::Revision, tags::Tags};
@@ -126,20 +126,15 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub async fn set_minimum(&self, _: &Permit, cluster: &str, service: &str, capacity: i64) -> Result<(), AwsError> {
-        use aws_sdk_applicationautoscaling::types as scaling;
         const OPERATION: &str = "application-autoscaling:RegisterScalableTarget";
-        let capacity = i32::try_from(capacity).map_err(|error| AwsError::build(OPERATION, &error))?;
         self.pace.acquire(Group::Parameters).await;
-        let answer = self
-            .scaling
-            .register_scalable_target()
-            .service_namespace(scaling::ServiceNamespace::Ecs)
-            .resource_id(format!("service/{cluster}/{service}"))
-            .scalable_dimension(scaling::ScalableDimension::EcsServiceDesiredCount)
-            .min_capacity(capacity)
-            .send()
-            .await;
-        answer.map(drop).map_err(|error| AwsError::from_sdk(OPERATION, &error))
+        let input = serde_json::json!({
+            "ServiceNamespace": "ecs",
+            "ResourceId": format!("service/{cluster}/{service}"),
+            "ScalableDimension": "ecs:service:DesiredCount",
+            "MinCapacity": capacity,
+        });
+        self.json(json::SCALING, OPERATION, &input).await.map(drop)
     }
 }
 

@@ -164,7 +164,7 @@ where
 }
 
 /// Who lacks which action on which resource, out of IAM's sentence.
-fn denied(message: &str) -> Option<String> {
+pub(super) fn denied(message: &str) -> Option<String> {
     let after = |word: &str| message.split_once(word).and_then(|(_, rest)| rest.split_whitespace().next());
     let (who, action) = (after("User: ")?, after("not authorized to perform: ")?);
     // `arn:aws:sts::1:assumed-role/ROLE/SESSION` is a session of the role.

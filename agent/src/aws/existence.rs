@@ -1,6 +1,6 @@
 //! Reads that ask whether something is there: for `verify`. Values of secrets and parameters are never looked at.
 
-use super::{AwsError, Clients, error::Remedy, pace::Group, signed};
+use super::{AwsError, Clients, error::Remedy, json, pace::Group, signed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,9 +30,8 @@ impl Clients {
     /// As the call fails.
     pub async fn secret_there(&self, id: &str) -> Result<bool, AwsError> {
         self.pace.acquire(Group::Parameters).await;
-        let answer = self.secrets.describe_secret().secret_id(id).send().await;
-        match answer.map_err(|error| AwsError::from_sdk("secretsmanager:DescribeSecret", &error)) {
-            Ok(answer) => Ok(answer.deleted_date().is_none()),
+        match self.json(json::SECRETS, "secretsmanager:DescribeSecret", &serde_json::json!({ "SecretId": id })).await {
+            Ok(answer) => Ok(answer["DeletedDate"].is_null()),
             Err(error) if error.remedy == Remedy::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -111,9 +110,9 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub async fn log_group_there(&self, name: &str) -> Result<bool, AwsError> {
-        let answer = self.logs.describe_log_groups().log_group_name_prefix(name).send().await;
-        let answer = answer.map_err(|error| AwsError::from_sdk("logs:DescribeLogGroups", &error))?;
-        Ok(answer.log_groups().iter().any(|group| group.log_group_name() == Some(name)))
+        let input = serde_json::json!({ "logGroupNamePrefix": name });
+        let answer = self.json(json::LOGS, "logs:DescribeLogGroups", &input).await?;
+        Ok(answer["logGroups"].as_array().into_iter().flatten().any(|group| group["logGroupName"] == name))
     }
 
     /// The capacity providers of a cluster. None where there is no such active cluster.

@@ -312,7 +312,7 @@ fn update(service: &ecs::Service) -> UpdateServiceInput {
     builder.as_input().clone().build().expect("because an input has no required fields")
 }
 
-/// What ECS answers of a task definition that was registered so.
+/// What ECS returns of a task definition that was registered so.
 #[expect(deprecated, reason = "inferenceAccelerators may still stand in a task definition")]
 fn registered(input: RegisterTaskDefinitionInput) -> sdk::TaskDefinition {
     sdk::TaskDefinition::builder()
@@ -336,7 +336,7 @@ fn registered(input: RegisterTaskDefinitionInput) -> sdk::TaskDefinition {
         .build()
 }
 
-/// What ECS answers of a service that was created so.
+/// What ECS returns of a service that was created so.
 fn described(input: CreateServiceInput) -> sdk::Service {
     sdk::Service::builder()
         .set_cluster_arn(input.cluster)

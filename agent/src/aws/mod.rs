@@ -14,6 +14,7 @@ pub(crate) mod generated;
 #[cfg(test)]
 mod generated_tests;
 mod images;
+mod json;
 mod pace;
 mod pages;
 mod parameters;

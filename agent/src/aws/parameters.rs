@@ -1,7 +1,7 @@
 //! Values of `${{ ssm:… }}` and ARNs of `${{ secret:… }}`. Parameters are read without decryption; of a secret only its
 //! ARN is asked for.
 
-use super::{AwsError, Clients, Remedy, pace::Group};
+use super::{AwsError, Clients, Remedy, json, pace::Group};
 use lockstep_manifests::substitute::{Parameters, Reference, Resolved};
 
 /// Names that GetParameters takes in one call.
@@ -77,19 +77,16 @@ impl Clients {
     async fn secret(&self, name: &str) -> Result<Resolved, AwsError> {
         const OPERATION: &str = "secretsmanager:DescribeSecret";
         self.pace.acquire(Group::Parameters).await;
-        match self.secrets.describe_secret().secret_id(name).send().await {
-            Ok(answer) => Ok(match answer.arn() {
-                Some(arn) if answer.deleted_date().is_none() => Resolved::Text(arn.to_owned(), None),
+        match self.json(json::SECRETS, OPERATION, &serde_json::json!({ "SecretId": name })).await {
+            Ok(answer) => Ok(match answer["ARN"].as_str() {
+                Some(arn) if answer["DeletedDate"].is_null() => Resolved::Text(arn.to_owned(), None),
                 _ => Resolved::Refused("it is scheduled for deletion".to_owned()),
             }),
-            Err(error) => {
-                let error = AwsError::from_sdk(OPERATION, &error);
-                match error.remedy {
-                    Remedy::NotFound => Ok(Resolved::Refused(format!("there is no such secret in {}", self.place()))),
-                    Remedy::Denied | Remedy::Refused => Ok(Resolved::Refused(error.text)),
-                    _ => Err(error),
-                }
-            }
+            Err(error) => match error.remedy {
+                Remedy::NotFound => Ok(Resolved::Refused(format!("there is no such secret in {}", self.place()))),
+                Remedy::Denied | Remedy::Refused => Ok(Resolved::Refused(error.text)),
+                _ => Err(error),
+            },
         }
     }
 }

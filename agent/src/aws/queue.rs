@@ -1,6 +1,7 @@
 //! A queue of SQS that EventBridge puts events into.
 
-use super::{AwsError, Clients};
+use super::{AwsError, Clients, json::QUEUES};
+use serde_json::{Value, json};
 
 /// Seconds that a receive waits for a message: the longest that SQS knows.
 const WAIT: i32 = 20;
@@ -54,33 +55,20 @@ impl Clients {
     /// # Errors
     /// As the call fails.
     pub async fn receive(&self, queue: &QueueUrl) -> Result<Vec<Message>, AwsError> {
-        let answer = self
-            .sqs
-            .receive_message()
-            .queue_url(&queue.url)
-            .wait_time_seconds(WAIT)
-            .visibility_timeout(VISIBILITY)
-            .max_number_of_messages(BATCH)
-            .customize()
-            // The answer may take as long as the wait.
-            .config_override(
-                aws_sdk_sqs::config::Builder::new().timeout_config(
-                    aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
-                        .operation_attempt_timeout(std::time::Duration::from_secs(30))
-                        .operation_timeout(std::time::Duration::from_secs(60))
-                        .build(),
-                ),
-            )
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk("sqs:ReceiveMessage", &error))?;
-        let message = |message: &aws_sdk_sqs::types::Message| {
+        let input = json!({
+            "QueueUrl": queue.url,
+            "WaitTimeSeconds": WAIT,
+            "VisibilityTimeout": VISIBILITY,
+            "MaxNumberOfMessages": BATCH,
+        });
+        let answer = self.json(QUEUES, "sqs:ReceiveMessage", &input).await?;
+        let message = |message: &Value| {
             Some(Message {
-                receipt: message.receipt_handle()?.to_owned(),
-                body: message.body().unwrap_or_default().to_owned(),
+                receipt: message["ReceiptHandle"].as_str()?.to_owned(),
+                body: message["Body"].as_str().unwrap_or_default().to_owned(),
             })
         };
-        Ok(answer.messages().iter().filter_map(message).collect())
+        Ok(answer["Messages"].as_array().into_iter().flatten().filter_map(message).collect())
     }
 
     /// Deletes a message: what it tells of was done.
@@ -88,8 +76,8 @@ impl Clients {
     /// # Errors
     /// As the call fails; the message then comes again.
     pub async fn delete(&self, queue: &QueueUrl, message: &Message) -> Result<(), AwsError> {
-        let deleted = self.sqs.delete_message().queue_url(&queue.url).receipt_handle(&message.receipt).send().await;
-        deleted.map(|_| ()).map_err(|error| AwsError::from_sdk("sqs:DeleteMessage", &error))
+        let input = json!({ "QueueUrl": queue.url, "ReceiptHandle": message.receipt });
+        self.json(QUEUES, "sqs:DeleteMessage", &input).await.map(drop)
     }
 }
 

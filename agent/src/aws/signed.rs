@@ -3,6 +3,7 @@
 //! `docs/decisions/0004-query-reads-without-an-sdk.md`.
 
 use super::{AwsError, Clients, address::Address, error, error::Remedy};
+use aws_config::SdkConfig;
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -37,15 +38,21 @@ pub(crate) const BALANCING: Api = Api { name: "elasticloadbalancing", version: "
 pub(crate) const MONITORING: Api = Api { name: "monitoring", version: "2010-08-01", global: false };
 
 /// A request to be signed.
-struct Request<'a> {
-    operation: &'static str,
-    method: reqwest::Method,
-    address: Address,
+pub(super) struct Request<'a> {
+    pub(super) operation: &'static str,
+    pub(super) method: reqwest::Method,
+    pub(super) address: Address,
     /// The service and region that the signature names.
-    service: &'static str,
-    region: &'a str,
-    body: &'a str,
+    pub(super) service: &'static str,
+    pub(super) region: &'a str,
+    pub(super) body: &'a str,
+    pub(super) headers: Vec<(&'a str, &'a str)>,
+    /// The longest that the answer may take, where it is another than usual.
+    pub(super) patience: Option<Duration>,
 }
+
+/// The header of a form.
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
 impl Clients {
     /// One call. Answers the XML as text.
@@ -82,7 +89,16 @@ impl Clients {
             (Address::of(api.name, &self.region, configured, &[]), self.region.as_str())
         };
         let address = address.map_err(|reason| AwsError::forbidden(operation, &reason))?;
-        let request = Request { operation, method: reqwest::Method::POST, address, service: api.name, region, body };
+        let request = Request {
+            operation,
+            method: reqwest::Method::POST,
+            address,
+            service: api.name,
+            region,
+            body,
+            headers: vec![FORM],
+            patience: None,
+        };
         let (status, text) = self.send(request).await?;
         if (200..300).contains(&status) { Ok(text) } else { Err(refusal(operation, status, &text)) }
     }
@@ -96,7 +112,16 @@ impl Clients {
         let address = Address::of_object(bucket, key, &self.region, self.config.endpoint_url())
             .map_err(|reason| AwsError::forbidden(OPERATION, &reason))?;
         let method = reqwest::Method::HEAD;
-        let request = Request { operation: OPERATION, method, address, service: "s3", region: &self.region, body: "" };
+        let request = Request {
+            operation: OPERATION,
+            method,
+            address,
+            service: "s3",
+            region: &self.region,
+            body: "",
+            headers: Vec::new(),
+            patience: None,
+        };
         let (status, text) = self.send(request).await?;
         there(OPERATION, status, &text, "the bucket may be of another region")
     }
@@ -127,71 +152,91 @@ impl Clients {
         let address = Address::of(service, &self.region, self.config.endpoint_url(), path)
             .map_err(|reason| AwsError::forbidden(operation, &reason))?;
         let method = reqwest::Method::GET;
-        let request = Request { operation, method, address, service, region: &self.region, body: "" };
+        let request = Request {
+            operation,
+            method,
+            address,
+            service,
+            region: &self.region,
+            body: "",
+            headers: Vec::new(),
+            patience: None,
+        };
         let (status, text) = self.send(request).await?;
         there(operation, status, &text, "it could not be asked for")
     }
 
-    /// Signs and sends. Answers the status and the body.
     async fn send(&self, request: Request<'_>) -> Result<(u16, String), AwsError> {
-        let operation = request.operation;
-        let no_credentials = || AwsError {
-            operation,
-            remedy: Remedy::Credentials,
-            code: String::new(),
-            text: "no usable AWS credentials in the environment, the profiles, or from a task or instance role"
-                .to_owned(),
-        };
-        let provider = self.config.credentials_provider().ok_or_else(no_credentials)?;
-        let credentials = aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider)
-            .await
-            .map_err(|_| no_credentials())?;
-        let identity = credentials.into();
-        let build = |error: &dyn std::fmt::Display| AwsError::build(operation, &error);
-        let mut settings = SigningSettings::default();
-        if request.service == "s3" {
-            // S3 takes paths as they are written, and wants the body's checksum.
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        }
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(request.region)
-            .name(request.service)
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()
-            .map_err(|error| build(&error))?
-            .into();
-        const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
-        let headers = (!request.body.is_empty()).then_some(FORM);
-        let body = SignableBody::Bytes(request.body.as_bytes());
-        let url = request.address.url();
-        let signable = SignableRequest::new(request.method.as_str(), url.as_str(), headers.into_iter(), body)
-            .map_err(|error| build(&error))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|error| build(&error))?.into_parts();
-        let mut sent = self.http.request(request.method, url.clone()).body(request.body.to_owned());
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
-            sent = sent.header(name, value);
-        }
-        let unreachable = |error: reqwest::Error| AwsError {
-            operation,
-            remedy: Remedy::Unreachable,
-            code: String::new(),
-            text: error.without_url().to_string(),
-        };
-        let mut answer = sent.send().await.map_err(unreachable)?;
-        let status = answer.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(unreachable)? {
-            bytes.extend_from_slice(&part);
-            if bytes.len() > LONGEST {
-                return Err(error::too_long(operation, LONGEST));
-            }
-        }
-        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+        exchange(&self.config, &self.http, request).await
     }
+}
+
+/// Signs and sends. Answers the status and the body.
+///
+/// # Errors
+/// Without credentials, and when there is no answer, or one that is too long.
+pub(super) async fn exchange(
+    config: &SdkConfig,
+    http: &reqwest::Client,
+    request: Request<'_>,
+) -> Result<(u16, String), AwsError> {
+    let operation = request.operation;
+    let no_credentials = || AwsError {
+        operation,
+        remedy: Remedy::Credentials,
+        code: String::new(),
+        text: "no usable AWS credentials in the environment, the profiles, or from a task or instance role".to_owned(),
+    };
+    let provider = config.credentials_provider().ok_or_else(no_credentials)?;
+    let credentials = aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider)
+        .await
+        .map_err(|_| no_credentials())?;
+    let identity = credentials.into();
+    let build = |error: &dyn std::fmt::Display| AwsError::build(operation, &error);
+    let mut settings = SigningSettings::default();
+    if request.service == "s3" {
+        // S3 takes paths as they are written, and wants the body's checksum.
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(request.region)
+        .name(request.service)
+        .time(SystemTime::now())
+        .settings(settings)
+        .build()
+        .map_err(|error| build(&error))?
+        .into();
+    let body = SignableBody::Bytes(request.body.as_bytes());
+    let url = request.address.url();
+    let signable = SignableRequest::new(request.method.as_str(), url.as_str(), request.headers.iter().copied(), body)
+        .map_err(|error| build(&error))?;
+    let (instructions, _) = sign(signable, &parameters).map_err(|error| build(&error))?.into_parts();
+    let mut sent = http.request(request.method, url.clone()).body(request.body.to_owned());
+    if let Some(patience) = request.patience {
+        sent = sent.timeout(patience);
+    }
+    for (name, value) in request.headers.iter().copied().chain(instructions.headers()) {
+        sent = sent.header(name, value);
+    }
+    let unreachable = |error: reqwest::Error| AwsError {
+        operation,
+        remedy: Remedy::Unreachable,
+        code: String::new(),
+        text: error.without_url().to_string(),
+    };
+    let mut answer = sent.send().await.map_err(unreachable)?;
+    let status = answer.status().as_u16();
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(unreachable)? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > LONGEST {
+            return Err(error::too_long(operation, LONGEST));
+        }
+    }
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What a status says of something that is asked for by its address.
