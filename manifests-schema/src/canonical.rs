@@ -143,7 +143,7 @@ impl Reader<'_> {
         inner
     }
 
-    /// ECS answers how many tasks a DAEMON service has as its `desiredCount`, and refuses one that is declared.
+    /// ECS returns how many tasks a DAEMON service has as its `desiredCount`, and refuses one that is declared.
     fn drop_count_of_daemon(&mut self, node: &mut Node) {
         let is_daemon = node.get("schedulingStrategy").and_then(Node::as_str) == Some("DAEMON");
         if let (true, true, Some(map)) = (self.is_answer, is_daemon, node.as_map_mut())

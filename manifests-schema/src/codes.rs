@@ -24,8 +24,8 @@ codes! {
     UNREADABLE = "LS0001", "unreadable file", "The file is not UTF-8 text, is larger than 1 MiB, has a name that is not UTF-8 text, is nested more than 64 directories deep, or is a symbolic link or a submodule. Lockstep reads regular text files of the repository and never follows a link. While something below services/ or components/ cannot be read, nothing is pruned.";
     /// YAML or JSON syntax.
     SYNTAX = "LS0002", "syntax error", "The file is not valid YAML or JSON. JSON files are strict: no comments and no trailing commas. Write YAML if you want comments.";
-    /// A key stands twice in one map.
-    DUPLICATE_KEY = "LS0003", "duplicate key", "A key stands twice in the same map, so one of the two values would be lost. Remove one of them.";
+    /// A key is defined twice in one map.
+    DUPLICATE_KEY = "LS0003", "duplicate key", "A key is defined twice in the same map, so one of the two values would be lost. Remove one of them.";
     /// A second YAML document.
     SECOND_DOCUMENT = "LS0004", "second document", "A manifest is one YAML document. Put the second one into a file of its own: each file has one purpose, and a document after `---` would silently be ignored by most tools.";
     /// Nesting, size or alias expansion.

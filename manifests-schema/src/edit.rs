@@ -324,7 +324,7 @@ mod tests {
                 "the pin of `web` is to be added to a map in braces; write it as a plain text on its line",
             ),
             ("{}\n", "the pin of `web` is to be added to a map in braces; write it as a plain text on its line"),
-            ("web: 1\nweb: 2\n", "the pins file cannot be read: 2:1: the key `web` stands twice"),
+            ("web: 1\nweb: 2\n", "the pins file cannot be read: 2:1: the key `web` is defined twice"),
             (
                 "web: 1\n---\nweb: 2\n",
                 "the pins file cannot be read: 2:1: a second YAML document begins here; a manifest is one document",

@@ -212,7 +212,7 @@ mod tests {
         lists(&shapes::CREATE_SERVICE, &mut seen, &mut found);
         let table: BTreeSet<_> =
             TABLE.iter().map(|(owner, name, _)| ((*owner).to_owned(), (*name).to_owned())).collect();
-        assert_eq!(table.len(), TABLE.len(), "an entry stands twice");
+        assert_eq!(table.len(), TABLE.len(), "an entry is defined twice");
         assert_eq!(found, table);
     }
 }

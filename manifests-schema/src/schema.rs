@@ -368,7 +368,7 @@ fn repository(definitions: &mut Definitions) -> Map<String, Value> {
         ),
         (
             "prune",
-            json!({"type": "boolean", "description": "whether services that are not declared any more are deleted (false)"}),
+            json!({"type": "boolean", "description": "whether services that are no longer declared are deleted (false)"}),
         ),
         ("heal", heal()),
         ("deadline", span("how long a rollout may go without progress before it is called stalled (20m)")),

@@ -168,7 +168,7 @@ impl Service {
             if inline.span.file.path == path {
                 return;
             }
-            let message = format!("`{}` stands here and in `{path}`", root.name());
+            let message = format!("`{}` is set here and in `{path}`", root.name());
             problems.push(Diagnostic::error(codes::TWO_PLACES, &inline.span, message).hint("keep one of them"));
             return;
         }
@@ -248,7 +248,7 @@ impl Service {
         self.membership.overlays.push((environment.to_owned(), span.clone()));
         match self.overlays.get(environment) {
             Some(inline) if !is_empty && !inline.is_empty() => {
-                let message = format!("the overlay of `{environment}` stands here and in service.yaml");
+                let message = format!("the overlay of `{environment}` is set here and in service.yaml");
                 let named = self.membership.named.as_ref().and_then(|named| named.entries.get(environment));
                 let mut problem = Diagnostic::error(codes::TWO_PLACES, &span, message).hint("keep one of them");
                 if let Some((place, _)) = named {

@@ -79,7 +79,7 @@ pub struct SyncPolicy {
     pub stop_after_failures: usize,
     /// Most services whose differences no commit and no parameter explains; more wait for a person. 0 is no limit.
     pub max_unexplained: usize,
-    /// Whether services that are not declared any more are deleted.
+    /// Whether services that are no longer declared are deleted.
     pub prune: bool,
     /// Whether and when drift is healed.
     pub heal: Heal,

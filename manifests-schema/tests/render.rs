@@ -389,14 +389,14 @@ fn every_mistake_is_refused_at_its_place() {
         ),
         (
             vec![("services/web/service.yaml", with("")), ("services/web/taskdef.json", "{}".into())],
-            "LS0109 services/web/service.yaml:3:3 `taskDefinition` stands here and in `services/web/taskdef.json`",
+            "LS0109 services/web/service.yaml:3:3 `taskDefinition` is set here and in `services/web/taskdef.json`",
         ),
         (
             vec![
                 ("services/web/service.yaml", with("environments: { prod: { adopt: true } }\n")),
                 ("services/web/prod.yaml", "adopt: true".into()),
             ],
-            "LS0109 services/web/prod.yaml:1:1 the overlay of `prod` stands here and in service.yaml",
+            "LS0109 services/web/prod.yaml:1:1 the overlay of `prod` is set here and in service.yaml",
         ),
         (
             vec![("services/web/service.yaml", WEB.replace("desiredCount: 2", "forceNewDeployment: true"))],

@@ -58,7 +58,7 @@ fn bound(snapshot: &Snapshot) -> Vec<Desired> {
         .collect()
 }
 
-/// What ECS answers when everything is as declared.
+/// What ECS returns when everything is as declared.
 fn observed(desired: &Desired) -> Observation {
     let deployment =
         LiveDeployment { status: "PRIMARY".into(), rollout: "COMPLETED".into(), ..LiveDeployment::default() };

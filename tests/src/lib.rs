@@ -62,6 +62,15 @@ pub fn outcome(command: &mut Command) -> (i32, String, String) {
     (status.code().expect("the program is not killed"), text(stdout), text(stderr))
 }
 
+/// Waits for a condition beside other futures of the same task; fails after a minute.
+pub async fn eventually_async(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(60), "not within a minute");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
 /// Waits for a condition, and fails with `what` when it does not hold in time.
 pub fn eventually<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

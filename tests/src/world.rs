@@ -339,20 +339,7 @@ impl World {
     }
 
     async fn send(&self, account: &str, region: &str, operation: &str, request: Value) -> Option<(u16, String)> {
-        let answer = reqwest::Client::new()
-            .post(self.endpoint())
-            .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
-            .header("Content-Type", "application/x-amz-json-1.1")
-            .header(
-                "Authorization",
-                format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/ecs/aws4_request, SignedHeaders=host, Signature=0"),
-            )
-            .header("X-Amz-Date", "20260101T000000Z")
-            .body(request.to_string())
-            .send()
-            .await
-            .ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
+        call_ecs(&self.endpoint(), account, region, operation, &request).await
     }
 
     /// The same in the agent's own account.
@@ -374,6 +361,28 @@ impl World {
         }
         events
     }
+}
+
+/// A call of ECS, and the status and body of its answer; none where there is none.
+pub async fn call_ecs(
+    endpoint: &str,
+    account: &str,
+    region: &str,
+    operation: &str,
+    request: &Value,
+) -> Option<(u16, String)> {
+    let key = format!("Credential={account}/20260101/{region}/ecs/aws4_request");
+    let answer = reqwest::Client::new()
+        .post(endpoint)
+        .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
+        .header("Content-Type", "application/x-amz-json-1.1")
+        .header("Authorization", format!("AWS4-HMAC-SHA256 {key}, SignedHeaders=host, Signature=0"))
+        .header("X-Amz-Date", "20260101T000000Z")
+        .body(request.to_string())
+        .send()
+        .await
+        .ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
 
 /// What the sandbox has answered is judged when the test is over, unless it failed already.

@@ -51,7 +51,7 @@ impl Brake {
             .collect();
         if self.stop_after > 0 && failed.len() >= self.stop_after {
             return Err(Held::Failures(format!(
-                "stopped: {} of this change failed in the environment ({}); `lockstep sync` goes on, or a commit that mends them",
+                "stopped: {} of this change failed in the environment ({}); run `lockstep sync` to continue, or fix them with a commit",
                 failed.len(),
                 failed.join(", ")
             )));
@@ -60,7 +60,7 @@ impl Brake {
         let is_new = !self.in_flight.contains(service);
         if is_new && self.max_concurrent > 0 && self.in_flight.len() >= self.max_concurrent {
             return Err(Held::Concurrent(format!(
-                "queued: {} rollouts are under way in the environment, which is the most at one time (sync.maxConcurrent)",
+                "queued: {} rollouts are under way in the environment, the limit (sync.maxConcurrent)",
                 self.in_flight.len()
             )));
         }

@@ -170,7 +170,7 @@ impl Walk<'_> {
             Text::Namespace => {
                 if !self.is_ignored(path) {
                     let text = format!(
-                        "{path} cannot be compared: Git has {new}, ECS answers {old}, and a namespace's ARN does not tell its name; nothing is done because of it. Write the ARN in Git to have it compared"
+                        "{path} cannot be compared: Git has {new}, ECS returns {old}, and a namespace's ARN does not tell its name; nothing is done because of it. Write the ARN in Git to have it compared"
                     );
                     self.found.remarks.push(Remark { path: path.to_string(), reason: Reason::NotComparable, text });
                 }

@@ -25,7 +25,7 @@ pub struct Asked {
     pub named: bool,
     /// Rollouts are followed to their end; else a service is done when it is written.
     pub follow: bool,
-    /// Removing what is not declared any more was asked for.
+    /// Removing what is no longer declared was asked for.
     pub prune: bool,
 }
 

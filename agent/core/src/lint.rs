@@ -22,7 +22,7 @@ pub struct Breach {
 /// What a plan is for, as the checks see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// What Git declares; nothing for a service that is not declared any more.
+    /// What Git declares; nothing for a service that is no longer declared.
     pub desired: Option<&'a Desired>,
     /// What runs, where it does.
     pub live: Option<&'a LiveService>,
@@ -30,7 +30,7 @@ pub struct Subject<'a> {
     pub source: &'a str,
     /// The environment.
     pub environment: &'a str,
-    /// What the history says of a service that is not declared any more.
+    /// What the history says of a service that is no longer declared.
     pub declared: Option<&'a Declared>,
     /// AWS's time, epoch seconds.
     pub now: i64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// A note as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note<'a> {
-    /// The values by their keys; of a key that stands twice, the last one.
+    /// The values by their keys; of a key that is defined twice, the last one.
     pub(crate) values: BTreeMap<&'a str, &'a str>,
     /// Everything after `reason=`, and words without a key before it.
     pub(crate) reason: String,

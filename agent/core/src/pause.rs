@@ -56,8 +56,8 @@ impl Pause {
         }
         text = match (self.until, self.written.is_empty()) {
             (Some(_), _) => format!("{text} until {}", self.written),
-            (None, true) => format!("{text} until somebody resumes it"),
-            (None, false) => format!("{text} until somebody resumes it (`{}` is not a time)", self.written),
+            (None, true) => format!("{text} until it is resumed"),
+            (None, false) => format!("{text} until it is resumed (`{}` is not a time)", self.written),
         };
         if self.reason.is_empty() { text } else { format!("{text}: {}", self.reason) }
     }
@@ -99,14 +99,14 @@ mod tests {
     #[test]
     fn a_reason_is_shown_as_it_was_set() {
         for (value, shown) in [
-            ("INC-4711 db failover", "paused until somebody resumes it: INC-4711 db failover"),
-            ("reason=two  spaces: a=b by=nobody", "paused until somebody resumes it: two  spaces: a=b by=nobody"),
+            ("INC-4711 db failover", "paused until it is resumed: INC-4711 db failover"),
+            ("reason=two  spaces: a=b by=nobody", "paused until it is resumed: two  spaces: a=b by=nobody"),
             (
                 "until=2026-11-26T10:00:00Z migration by=ada of the tables",
                 "paused by ada until 2026-11-26T10:00:00Z: migration of the tables",
             ),
-            ("ticket=7 by=Admin/ada", "paused by Admin/ada until somebody resumes it: ticket=7"),
-            ("", "paused until somebody resumes it"),
+            ("ticket=7 by=Admin/ada", "paused by Admin/ada until it is resumed: ticket=7"),
+            ("", "paused until it is resumed"),
         ] {
             assert_eq!(Pause::parse(value).text(), shown, "{value}");
         }

@@ -569,7 +569,7 @@ impl Planner<'_> {
             // Whoever deploys it, it is as Git says.
             Some(found) if reason == Reason::Controller && found.is_empty() => (SyncStatus::Synced, text),
             Some(found) if reason == Reason::NotAdopted && found.is_empty() => {
-                (SyncStatus::Synced, format!("equal to Git; not adopted: {text}"))
+                (SyncStatus::Synced, format!("matches Git; not adopted: {text}"))
             }
             // Another owner is more than a note.
             Some(_) => (SyncStatus::OutOfSync, text),

@@ -1,4 +1,4 @@
-//! Removing services that are not declared any more: what must hold, and what is done next.
+//! Removing services that are no longer declared: what must hold, and what is done next.
 
 use crate::{
     diff::Change,
@@ -71,15 +71,15 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances<'_>) -> 
         return Err((Reason::Paused, pause.text()));
     }
     if !around.prune {
-        return not("not declared any more; sync.prune is off, so that it stays".to_owned());
+        return not("no longer declared; sync.prune is off, so it stays".to_owned());
     }
     if !matches!(live.controller.as_str(), "" | "ECS") || live.managed_by_ecs {
-        let text = "not declared any more, and not controlled by ECS's own deployments; it stays".to_owned();
+        let text = "no longer declared, and not controlled by ECS's own deployments; it stays".to_owned();
         return Err((Reason::Controller, text));
     }
     if around.unreadable {
         return not(
-            "not declared any more, or declared by a file with errors; nothing is removed until the errors are corrected"
+            "no longer declared, or declared by a file with errors; nothing is removed until the errors are fixed"
                 .to_owned(),
         );
     }
@@ -92,19 +92,19 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances<'_>) -> 
             );
         }
         Declared::Unknown(why) => {
-            return Err((Reason::Unread, format!("the branch's history could not be read, so that it stays: {why}")));
+            return Err((Reason::Unread, format!("the branch's history could not be read, so it stays: {why}")));
         }
     };
     if let Some(name) = around.undeployed.filter(|_| !around.confirmed && !is_going(live)) {
         return not(format!(
-            "not declared any more; it stays until {name} is deployed, which may take its place. `lockstep sync --prune` does not wait"
+            "no longer declared; it stays until {name} is deployed, which may replace it. `lockstep sync --prune` does not wait"
         ));
     }
     let all = around.declared + around.orphans;
     let many = around.declared == 0 || (all >= FEW && around.orphans * 3 > all);
     if many && !around.confirmed {
         return not(format!(
-            "{} of {all} services are not declared any more; `lockstep sync --prune` removes so many",
+            "{} of {all} services are no longer declared; run `lockstep sync --prune` to remove that many",
             around.orphans
         ));
     }
@@ -233,7 +233,7 @@ mod tests {
                 by(),
                 Circumstances { undeployed: Some("orders"), ..PRUNING },
                 Reason::Orphan,
-                "it stays until orders is deployed, which may take its place",
+                "it stays until orders is deployed, which may replace it",
             ),
             (&old, by(), Circumstances { declared: 4, orphans: 3, ..PRUNING }, Reason::Orphan, "3 of 7 services"),
             (&paused, by(), PRUNING, Reason::Paused, "paused by ada"),

@@ -23,7 +23,7 @@ pub enum ActionKind {
     UpdateService,
     /// Delete a service, to create it again as declared.
     DeleteService,
-    /// Remove a service that is not declared any more: to no tasks first, then for good.
+    /// Remove a service that is no longer declared: to no tasks first, then for good.
     PruneService,
     /// Set tags of a service.
     TagService,
@@ -93,7 +93,7 @@ pub enum Reason {
     Stopped,
     /// More services differ without a commit or a parameter than may be healed without a person.
     Unexplained,
-    /// A service that is not declared any more.
+    /// A service that is no longer declared.
     Orphan,
     /// A rollout that makes no progress.
     Stalled,
@@ -337,7 +337,7 @@ impl ServicePlan {
         }
         if self.rollout.as_ref().is_some_and(|rollout| !rollout.pauses.is_empty()) {
             let (name, go_on) = (&self.name, format!("lockstep continue {} -e {environment}", self.name));
-            lines.push(format!("{name} goes on with `{go_on}`, or back with `{go_on} --rollback`"));
+            lines.push(format!("continue {name} with `{go_on}`, or roll it back with `{go_on} --rollback`"));
         }
         lines
     }

@@ -497,7 +497,7 @@ mod tests {
         members(&shapes::REGISTER_TASK_DEFINITION, &mut found);
         members(&shapes::CREATE_SERVICE, &mut found);
         let table: BTreeSet<_> = TABLE.iter().map(|rule| (rule.structure.to_owned(), rule.member.to_owned())).collect();
-        assert_eq!(table.len(), TABLE.len(), "a row stands twice");
+        assert_eq!(table.len(), TABLE.len(), "a row is defined twice");
         assert_eq!(found.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
         assert_eq!(table.difference(&found).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
     }

@@ -17,7 +17,7 @@ pub enum Trigger {
     Change,
     /// What runs was changed by somebody else.
     Drift,
-    /// It is not declared any more.
+    /// It is no longer declared.
     Removed,
     /// A person ordered to deploy what runs once more.
     Restart,

@@ -112,7 +112,7 @@ pub(super) async fn run(args: RestartArgs, format: Format) -> Result<Exit, Failu
         .map(|job| {
             let open = match (&job.started, args.no_wait) {
                 (Some(_), true) => Ok("restart ordered".to_owned()),
-                (Some(_), false) => Err("still under way when the time was over; it goes on without us".to_owned()),
+                (Some(_), false) => Err("still under way when the time was over; it continues in ECS".to_owned()),
                 (None, _) => Err("not started in time".to_owned()),
             };
             Line::of(&job.environment, &job.service, job.result.unwrap_or(open))

@@ -46,7 +46,7 @@ pub(super) struct SyncArgs {
     /// Try a state that ECS rejected once more.
     #[arg(long)]
     retry: bool,
-    /// Remove services that are not declared any more, however many there are.
+    /// Remove services that are no longer declared, however many there are.
     #[arg(long)]
     prune: bool,
     /// Show no progress: neither what is written nor what ECS says.
@@ -128,7 +128,7 @@ async fn follow(
         }
         if started.elapsed() > limit {
             progress.clear();
-            output::say("timed out; what was started goes on without us");
+            output::say("timed out; what was started continues in ECS");
             return;
         }
         let all = services(&plan).count();

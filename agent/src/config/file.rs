@@ -131,7 +131,7 @@ fn read_source(fields: &mut Fields<'_>, ids: &mut Vec<String>) -> Option<SourceC
     }
     if let Some((id, span)) = &id {
         if ids.contains(id) {
-            let message = format!("the source `{id}` stands twice");
+            let message = format!("the source `{id}` is defined twice");
             fields.problems.push(Diagnostic::error(codes::DUPLICATE_KEY, span, message));
         }
         ids.push(id.clone());

@@ -418,7 +418,7 @@ mod tests {
             vec![
                 "3:17 credentials do not belong into the URL; use `token`",
                 "4:5 a source needs `repository`",
-                "4:9 the source `a` stands twice",
+                "4:9 the source `a` is defined twice",
                 "5:5 a source has no key `repositry`",
                 "6:11 `fast` is not a duration like 30s, 5m or 2h",
                 "7:9 `0.0.0.0:80` is not a loopback address; other addresses need authentication, which is not implemented yet",

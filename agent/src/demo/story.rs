@@ -1,4 +1,4 @@
-//! The story, step by step. What the agent says is shown; what ECS answers decides.
+//! The story, step by step. What the agent says is shown; what ECS returns decides.
 
 use super::{
     repository::DemoRepository,
@@ -133,9 +133,9 @@ impl Scene<'_> {
             Err(text) => Err(text),
             Ok(()) => match self.live(PROD_ACCOUNT, REGION, "prod", "checkout").await {
                 Ok(live) if live.desired == 3 && healed.as_deref() == Some(&["service.desiredCount".to_owned()]) => {
-                    Ok("ECS answers a desired count of 3 again; the agent named service.desiredCount and wrote nothing else".to_owned())
+                    Ok("ECS returns a desired count of 3 again; the agent named service.desiredCount and wrote nothing else".to_owned())
                 }
-                Ok(live) => Err(format!("ECS answers a desired count of {}; the agent named {healed:?}", live.desired)),
+                Ok(live) => Err(format!("ECS returns a desired count of {}; the agent named {healed:?}", live.desired)),
                 Err(text) => Err(text),
             },
         };
@@ -213,7 +213,7 @@ impl Scene<'_> {
         if lines != 2 || !runs || status != "SUCCESSFUL" {
             return Err(format!("the deployment is {status}, the digest in use: {runs}, lines of the diff: {lines}"));
         }
-        Ok(format!("one line of one file was committed, and ECS answers deployment SUCCESSFUL with {}", &digest[..19]))
+        Ok(format!("one line of one file was committed, and ECS returns deployment SUCCESSFUL with {}", &digest[..19]))
     }
 
     /// Shows events until `remaining` says 0.
@@ -253,7 +253,7 @@ impl Scene<'_> {
         let mut found = clients.services(cluster, &[service.to_owned()]).await;
         match found.remove(service) {
             Some(Reading::Found(live)) => Ok(live),
-            other => Err(format!("ECS answers {other:?} for {service}")),
+            other => Err(format!("ECS returns {other:?} for {service}")),
         }
     }
 
@@ -289,7 +289,7 @@ impl Scene<'_> {
                 tasks += live.running;
             }
         }
-        Ok(format!("ECS answers {services} services with deployment SUCCESSFUL, {tasks} of {tasks} tasks running"))
+        Ok(format!("ECS returns {services} services with deployment SUCCESSFUL, {tasks} of {tasks} tasks running"))
     }
 
     async fn new_version_runs(&self) -> Result<String, String> {
@@ -305,7 +305,7 @@ impl Scene<'_> {
                 return Err(format!("in {region} the deployment is {status}, new version in use: {runs}"));
             }
         }
-        Ok(format!("ECS answers deployment SUCCESSFUL with storefront:{NEW_VERSION}, first in prod, then in prod-us"))
+        Ok(format!("ECS returns deployment SUCCESSFUL with storefront:{NEW_VERSION}, first in prod, then in prod-us"))
     }
 
     async fn rolled_back_and_left_alone(&self, before: &LiveService, text: &str) -> Result<String, String> {
@@ -332,7 +332,7 @@ impl Scene<'_> {
         if again > 0 {
             return Err(format!("the agent wrote {again} times more"));
         }
-        Ok("ECS answers ROLLBACK_SUCCESSFUL, the revision before is in use, and five rounds later nothing was written"
+        Ok("ECS returns ROLLBACK_SUCCESSFUL, the revision before is in use, and five rounds later nothing was written"
             .to_owned())
     }
 }

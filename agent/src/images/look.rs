@@ -326,7 +326,7 @@ impl Eyes<'_> {
             && may_be_older(watched, &seen.candidates, moved, turn.change.map(|change| change.at))
         {
             seen.outcome = Outcome::Nothing(format!(
-                "{}, which Git declares, is not in the registry any more, and {} may be older; `downgrade: true` would take it",
+                "{}, which Git declares, is not in the registry any more, and {} may be older; set `downgrade: true` to allow it",
                 watched.current().short(),
                 moved.tag
             ));
@@ -353,6 +353,21 @@ impl Eyes<'_> {
             Rule::TooYoung(seconds) => Some((seconds, judged)),
             _ => None,
         });
+        // One that fits by its tag and cannot be taken is what people wonder about.
+        let fits = |rule: &Rule| {
+            matches!(
+                rule,
+                Rule::NoPlatform { .. }
+                    | Rule::NotAnImage(_)
+                    | Rule::Unverified(_)
+                    | Rule::NotEverywhere(_)
+                    | Rule::Gone
+            )
+        };
+        if let Some(judged) = seen.judged.iter().find(|judged| fits(&judged.rule)) {
+            let tag = &seen.candidates[judged.index].tag;
+            return format!("{tag} fits the policy by its tag, but cannot be used: {}", judged.rule);
+        }
         match young.min_by_key(|(seconds, _)| *seconds) {
             Some((_, first)) => format!("{reason}; {}: {}", seen.candidates[first.index].tag, first.rule),
             None => reason,

@@ -174,7 +174,7 @@ fn join(
         result.is_err() && reads && mine(name)
     });
     let problem = if !mine(&environment) && pin.is_some() {
-        Some(format!("the pin stands in the file of {environment}, which this source does not bring"))
+        Some(format!("the pin is in {environment}'s pins file, which this source does not manage"))
     } else if let Some((name, _)) = broken {
         Some(format!("the service has errors in {name}, which reads this pin"))
     } else if let Some(at) =

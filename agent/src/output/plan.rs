@@ -148,7 +148,7 @@ fn action_word(kind: ActionKind) -> &'static str {
         ActionKind::CreateService => "create the service",
         ActionKind::UpdateService => "update the service",
         ActionKind::DeleteService => "delete the service, to create it again as declared",
-        ActionKind::PruneService => "remove the service, which is not declared any more",
+        ActionKind::PruneService => "remove the service, which is no longer declared",
         ActionKind::TagService => "tag the service",
         ActionKind::TagTaskDefinition => "tag the task definition revision",
         ActionKind::EndScale => "end the scale: its time is over",

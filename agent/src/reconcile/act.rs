@@ -41,7 +41,7 @@ impl Round<'_> {
             && unexplained
         {
             let text = format!(
-                "{count} services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained ({}); `lockstep sync` heals them",
+                "{count} services drifted at once (limit: sync.maxUnexplained = {}). Review them, then run `lockstep sync`",
                 self.environment.sync.max_unexplained
             );
             plan.withhold_all(Reason::Unexplained, text);

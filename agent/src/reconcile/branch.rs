@@ -25,7 +25,7 @@ pub enum Content {
 
 /// What a broken `lockstep.yaml` means.
 const STOPPED: &str =
-    "writes are stopped: lockstep.yaml or a component has errors; what runs is looked at by the last usable files";
+    "writes are stopped: lockstep.yaml or a component has errors; what runs is still checked, by the last usable files";
 
 /// What was read of a branch.
 #[derive(Clone)]

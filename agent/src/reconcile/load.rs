@@ -275,7 +275,7 @@ impl Loader {
         let valid = !diagnostic::has_errors(&problems);
         if !valid {
             let message =
-                "nothing is written to any environment until the errors of lockstep.yaml and components/ are corrected";
+                "nothing is written to any environment until the errors in lockstep.yaml and components/ are fixed";
             let place = Span::of_file(&SourceFile::new(lockstep_manifests::repository::CONFIG, ""));
             problems.push(Diagnostic::error(codes::WRITES_STOPPED, &place, message));
         }

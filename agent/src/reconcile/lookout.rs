@@ -67,7 +67,7 @@ impl Round<'_> {
         let there = |reading: &Reading<LiveService>| reading.found().filter(|it| it.status != "INACTIVE").cloned();
         match (there(live), there(&now), &now) {
             (_, None, Reading::Failed(text)) => {
-                plan.withhold_all(Reason::Unread, format!("it could not be looked at again: {text}"));
+                plan.withhold_all(Reason::Unread, format!("the read before the deployment failed: {text}"));
             }
             (None, None, _) => return false,
             (Some(before), Some(now), _) if before.is_as(&now) => return false,

@@ -151,7 +151,7 @@ pub struct Orders {
     pub unpaused: bool,
     /// Whether the round only looks because something else waits for it: nothing is written, told or published.
     pub only_looks: bool,
-    /// Whether services that are not declared any more are looked for where the environment does not prune, too.
+    /// Whether services that are no longer declared are looked for where the environment does not prune, too.
     pub orphans: bool,
     /// Whether everything is observed, however young the last observation is.
     pub everything: bool,

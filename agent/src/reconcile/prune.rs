@@ -1,4 +1,4 @@
-//! Orphans: services that carry our tags and are not declared any more. Found by a scan of the cluster, which is apart
+//! Orphans: services that carry our tags and are no longer declared. Found by a scan of the cluster, which is apart
 //! from the rounds: at the start, when a commit removes something, and hourly.
 
 use super::{
@@ -161,7 +161,7 @@ impl Orphans {
                 plan.causes.clear();
                 plan.withheld.push(Withheld {
                     reason: Reason::Orphan,
-                    text: "not declared any more; it is being removed".to_owned(),
+                    text: "no longer declared; it is being removed".to_owned(),
                     changes: Vec::new(),
                 });
                 plan.verdict = Some(Verdict::Progressing);

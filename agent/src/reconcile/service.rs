@@ -433,7 +433,7 @@ impl Round<'_> {
         {
             return ServiceState { planned_for: self.commit.to_owned(), ..state.clone() };
         }
-        let text = "queued: the share of the API rates is used up for now".to_owned();
+        let text = "queued: the agent has used its share of the API rate limits".to_owned();
         let mut plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Queued, text);
         plan.verdict = Some(Verdict::Pending);
         match track.state.clone() {
@@ -597,7 +597,7 @@ impl Round<'_> {
                 Outcome::Needs(needs) => self.answer(needs, desired, hash, observed).await,
             }
         }
-        let text = "the planner asked more than it should; this is a bug of Lockstep, please report it";
+        let text = "the planner asked too many questions; this is a bug of Lockstep, please report it";
         ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, text)
     }
 

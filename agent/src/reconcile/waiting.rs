@@ -36,7 +36,7 @@ impl Worker {
             let seen = round.others.get(other);
             let seen = seen.and_then(|states| states.iter().find(|state| state.plan.name == desired.name).cloned());
             let Some(state) = seen.or_else(|| round.context.board.service(self.source, other, &desired.name)) else {
-                let text = format!("waiting for {other}, where {} was not looked at yet", desired.name);
+                let text = format!("waiting for {other}, where {} has not been checked yet", desired.name);
                 return Some(Wait::For(text));
             };
             let out_of_reach = |held: &&Withheld| matches!(held.reason, Reason::NotAllowed | Reason::WrongAccount);
@@ -47,7 +47,7 @@ impl Worker {
                 return Some(Wait::Never(text));
             }
             if state.planned_for != snapshot.commit {
-                return Some(Wait::For(format!("waiting for {other}, where this commit was not looked at yet")));
+                return Some(Wait::For(format!("waiting for {other}, where this commit has not been checked yet")));
             }
             if let Some(why) = unfinished(&state.plan) {
                 return Some(Wait::For(format!("waiting for {other}, where {} {why}", desired.name)));

@@ -77,7 +77,7 @@ impl Verifier<'_> {
             return (Outcome::Fail, format!("`{}` is not a region", region.escape_debug()));
         }
         if let Some(account) = account_of(value).filter(|account| *account != environment.account) {
-            return (Outcome::Skip, format!("not checked: it is of account {account}"));
+            return (Outcome::Skip, format!("not checked: it belongs to account {account}"));
         }
         let (id, name) = if is_secret {
             // arn:aws:secretsmanager:region:account:secret:name-suffix[:json-key:stage:version]
@@ -115,11 +115,11 @@ impl Verifier<'_> {
             Ok(match inside {
                 Some(inside) if there => {
                     let said = format!(
-                        "the secret {name} is there; whether it has the key `{inside}` is not known, because its value is not read"
+                        "the secret {name} exists; whether it has the key `{inside}` is not known, because its value is not read"
                     );
                     (Outcome::Skip, said)
                 }
-                _ if there => (Outcome::Ok, format!("the {what} {name} is there")),
+                _ if there => (Outcome::Ok, format!("the {what} {name} exists")),
                 // A question that only makes the answer clearer; where it cannot be asked, the answer stands.
                 _ if may_be_secret && clients.secret_there(&id).await.unwrap_or(false) => {
                     let said = format!(
@@ -164,7 +164,7 @@ impl Verifier<'_> {
         let answer = self
             .ask(format!("log group {} {region} {group}", clients.account), async {
                 Ok(if clients.log_group_there(&group).await? {
-                    (Outcome::Ok, format!("the log group {group} is there"))
+                    (Outcome::Ok, format!("the log group {group} exists"))
                 } else {
                     (Outcome::Fail, format!("there is no log group {group} in {region}"))
                 })

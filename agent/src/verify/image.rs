@@ -8,12 +8,12 @@ use lockstep_manifests::updates::Platform;
 pub(super) fn judge(image: &Image, wanted: Option<&Platform>) -> (Outcome, String) {
     let name = ToString::to_string;
     match (&image.platforms, wanted) {
-        (_, None) => (Outcome::Ok, "the image is there".to_owned()),
+        (_, None) => (Outcome::Ok, "the image exists".to_owned()),
         (Err(reason), Some(wanted)) => {
-            (Outcome::Skip, format!("the image is there; whether it has {} is not known: {reason}", name(wanted)))
+            (Outcome::Skip, format!("the image exists; whether it has {} is not known: {reason}", name(wanted)))
         }
         (Ok(platforms), Some(wanted)) if platforms.contains(wanted) => {
-            (Outcome::Ok, format!("the image is there, with {}", name(wanted)))
+            (Outcome::Ok, format!("the image exists, with {}", name(wanted)))
         }
         (Ok(platforms), Some(wanted)) => {
             let has: Vec<String> = platforms.iter().map(name).collect();

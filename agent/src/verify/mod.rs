@@ -127,7 +127,7 @@ impl<'a> Verifier<'a> {
             Ok(answer) => answer,
             Err(error) => {
                 let missing = match error.remedy {
-                    Remedy::Denied => format!("not checked: {} is not allowed to us", error.operation),
+                    Remedy::Denied => format!("not checked: Lockstep has no permission for {}", error.operation),
                     Remedy::Unsupported => format!("not checked: this endpoint has no {}", error.operation),
                     _ => {
                         self.failed = true;
@@ -180,7 +180,7 @@ impl<'a> Verifier<'a> {
     ) {
         let name = written.rsplit('/').next().unwrap_or(written).to_owned();
         if let Some(account) = account_of(written).filter(|account| *account != clients.account) {
-            let text = format!("not checked: the role is of account {account}");
+            let text = format!("not checked: the role belongs to account {account}");
             push(checks, codes::ROLES, path, (Outcome::Skip, text));
             return;
         }

@@ -40,8 +40,8 @@ impl Verifier<'_> {
                     vpcs.sort();
                     vpcs.dedup();
                     Ok(match vpcs.as_slice() {
-                        [] => (Outcome::Fail, "none of them is there".to_owned()),
-                        [vpc] => (Outcome::Ok, format!("they are there, in {vpc}")),
+                        [] => (Outcome::Fail, "none of them exists".to_owned()),
+                        [vpc] => (Outcome::Ok, format!("they exist, in {vpc}")),
                         several => (Outcome::Fail, format!("they are of several VPCs: {}", several.join(", "))),
                     })
                 })
@@ -70,7 +70,7 @@ impl Verifier<'_> {
                             Some(kind) if is_awsvpc && kind != "ip" => {
                                 (Outcome::Fail, format!("with networkMode awsvpc its type must be ip, not {kind}"))
                             }
-                            Some(kind) => (Outcome::Ok, format!("the target group is there, of type {kind}")),
+                            Some(kind) => (Outcome::Ok, format!("the target group exists, of type {kind}")),
                         })
                     })
                     .await;
@@ -106,7 +106,7 @@ impl Verifier<'_> {
                 let answer = self
                     .ask(format!("lattice target group {arn}"), async {
                         Ok(if clients.lattice_target_there(arn).await? {
-                            (Outcome::Ok, "the target group is there".to_owned())
+                            (Outcome::Ok, "the target group exists".to_owned())
                         } else {
                             (Outcome::Fail, "there is no such target group".to_owned())
                         })
@@ -127,7 +127,7 @@ impl Verifier<'_> {
                 let answer = self
                     .ask(format!("function {arn}"), async {
                         Ok(if clients.function_there(arn).await? {
-                            (Outcome::Ok, "the function is there".to_owned())
+                            (Outcome::Ok, "the function exists".to_owned())
                         } else {
                             (Outcome::Fail, "there is no such function".to_owned())
                         })
@@ -149,7 +149,7 @@ impl Verifier<'_> {
             .ask(format!("alarms {} {} {names:?}", clients.account, clients.region), async {
                 let missing = clients.alarms_missing(&names).await?;
                 Ok(if missing.is_empty() {
-                    (Outcome::Ok, "the alarms are there".to_owned())
+                    (Outcome::Ok, "the alarms exist".to_owned())
                 } else {
                     (Outcome::Fail, format!("there is no alarm {}", missing.join(", ")))
                 })

@@ -47,7 +47,7 @@ pub fn edit<'a>(
         let Some((_, text)) = files.get_mut(file.as_str()) else { continue };
         match set_pin(text, &bump.container, pin) {
             Ok(edited) if edited == *text => {
-                let reason = "the pin says that already; something after the pins decides the image, a patch perhaps";
+                let reason = "the pin already says that; something after the pins decides the image, a patch perhaps";
                 refused.push((bump.name(), reason.to_owned()));
             }
             Ok(edited) => {

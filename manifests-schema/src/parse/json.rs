@@ -87,7 +87,7 @@ impl Reader<'_> {
                     if let Some(first) = map.get(&name) {
                         let first: &Entry = first;
                         self.problems.push(
-                            Diagnostic::error(codes::DUPLICATE_KEY, &key, format!("the key `{name}` stands twice"))
+                            Diagnostic::error(codes::DUPLICATE_KEY, &key, format!("the key `{name}` is defined twice"))
                                 .related("first defined here", &first.key),
                         );
                     } else {

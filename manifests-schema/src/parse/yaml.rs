@@ -200,8 +200,12 @@ impl Outliner<'_> {
                 Part::Scalar(text) => {
                     if let Some(first) = seen.insert(text.clone(), key.range.clone()) {
                         self.problems.push(
-                            Diagnostic::error(codes::DUPLICATE_KEY, &span, format!("the key `{text}` stands twice"))
-                                .related("first defined here", &Span::new(self.file, first)),
+                            Diagnostic::error(
+                                codes::DUPLICATE_KEY,
+                                &span,
+                                format!("the key `{text}` is defined twice"),
+                            )
+                            .related("first defined here", &Span::new(self.file, first)),
                         );
                     }
                 }

@@ -144,7 +144,7 @@ fn any_file_that_people_have_is_validated_alone() {
     );
     assert_eq!(
         data["problems"][0],
-        json!({"code": "LS0003", "severity": "error", "message": "the key `desiredCount` stands twice", "file": "twice.yaml", "line": 3, "column": 1, "endLine": 3, "endColumn": 13,
+        json!({"code": "LS0003", "severity": "error", "message": "the key `desiredCount` is defined twice", "file": "twice.yaml", "line": 3, "column": 1, "endLine": 3, "endColumn": 13,
             "related": [{"message": "first defined here", "file": "twice.yaml", "line": 2, "column": 1}]})
     );
 }
@@ -547,7 +547,7 @@ fn a_broken_lockstep_yaml_says_that_writes_are_stopped() {
     let (exit, _, stderr) = run(&files, &["validate"]);
     assert_eq!(exit, 3);
     assert!(
-        stderr.contains("error[LS0120]: nothing is written to any environment until the errors of lockstep.yaml and components/ are corrected"),
+        stderr.contains("error[LS0120]: nothing is written to any environment until the errors in lockstep.yaml and components/ are fixed"),
         "{stderr}"
     );
 }

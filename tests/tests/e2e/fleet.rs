@@ -1,4 +1,4 @@
-//! Many services at once: the brake, differences that nothing explains, and services that are not declared any more.
+//! Many services at once: the brake, differences that nothing explains, and services that are no longer declared.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lockstep::{board::ServiceState, reconcile::Orders};
@@ -98,7 +98,7 @@ async fn a_bad_shared_change_stops_when_the_first_ones_fail() {
     let names: Vec<String> =
         (0..9).filter(|at| state(&world, *at).plan.verdict == Some(Verdict::Rejected)).map(name).collect();
     let expected = format!(
-        "stopped: 3 of this change failed in the environment ({}); `lockstep sync` goes on, or a commit that mends them",
+        "stopped: 3 of this change failed in the environment ({}); run `lockstep sync` to continue, or fix them with a commit",
         names.join(", ")
     );
     assert_eq!(text, expected);
@@ -165,7 +165,7 @@ async fn more_than_a_few_differences_that_nothing_explains_wait_for_a_person() {
         assert_eq!(held[0].reason, Reason::Unexplained);
         assert_eq!(
             held[0].text,
-            "3 services of the environment differ without a commit or a parameter that explains it, more than sync.maxUnexplained (2); `lockstep sync` heals them"
+            "3 services drifted at once (limit: sync.maxUnexplained = 2). Review them, then run `lockstep sync`"
         );
     }
     // A commit is an explanation of its own: what it changes goes on.
@@ -208,7 +208,7 @@ async fn what_is_not_declared_any_more_is_reported_and_removed_only_where_that_i
     rounds(&mut world, 3).await;
     assert_eq!(
         (told(&world, "s01"), exists(&world, "s01").await),
-        ("not declared any more; sync.prune is off, so that it stays".to_owned(), true)
+        ("no longer declared; sync.prune is off, so it stays".to_owned(), true)
     );
     world.control.reset_calls();
     world.repository.commit("prune", &[("lockstep.yaml", &config("prune: true"))]);
@@ -237,7 +237,7 @@ async fn a_service_that_was_renamed_stays_until_the_new_one_is_deployed() {
         world.control.advance(Duration::from_secs(30));
     }
     assert_eq!(world.reported("orders").plan.verdict, Some(Verdict::Rejected));
-    let text = "not declared any more; it stays until orders is deployed, which may take its place. `lockstep sync --prune` does not wait";
+    let text = "no longer declared; it stays until orders is deployed, which may replace it. `lockstep sync --prune` does not wait";
     assert_eq!((told(&world, "s01").as_str(), exists(&world, "s01").await), (text, true));
     let created = [("ecs:CreateService", 1), ("ecs:RegisterTaskDefinition", 1)];
     assert_eq!(world.writes(), calls(&created), "nothing was done to the old one");
@@ -256,7 +256,7 @@ async fn every_guard_of_pruning_holds() {
     // More than a third needs a person.
     remove(&world, &[0, 1, 2], "remove three");
     rounds(&mut world, 5).await;
-    let many = "3 of 6 services are not declared any more; `lockstep sync --prune` removes so many";
+    let many = "3 of 6 services are no longer declared; run `lockstep sync --prune` to remove that many";
     assert_eq!((told(&world, "s00").as_str(), exists(&world, "s00").await), (many, true));
     // A file with errors counts as declared, whatever it declared.
     world.repository.git(&["revert", "--no-edit", "HEAD"]);

@@ -292,7 +292,7 @@ async fn an_image_that_comes_later_is_waited_for() {
     assert_eq!((reasons(&state), state.plan.verdict), (vec![Reason::Prerequisite], Some(Verdict::Pending)));
     let text = &state.plan.withheld[0].text;
     assert!(text.starts_with(&format!("waiting for the image {IMAGE}:9: ")), "{text}");
-    assert!(text.ends_with("; it goes on when it is there"), "{text}");
+    assert!(text.ends_with("; it continues when it exists"), "{text}");
     let failures =
         world.happened().into_iter().filter(|event| matches!(event, Event::Failed { reason, .. } if reason == text));
     assert_eq!(failures.count(), 1, "it is told of once");
@@ -435,8 +435,7 @@ async fn a_pause_is_followed_and_its_time_is_no_stall() {
     let text = format!("waits in a PAUSE hook since {since}; at {until} ECS rolls back by itself");
     assert!(state.plan.withheld.is_empty() && rollout.text().ends_with(&text), "{}", rollout.text());
     let lines = world.reported("web").plan.rollout_lines("prod");
-    let how =
-        "web goes on with `lockstep continue web -e prod`, or back with `lockstep continue web -e prod --rollback`";
+    let how = "continue web with `lockstep continue web -e prod`, or roll it back with `lockstep continue web -e prod --rollback`";
     assert_eq!(lines.last().map(String::as_str), Some(how));
     assert_eq!(go_on(&world, &["-e", "prod"]).0, 2, "a service is named");
     let (code, _, stderr) = go_on(&world, &["web", "-e", "prod"]);

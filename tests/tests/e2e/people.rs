@@ -106,13 +106,13 @@ async fn a_whole_environment_is_paused_and_resumed_by_hand() {
     let lines: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let expected =
         |service: &str, text: &str| json!({"environment": "prod", "service": service, "text": text, "done": true});
-    let text = "paused by sandbox until somebody resumes it";
+    let text = "paused by sandbox until it is resumed";
     let whole = json!({"environment": "prod", "text": format!("the environment is {text}"), "done": true});
     assert_eq!(lines, json!([whole, expected("api", text), expected("web", text)]));
     // K6: one service does not get out of the pause of its environment, and the environment does with all of it.
     let (code, stdout, stderr) = run(&world, &["resume", "-e", "prod", "web", "--source", SOURCE, "--yes"]);
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
-    assert!(stderr.contains("prod is paused by sandbox until somebody resumes it, as a whole"), "{stderr}");
+    assert!(stderr.contains("prod is paused by sandbox until it is resumed, as a whole"), "{stderr}");
     let (code, stdout, _) = run(&world, &["resume", "-e", "prod", "--source", SOURCE, "--yes"]);
     assert_eq!(
         (code, stdout.as_str()),

@@ -8,7 +8,7 @@ use lockstep::{
 use lockstep_core::report::{ActionKind, Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
 use lockstep_tests::world::{
-    ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, Setup, World, calls, push_images, reasons, service, tags,
+    ACCOUNT, IMAGE, ONE_ENVIRONMENT, REGION, Setup, World, call_ecs, calls, push_images, reasons, service, tags,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -526,4 +526,37 @@ async fn two_directories_of_one_name_hold_back_that_service_alone() {
     assert_eq!(state.sources[0].writes_stopped, None);
     let said: Vec<_> = state.sources[0].problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(said, ["a service `web` is declared in `services/a/web` already"]);
+}
+
+// The look before a deployment: what a person did after the service was read, and before it is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_did_a_moment_ago_is_seen_before_a_deployment_is_started() {
+    let mut world = World::of_services(&["web"]).await;
+    world.settle().await;
+    let arn = world.described("web").await["serviceArn"].clone();
+    world.repository.commit("web: 2", &[("services/web/service.yaml", &service(&format!("{IMAGE}:2")))]);
+    world.restart(false).await;
+    // So long does it take to plan.
+    world.control.add_fault(Fault::new("ecs:DescribeTaskDefinition", Effect::Delay(1.2)));
+    world.control.reset_calls();
+    let (control, endpoint) = (world.control.clone(), world.endpoint());
+    let pausing = async {
+        lockstep_tests::eventually_async(|| control.calls().contains_key("ecs:DescribeTaskDefinition")).await;
+        let tags = json!({"resourceArn": arn, "tags": [{"key": "lockstep:pause", "value": "INC-4711"}]});
+        call_ecs(&endpoint, ACCOUNT, REGION, "TagResource", &tags).await.unwrap()
+    };
+    let (_, (status, _)) = tokio::join!(world.round(), pausing);
+    assert_eq!(status, 200);
+    let reads = |world: &World| world.calls().get("ecs:DescribeServices").copied();
+    assert_eq!((world.writes(), reads(&world)), (calls(&[("ecs:TagResource", 1)]), Some(2)));
+    let state = world.reported("web");
+    assert_eq!(reasons(&state), [Reason::Queued]);
+    assert_eq!(
+        state.plan.withheld[0].text,
+        "the service was changed while its change was planned; it is planned again"
+    );
+    world.control.clear_faults();
+    world.settle().await;
+    assert_eq!(reasons(&world.reported("web")), [Reason::Paused]);
+    assert_eq!(world.writes(), calls(&[("ecs:TagResource", 1)]));
 }

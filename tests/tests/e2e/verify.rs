@@ -104,14 +104,14 @@ fn what_a_definition_names_is_looked_up_in_aws() {
             "OK service.cluster the cluster prod is active and has what the service asks for".to_owned(),
             "OK taskDefinition.executionRoleArn the role execution trusts ecs-tasks.amazonaws.com".to_owned(),
             "FAIL taskDefinition.taskRoleArn the role task does not trust ecs-tasks.amazonaws.com".to_owned(),
-            format!("OK {web}.image the image is there, with linux/amd64"),
-            format!("OK {web}.secrets[KEY] the parameter /shop/key is there"),
-            format!("OK {web}.secrets[STRIPE] the secret shop/stripe is there"),
-            format!("OK {web}.logConfiguration.options[awslogs-group] the log group /shop/web is there"),
+            format!("OK {web}.image the image exists, with linux/amd64"),
+            format!("OK {web}.secrets[KEY] the parameter /shop/key exists"),
+            format!("OK {web}.secrets[STRIPE] the secret shop/stripe exists"),
+            format!("OK {web}.logConfiguration.options[awslogs-group] the log group /shop/web exists"),
             "SKIP taskDefinition.containerDefinitions[side].image not checked: only images in ECR are looked up"
                 .to_owned(),
-            format!("OK service.networkConfiguration.awsvpcConfiguration.subnets they are there, in {vpc}"),
-            format!("OK service.networkConfiguration.awsvpcConfiguration.securityGroups they are there, in {vpc}"),
+            format!("OK service.networkConfiguration.awsvpcConfiguration.subnets they exist, in {vpc}"),
+            format!("OK service.networkConfiguration.awsvpcConfiguration.securityGroups they exist, in {vpc}"),
             format!(
                 "FAIL service.loadBalancers[web,80,{target}].targetGroupArn with networkMode awsvpc its type must be ip, not instance"
             ),
@@ -181,7 +181,7 @@ fn secrets_are_told_from_parameters_and_their_keys_from_nothing() {
         said,
         [
             format!(
-                "SKIP  {web}[INSIDE]: the secret shop/stripe is there; whether it has the key `key` is not known, because its value is not read  LS0519"
+                "SKIP  {web}[INSIDE]: the secret shop/stripe exists; whether it has the key `key` is not known, because its value is not read  LS0519"
             ),
             format!(
                 "FAIL  {web}[BARE]: there is no parameter shop/stripe, but a secret of that name: ECS needs its ARN, so write `${{{{ secret:shop/stripe }}}}`  LS0519"
@@ -254,7 +254,7 @@ fn files_functions_and_alarms_are_looked_up_too() {
         "FAIL  service.deploymentConfiguration.lifecycleHooks[0].hookTargetArn: there is no such function",
         "FAIL  service.deploymentConfiguration.lifecycleHooks[0].roleArn: there is no role nobody",
         "FAIL  service.deploymentConfiguration.alarms.alarmNames: there is no alarm gone",
-        &format!("OK    service.vpcLatticeConfigurations[http,{group}].targetGroupArn: the target group is there"),
+        &format!("OK    service.vpcLatticeConfigurations[http,{group}].targetGroupArn: the target group exists"),
         &format!(
             "FAIL  service.vpcLatticeConfigurations[other,{group}x].targetGroupArn: there is no such target group"
         ),

@@ -78,7 +78,7 @@ pub enum Rule {
     },
     /// Its platforms cannot be read.
     Unverified(String),
-    /// It would do by its tag; the image itself was not looked at yet.
+    /// It would do by its tag; the image itself has not been checked yet.
     NotLookedAt,
     /// It was listed, and is not there.
     Gone,
@@ -120,7 +120,7 @@ impl fmt::Display for Rule {
                 write!(formatter, "it has no {wanted}, but {}", has.join(", "))
             }
             Self::Unverified(reason) => write!(formatter, "its platform cannot be read: {reason}"),
-            Self::NotLookedAt => formatter.write_str("would be next; what it is was not looked at yet"),
+            Self::NotLookedAt => formatter.write_str("would be next; what it is has not been checked yet"),
             Self::Gone => formatter.write_str("listed, but not there any more"),
         }
     }
@@ -386,7 +386,7 @@ pub fn decide(
                 && pinned.is_above(&new)
             {
                 return Decision::Nothing(format!(
-                    "{} is lower than {}, which Git declares; `downgrade: true` would take it",
+                    "{} is lower than {}, which Git declares; set `downgrade: true` to allow it",
                     candidate.tag,
                     current.short()
                 ));
@@ -435,11 +435,11 @@ fn not_known_to_be_later(
     match (pushed_at, picked.pushed_at) {
         (Some(before), Some(after)) if after > before => None,
         (Some(_), Some(_)) => Some(format!(
-            "the policy cannot rank {pin}, which Git declares, and {} was pushed before it; `downgrade: true` would take it",
+            "the policy cannot rank {pin}, which Git declares, and {} was pushed before it; set `downgrade: true` to allow it",
             picked.tag
         )),
         _ => Some(format!(
-            "the policy cannot rank {pin}, which Git declares, and it is not known whether {} was pushed after it; `downgrade: true` would take it",
+            "the policy cannot rank {pin}, which Git declares, and it is not known whether {} was pushed after it; set `downgrade: true` to allow it",
             picked.tag
         )),
     }
@@ -470,8 +470,8 @@ fn nothing(policy: &Policy, candidates: &[Candidate]) -> String {
     match (&policy.strategy, candidates.len()) {
         (Strategy::Digest(tag), _) => format!("the registry has no tag {tag} that may be taken"),
         (_, 0) => "the registry has no tags".to_owned(),
-        (_, 1) => "the registry has one tag, which the policy does not take".to_owned(),
-        (_, count) => format!("the registry has {count} tags, of which the policy takes none"),
+        (_, 1) => "the registry has one tag, which the policy does not accept".to_owned(),
+        (_, count) => format!("the registry has {count} tags, none of which the policy accepts"),
     }
 }
 

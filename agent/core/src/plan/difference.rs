@@ -11,7 +11,7 @@ use lockstep_manifests::{Desired, canonical::Root, layer::Ownership};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Members that ECS answers in a service revision alone.
+/// Members that ECS returns in a service revision alone.
 const IN_REVISION_ALONE: &[&str] = &["gatewayConnectors", "monitoring"];
 
 /// Whether Git declares what only a service revision shows.

@@ -44,10 +44,12 @@ impl Planner<'_> {
         let who = if others.is_empty() { String::new() } else { format!(" (its tags name {})", others.join(", ")) };
         if was_ours {
             return format!(
-                "our tags were removed from the ECS service {service}, which runs a task definition of ours; somebody else owns it now{who}. `lockstep adopt` takes it back"
+                "our tags were removed from the ECS service {service}, which runs a task definition of ours; somebody else owns it now{who}. Run `lockstep adopt` to take it back"
             );
         }
-        format!("the ECS service {service} exists and does not carry our tags{who}; `lockstep adopt` takes it over")
+        format!(
+            "the ECS service {service} exists and does not carry our tags{who}; run `lockstep adopt` to take it over"
+        )
     }
 
     /// Takes out what is not to be healed now. A task definition is registered as a whole, so it waits as a whole.
@@ -76,7 +78,7 @@ impl Planner<'_> {
         if !never.is_empty() {
             let only_count = holds.values().any(|hold| matches!(hold, Hold::Never { count: true }));
             let key = if only_count { "sync.heal.count: never" } else { "sync.heal: never" };
-            let text = format!("drift is only reported here ({key}); `lockstep sync` corrects it");
+            let text = format!("drift is only reported here ({key}); run `lockstep sync` to correct it");
             plan.withheld.push(Withheld { reason: Reason::NotHealed, text, changes: never });
         }
         if let Some(Hold::Raised { live, until }) = raised.first().and_then(hold) {

@@ -68,14 +68,13 @@ impl Planner<'_> {
             tagged.is_of(self.desired, &self.hash) && (tagged.hash == self.hash || !past.iter().any(of_another))
         });
         if *history == History::Unsupported && (!recorded || self.around.retry) {
-            let text =
-                "this endpoint has no deployment history: a state that ECS rejected cannot be recognised".to_owned();
+            let text = "this endpoint has no deployment history: rejected states cannot be recognised".to_owned();
             plan.withheld.push(Withheld { reason: Reason::NoHistory, text, changes: Vec::new() });
             return true;
         }
         if past.first().is_some_and(PastDeployment::is_rolling_back) {
-            let text =
-                "ECS is still taking back the deployment before; nothing newer is started until it is done".to_owned();
+            let text = "ECS is still rolling back the previous deployment; nothing newer is started until it is done"
+                .to_owned();
             // Not rejected before it is over: the cause is complete only then.
             let ours = targets(self.desired, &past[0], &self.ignore);
             plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
@@ -181,7 +180,7 @@ impl Planner<'_> {
             Some(_) => false,
             None => return false,
         };
-        let text = "ECS is rolling back the deployment before; nothing newer is started until it is done".to_owned();
+        let text = "ECS is rolling back the previous deployment; nothing newer is started until it is done".to_owned();
         plan.verdict = Some(if ours { Verdict::Progressing } else { Verdict::Pending });
         plan.withheld.push(Withheld { reason: Reason::RollingBack, text, changes: differences.all() });
         let value = Rejected { hash: &self.hash, deployment: last_segment(&failed.id) }.value();
@@ -223,7 +222,7 @@ impl Planner<'_> {
                 Absence::Asked
             }
             Some(Presence::Absent) => {
-                let text = format!("waiting for {absent}: {}; it goes on when it is there", cause.short());
+                let text = format!("waiting for {absent}: {}; it continues when it exists", cause.short());
                 Absence::Waits(Withheld { reason: Reason::Prerequisite, text, changes: Vec::new() })
             }
             Some(Presence::There(_)) if self.observed.was_absent => Absence::Over,

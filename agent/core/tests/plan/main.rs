@@ -56,7 +56,7 @@ fn declared() -> Value {
         "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}}})
 }
 
-/// What ECS answers for [`declared`], with everything that it fills in.
+/// What ECS returns for [`declared`], with everything that it fills in.
 fn answer() -> Value {
     json!({"serviceName": "web", "cluster": "arn:aws:ecs:eu-central-1:111111111111:cluster/prod", "desiredCount": 2,
         "launchType": "FARGATE", "platformVersion": "LATEST", "schedulingStrategy": "REPLICA", "role": "arn:aws:iam::1:role/aws-service-role/x/AWSServiceRoleForECS",

@@ -88,7 +88,10 @@ fn a_raised_count_and_reported_drift_stay() {
     let holds = ["service.enableExecuteCommand".to_owned(), count].map(|path| (path, Hold::Never { count: false }));
     let plan = planned(&wanted, &observation, &Surroundings { holds: holds.into(), ..around() });
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotHealed]));
-    assert_eq!(plan.withheld[0].text, "drift is only reported here (sync.heal: never); `lockstep sync` corrects it");
+    assert_eq!(
+        plan.withheld[0].text,
+        "drift is only reported here (sync.heal: never); run `lockstep sync` to correct it"
+    );
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn stripped_tags_are_reported_with_who_seems_to_own_the_service_now() {
     let plan = planned(&wanted, &observation, &around());
     assert_eq!(
         plan.withheld[0].text,
-        "the ECS service web exists and does not carry our tags (its tags name ManagedBy=terraform); `lockstep adopt` takes it over"
+        "the ECS service web exists and does not carry our tags (its tags name ManagedBy=terraform); run `lockstep adopt` to take it over"
     );
     let mut ours = revision("arn:td/web:1", "web:1");
     ours.tags = identity::ownership_tags("acme", "prod", "web");

@@ -273,7 +273,7 @@ fn what_is_not_there_is_waited_for_and_then_goes_on() {
         if presence == Presence::Absent {
             assert_eq!(
                 plan.withheld[0].text,
-                format!("waiting for the image web:2: {words}; it goes on when it is there")
+                format!("waiting for the image web:2: {words}; it continues when it exists")
             );
             assert!(!plan.withheld[0].changes.is_empty() && plan.verdict == Some(Verdict::Pending));
         }

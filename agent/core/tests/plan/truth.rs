@@ -106,7 +106,7 @@ fn what_cannot_be_compared_is_said() {
     let plan = planned(&desired("web:1", wanted.clone()), &observed(live(changed.clone())), &around());
     assert_eq!((kinds(&plan), plan.sync), (vec![], SyncStatus::Synced));
     let text = format!(
-        "service.serviceConnectConfiguration.namespace cannot be compared: Git has shop, ECS answers {arn}, and a namespace's ARN does not tell its name; nothing is done because of it. Write the ARN in Git to have it compared"
+        "service.serviceConnectConfiguration.namespace cannot be compared: Git has shop, ECS returns {arn}, and a namespace's ARN does not tell its name; nothing is done because of it. Write the ARN in Git to have it compared"
     );
     assert_eq!(texts(&plan), vec![(Reason::NotComparable, text.as_str())]);
     // Two names, or two ARNs, are compared.

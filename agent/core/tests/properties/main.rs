@@ -51,7 +51,7 @@ proptest! {
         prop_assert_eq!(normalise(root, &spelled, &context), once);
     }
 
-    /// What ECS answers to a definition is no difference: defaults filled, sets in another order, empty lists added
+    /// What ECS returns to a definition is no difference: defaults filled, sets in another order, empty lists added
     /// and dropped.
     #[test]
     fn what_ecs_makes_of_it_is_no_difference((root, value) in either(), seed in any::<u64>()) {

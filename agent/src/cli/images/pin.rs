@@ -59,7 +59,7 @@ pub(super) async fn run(args: PinArgs, format: Format) -> Result<Exit, Failure> 
             "format": super::list::FORMAT, "file": file, "container": container, "pin": pin, "changed": is_changed,
         }))),
         Format::Text if is_changed => output::data(&format!("{file}\n  {container}: {pin}\n")),
-        Format::Text => output::say(&format!("{file} says that already")),
+        Format::Text => output::say(&format!("{file} already says that")),
     }
     Ok(exit)
 }

@@ -147,7 +147,7 @@ async fn what_begins_and_ends_is_told_once() {
     }
     let happened = world.happened();
     assert_eq!(turns(&happened), [(Paused, true, "web".to_owned())]);
-    assert!(format!("{happened:?}").contains("until somebody resumes it: INC-4711 db failover"), "{happened:?}");
+    assert!(format!("{happened:?}").contains("until it is resumed: INC-4711 db failover"), "{happened:?}");
     world.ecs("UntagResource", json!({"resourceArn": arn, "tagKeys": ["lockstep:pause"]})).await;
     for _ in 0..3 {
         world.round().await;
@@ -272,7 +272,7 @@ async fn what_is_only_not_adopted_says_so() {
     world.round().await;
     let state = world.reported("web");
     assert_eq!((state.plan.sync, reasons(&state)), (SyncStatus::Synced, vec![Reason::NotAdopted]));
-    assert!(state.plan.withheld[0].text.starts_with("equal to Git; not adopted: "), "{:?}", state.plan.withheld);
+    assert!(state.plan.withheld[0].text.starts_with("matches Git; not adopted: "), "{:?}", state.plan.withheld);
     world.ecs("UpdateService", json!({"cluster": "prod", "service": "web", "desiredCount": 3})).await;
     world.round().await;
     assert_eq!(world.reported("web").plan.sync, SyncStatus::OutOfSync);

@@ -79,7 +79,7 @@ async fn a_first_pin_is_written_into_the_checkout() {
     let (code, ..) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "1.0.0"]);
     assert_eq!((code, read()), (0, format!("app: 1.0.0@{old}\n")));
     let (code, told, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "1.0.0"]);
-    assert_eq!((code, told.as_str(), said), (0, "", format!("{PINS} says that already\n")));
+    assert_eq!((code, told.as_str(), said), (0, "", format!("{PINS} already says that\n")));
     let (code, _, said) = images(&it, &["pin", "-C", &checkout, "prod/web/app", "9.9.9"]);
     assert_eq!(
         (code, said.as_str()),

@@ -140,7 +140,7 @@ async fn moving_policy_and_pin_together_is_not_a_hold() {
     assert!(!it.look().await);
     let image = it.image();
     assert_eq!(image.standing, Standing::Nothing);
-    assert_eq!(image.text, "1.0.0 is lower than 1.1.0, which Git declares; `downgrade: true` would take it");
+    assert_eq!(image.text, "1.0.0 is lower than 1.1.0, which Git declares; set `downgrade: true` to allow it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +259,7 @@ async fn the_owner_of_a_pins_file_decides() {
             "{ updates: { app: { semver: \"*\" } } }",
             "{ updates: { app: { semver: \"*\" } } }",
             Some("prod-us"),
-            "the pin stands in the file of prod, which this source does not bring",
+            "the pin is in prod's pins file, which this source does not manage",
         ),
     ] {
         let files = vec![

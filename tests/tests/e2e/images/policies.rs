@@ -338,6 +338,6 @@ async fn when_an_image_will_be_old_enough_is_said() {
     let mut it = ImageWorld::new(&one_service("{ semver: \">=2\", minAge: 3h }", "1.0.0")).await;
     it.push("2.0.0");
     assert!(!it.look().await);
-    let text = "the registry has one tag, which the policy does not take; 2.0.0: pushed too short a time ago (minAge): 3 h to go";
+    let text = "the registry has one tag, which the policy does not accept; 2.0.0: pushed too short a time ago (minAge): 3 h to go";
     assert_eq!((it.image().standing, it.image().text.as_str()), (Standing::Nothing, text));
 }

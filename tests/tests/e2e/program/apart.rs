@@ -6,6 +6,7 @@ use lockstep_sandbox::{Effect, Fault};
 use lockstep_tests::{
     git_http::{GitServer, Hold, Mischief, Repository, git},
     program::get,
+    world::call_ecs,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -90,17 +91,9 @@ fn wait_until_it_hangs(agent: &mut Running, sandbox: &Sandbox, operation: &str) 
 
 /// A call of somebody else.
 fn ecs(endpoint: &str, operation: &str, request: &Value) -> Value {
-    let key = format!("Credential={ACCOUNT}/20260101/{REGION}/ecs/aws4_request");
-    let call = reqwest::Client::new()
-        .post(endpoint)
-        .header("X-Amz-Target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
-        .header("Content-Type", "application/x-amz-json-1.1")
-        .header("Authorization", format!("AWS4-HMAC-SHA256 {key}, SignedHeaders=host, Signature=0"))
-        .header("X-Amz-Date", "20260101T000000Z")
-        .body(request.to_string());
-    let answer = async { call.send().await.unwrap().text().await.unwrap() };
+    let answer = call_ecs(endpoint, ACCOUNT, REGION, operation, request);
     let answer = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(answer));
-    serde_json::from_str(&answer).unwrap()
+    serde_json::from_str(&answer.unwrap().1).unwrap()
 }
 
 /// Somebody lowers a service's count, and the agent puts it back.

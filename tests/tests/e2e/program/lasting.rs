@@ -95,7 +95,9 @@ async fn signals_that_ask_for_nothing_end_nothing_and_the_log_can_be_json() {
     let mut command = lockstep(Some(&sandbox.endpoint_url()));
     // The log is beside the file that is watched, and says all that it can.
     command.args(["agent", "--config", &file, "--listen", &free, "-o", "json", "--log", "trace"]);
-    let mut agent = Ended(command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
+    let audit = directory.path().join("audit.log");
+    let (out, err) = (std::fs::File::create(&audit).unwrap(), std::fs::File::create(&log).unwrap());
+    let mut agent = Ended(command.stdout(out).stderr(err).spawn().unwrap());
     let state = format!("http://{free}/api/v1/state");
     wait_for(&state, "\"Deployed\"");
     for signal in ["USR1", "USR2", "HUP"] {
@@ -121,6 +123,43 @@ async fn signals_that_ask_for_nothing_end_nothing_and_the_log_can_be_json() {
     let said = |text: &str| log.lines().filter(|line| line.contains(&format!("\"message\":\"{text}\""))).count();
     assert_eq!((said("started"), said("stopped")), (1, 1));
     assert!(!log.contains("inotify"), "the watcher of files logs nothing");
+    // Each write is two lines of the audit, apart from the log.
+    assert!(!log.contains("lockstep.audit"));
+    let audit = std::fs::read_to_string(&audit).unwrap();
+    let lines: Vec<serde_json::Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let head = repository.git(&["rev-parse", "main"]);
+    let mut told = Vec::new();
+    for line in &lines {
+        let text = |name: &str| line[name].as_str().unwrap_or_default();
+        assert_eq!((text("format"), &line["actor"]["kind"]), ("lockstep.audit/1", &"agent".into()), "{line}");
+        assert_eq!(
+            (text("source"), text("environment"), text("service"), text("trigger"), text("account")),
+            ("acme", "prod", "web", "create", ACCOUNT),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["commit"]["id"], &line["commit"]["author"]),
+            (&head.clone().into(), &"Test".into()),
+            "{line}"
+        );
+        told.push((text("phase"), text("call"), text("result"), text("made").rsplit('/').next().unwrap()));
+    }
+    let deployment = told.last().unwrap().3;
+    assert_eq!(
+        told,
+        [
+            ("intent", "ecs:RegisterTaskDefinition", "", ""),
+            ("outcome", "ecs:RegisterTaskDefinition", "done", "web:1"),
+            ("intent", "ecs:CreateService", "", ""),
+            ("outcome", "ecs:CreateService", "done", deployment),
+        ]
+    );
+    assert!(!deployment.is_empty());
+    assert!(lines[0]["id"] == lines[1]["id"] && lines[1]["id"] != lines[2]["id"]);
+    assert_eq!(
+        lines[0]["paths"].as_array().unwrap().iter().filter(|path| path.as_str().unwrap().contains("cpu")).count(),
+        1
+    );
 }
 
 // D3: as Kubernetes mounts files.
