@@ -1,6 +1,6 @@
 //! How commands end. Exit codes are part of the interface.
 
-use lockstep_core::ending::Ending;
+use lockstep_core::fleet::ending::Ending;
 
 /// How a command ended. When several apply, the first of `2, 3, 1, 5, 6, 4, 0` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,8 +3,8 @@
 //! what came of it. See `agent/docs/audit.md`.
 
 use lockstep_core::{
-    commit::Commit,
     report::{Action, ServicePlan, Verdict},
+    stated::commit::Commit,
 };
 use serde::Serialize;
 use std::{

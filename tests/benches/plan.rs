@@ -3,9 +3,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use lockstep::reconcile::{Loader, Snapshot};
 use lockstep_core::{
-    identity,
     observed::{History, LiveDeployment, LiveService, Observation, Reading, Revision},
-    plan::{Outcome, Surroundings, plan_service},
+    service::plan::{Outcome, Surroundings, plan_service},
+    stated::identity,
     tags::Tags,
 };
 use lockstep_manifests::{

@@ -1,7 +1,11 @@
 //! A finished plan: typed actions, and for everything that is not done a typed reason. Stable as data
 //! (`lockstep.plan/1`); readers ignore unknown members. The closed lists of kinds and reasons are here.
 
-use crate::{cause::Cause, diff::Change, observed::Rollout, rules::Effect, stated::at::At};
+use crate::{
+    compare::{diff::Change, rules::Effect},
+    observed::{Rollout, cause::Cause},
+    stated::at::At,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lockstep_core::{
-    diff::diff,
-    identity,
-    lint::{Subject, lint},
-    normalise::Context,
+    compare::{diff::diff, normalise::Context, rules::Effect},
     observed::{History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Reading, Revision},
-    plan::{Outcome, Surroundings, plan_service},
     report::{ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict},
-    rules::Effect,
+    service::{
+        lint::{Subject, lint},
+        plan::{Outcome, Surroundings, plan_service},
+    },
+    stated::identity,
     tags::Tags,
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, render::Desired};

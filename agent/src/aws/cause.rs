@@ -3,8 +3,8 @@
 use super::{AwsError, Clients, call::Kind, json, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
 use lockstep_core::{
-    cause::{Cause, Ended, culprit},
     mask,
+    observed::cause::{Cause, Ended, culprit},
 };
 use serde_json::Value;
 

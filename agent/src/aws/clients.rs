@@ -4,7 +4,7 @@
 use super::{AwsError, Pace, bounded, call::ServerClock, error::Remedy, json};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
-use lockstep_core::identity::caller_name;
+use lockstep_core::stated::identity::caller_name;
 use lockstep_manifests::name::is_region;
 use serde_json::json;
 use std::{

@@ -3,7 +3,7 @@
 
 use super::generated;
 use aws_sdk_ecs::{Client, config::BehaviorVersion};
-use lockstep_core::{normalise::Context, send::sendable};
+use lockstep_core::compare::{normalise::Context, send::sendable};
 use lockstep_manifests::{
     canonical::{Origin, Root, canonical},
     check::{Unresolved, check},

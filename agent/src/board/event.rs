@@ -1,9 +1,9 @@
 //! What happens in rounds, for those who watch: the log, `sync`'s progress, the demo. Values only.
 
 use lockstep_core::{
-    diff::Change,
+    compare::diff::Change,
+    fleet::turn::{Condition, Turn},
     report::{ActionKind, Verdict},
-    turn::{Condition, Turn},
 };
 use serde::Serialize;
 

@@ -11,9 +11,9 @@ pub use task::{TASKS_FORMAT, TaskList, TaskState, Tasks};
 pub use trouble::{Trouble, Troubles};
 
 use lockstep_core::{
-    commit::Commit,
+    observed::runs::ContainerImage,
     report::{EnvironmentPlan, FORMAT, Health, Plan, Problem, Reason, RelatedPlace, ServicePlan, SyncStatus, Withheld},
-    runs::ContainerImage,
+    stated::commit::Commit,
 };
 use lockstep_manifests::{Diagnostic, Mode, Severity};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What is worth remembering of a service over a restart. All of it can be missing: then times begin anew.
 
 use crate::board::Axes;
-use lockstep_core::drift;
+use lockstep_core::service::drift;
 use serde::{Deserialize, Serialize};
 
 /// The memory of a service.

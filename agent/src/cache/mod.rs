@@ -9,8 +9,7 @@ mod store;
 pub use memory::{Memory, Progress};
 
 use lockstep_core::{
-    cause::Cause,
-    observed::{History, Revision, ServiceRevision},
+    observed::{History, Revision, ServiceRevision, cause::Cause},
     report::Verdict,
 };
 use seal::Seal;
@@ -79,7 +78,7 @@ impl Cache {
     /// Remembers a revision: by its ARN, and by the hash of its content.
     pub fn keep_revision(&self, place: &str, revision: &Revision) {
         self.put_sealed("revision", &revision.arn, revision);
-        let hash = lockstep_core::identity::content_hash(&revision.definition);
+        let hash = lockstep_core::stated::identity::content_hash(&revision.definition);
         self.put("hash", &format!("{place}/{hash}"), &revision.arn);
     }
 
@@ -316,7 +315,7 @@ mod tests {
         cache.keep_revision("1/eu", &revision);
         assert!(matches!(cache.store, Store::Memory(_)));
         assert_eq!(cache.revision("arn:a:1"), Some(revision.clone()));
-        let hash = lockstep_core::identity::content_hash(&revision.definition);
+        let hash = lockstep_core::stated::identity::content_hash(&revision.definition);
         cache.forget_content("1/eu", &hash);
         assert_eq!(cache.revision_of_content("1/eu", &hash), None);
     }
@@ -326,7 +325,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let revision =
             Revision { arn: "arn:a:1".into(), definition: json!({"family": "a"}), active: true, ..Revision::default() };
-        let hash = lockstep_core::identity::content_hash(&revision.definition);
+        let hash = lockstep_core::stated::identity::content_hash(&revision.definition);
         {
             let cache = Cache::open(directory.path());
             cache.keep_revision("1/eu", &revision);

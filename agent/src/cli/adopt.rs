@@ -14,10 +14,9 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    identity::{Owner, owner},
-    observed::Reading,
-    registrars::deploys_today,
+    observed::{Reading, registrars::deploys_today},
     report::{ActionKind, Reason, ServicePlan},
+    stated::identity::{Owner, owner},
 };
 use std::collections::BTreeMap;
 

@@ -7,10 +7,12 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    diff::{Change, compare},
-    identity::OWN_TAGS,
-    normalise::Context,
+    compare::{
+        diff::{Change, compare},
+        normalise::Context,
+    },
     report::{Plan, Reason, ServicePlan, SyncStatus},
+    stated::identity::OWN_TAGS,
 };
 use lockstep_manifests::{
     definition::{self, Definition, Side},

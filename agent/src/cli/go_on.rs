@@ -13,8 +13,8 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    identity::{Owner, owner},
     observed::{LiveService, Reading, Rollout},
+    stated::identity::{Owner, owner},
 };
 use std::sync::Arc;
 

@@ -14,8 +14,8 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    pause::{PAUSE, Pause, environment_tag, of_environment},
     report::Reason,
+    service::pause::{PAUSE, Pause, environment_tag, of_environment},
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{Environment, sync::parse_span};

@@ -9,7 +9,11 @@ use crate::{
     output::{self, Format, diagnostics, trace::Traces},
 };
 use clap::Args;
-use lockstep_core::{identity, normalise::Context, send::sendable, tags::Tags};
+use lockstep_core::{
+    compare::{normalise::Context, send::sendable},
+    stated::identity,
+    tags::Tags,
+};
 use lockstep_manifests::{
     Desired, Environment, Rendered, Service,
     canonical::Root,

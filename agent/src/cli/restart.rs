@@ -17,8 +17,8 @@ use crate::{
 use clap::Args;
 use lockstep_core::{
     observed::Reading,
-    plan::Restart,
     report::{ActionKind, Reason},
+    service::plan::Restart,
     tags::tag_text,
 };
 use std::{

@@ -13,7 +13,7 @@ use crate::{
 use clap::Args;
 use lockstep_core::{
     observed::{Reading, ScalableTarget},
-    scale::{SCALE, Scale},
+    service::scale::{SCALE, Scale},
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{Mode, sync::parse_span};

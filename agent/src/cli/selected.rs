@@ -8,8 +8,8 @@ use crate::{
     permit::{Actor, Intent, Permit},
 };
 use lockstep_core::{
-    identity::{self, Owner, owner},
     observed::{LiveService, Reading},
+    stated::identity::{self, Owner, owner},
     tags::Tags,
 };
 use lockstep_manifests::Environment;

@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::{
-    ending::{Asked, Standing, ending, is_over, not_done, standing},
+    fleet::ending::{Asked, Standing, ending, is_over, not_done, standing},
     report::{ActionKind, EnvironmentPlan, Plan, Reason, ServicePlan, SyncStatus, Verdict},
 };
 use std::{

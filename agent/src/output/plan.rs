@@ -2,9 +2,8 @@
 
 use super::paint;
 use lockstep_core::{
-    diff::Change,
+    compare::{diff::Change, rules::Effect},
     report::{ActionKind, EnvironmentPlan, Health, Plan, ServicePlan, SyncStatus},
-    rules::Effect,
 };
 use serde_json::Value;
 
@@ -166,4 +165,4 @@ pub fn effect_word(effect: Effect) -> &'static str {
     }
 }
 
-pub use lockstep_core::commit::short;
+pub use lockstep_core::stated::commit::short;

@@ -4,9 +4,9 @@ use super::{paint, plan::short};
 use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State, UP_TO_DATE};
 use jiff::Timestamp;
 use lockstep_core::{
-    commit::Commit,
+    observed::runs,
     report::{Health, Problem, SyncStatus, Verdict},
-    runs,
+    stated::commit::Commit,
 };
 
 /// Problems of a source that are shown; the others are counted.

@@ -8,13 +8,17 @@ use crate::{
     permit::{Actor, Intent},
 };
 use lockstep_core::{
-    brake::Held,
-    commit::{self, Commit},
-    identity::content_hash,
-    observed::{LiveService, Reading},
-    refusal::{Refusal, missing, refusal},
+    compare::rules::Effect,
+    fleet::brake::Held,
+    observed::{
+        LiveService, Reading,
+        refusal::{Refusal, missing, refusal},
+    },
     report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, Verdict, Withheld},
-    rules::Effect,
+    stated::{
+        commit::{self, Commit},
+        identity::content_hash,
+    },
 };
 use lockstep_manifests::Desired;
 use std::time::Duration;

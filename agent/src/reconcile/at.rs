@@ -73,7 +73,7 @@ fn place(
     walked.map_err(|error| format!("the history cannot be read: {error}"))?;
     let asked = Asked { commit: &written.commit, reason: &written.reason, file };
     let Some(at) = choose(Some(asked), &history)? else { return Err("nothing was chosen".to_owned()) };
-    let short = lockstep_core::commit::short(&at.commit);
+    let short = lockstep_core::stated::commit::short(&at.commit);
     let tree = remote.tree_of(&at.commit).map_err(|error| format!("commit {short} cannot be read: {error}"))?;
     let mut found = Vec::new();
     let there = Repository::load(&tree, &mut found);

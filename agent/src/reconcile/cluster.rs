@@ -5,8 +5,8 @@ use super::service::Round;
 use crate::aws::{Clients, Remedy};
 use lockstep_core::{
     observed::Reading,
-    pause::{self, Pause},
     report::{Reason, ServicePlan, Withheld},
+    service::pause::{self, Pause},
     tags::Tags,
 };
 use lockstep_manifests::Environment;

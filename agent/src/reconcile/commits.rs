@@ -3,7 +3,7 @@
 
 use super::load::Snapshot;
 use crate::git::{Access, Location, Remote};
-use lockstep_core::{commit::Commit, mask};
+use lockstep_core::{mask, stated::commit::Commit};
 use lockstep_manifests::{Desired, repository::CONFIG};
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -17,11 +17,11 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use lockstep_core::{
-    identity::{self, desired_hash},
+    fleet::turn::Turns,
     observed::{LiveService, Reading},
-    plan::health_of,
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
-    turn::Turns,
+    service::plan::health_of,
+    stated::identity::{self, desired_hash},
 };
 use lockstep_manifests::{
     Desired, Diagnostic, Environment, Mode, Rendered, Severity,

@@ -6,11 +6,12 @@ use crate::{
     verify::Verifier,
 };
 use lockstep_core::{
-    cause::Cause,
-    identity,
-    observed::{History, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, ServiceEvent},
-    plan::needs_revisions,
-    refusal::absent,
+    observed::{
+        History, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, ServiceEvent,
+        cause::Cause, refusal::absent,
+    },
+    service::plan::needs_revisions,
+    stated::identity,
 };
 use lockstep_manifests::Desired;
 use std::collections::BTreeSet;

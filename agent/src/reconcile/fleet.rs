@@ -7,10 +7,10 @@ use super::{
 };
 use crate::aws::{Clients, Remedy};
 use lockstep_core::{
-    brake::Brake,
-    identity,
+    fleet::brake::Brake,
     observed::{LiveService, Reading},
     report::Verdict,
+    stated::identity,
 };
 use lockstep_manifests::{Desired, Environment};
 use std::{

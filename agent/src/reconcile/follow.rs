@@ -4,11 +4,8 @@ use super::service::{Newest, Round, Track};
 use crate::board::Event;
 use crate::cache::Progress;
 use lockstep_core::{
-    cause::Cause,
-    observed::{LiveService, Observation, Reading, Rollout},
-    refusal::is_aws_own,
+    observed::{LiveService, Observation, Reading, Rollout, cause::Cause, refusal::is_aws_own, runs},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
-    runs,
 };
 use lockstep_manifests::Desired;
 use std::time::Duration;

@@ -33,7 +33,7 @@ use crate::{
     cache::Cache,
     permit::Gate,
 };
-use lockstep_core::plan::Restart;
+use lockstep_core::service::plan::Restart;
 use std::{
     collections::BTreeSet,
     sync::{

@@ -11,11 +11,11 @@ use crate::{
     git::{GitError, Remote},
 };
 use lockstep_core::{
-    identity::{self, Owner, owner},
-    lint::Subject,
+    fleet::prune::{Circumstances, Declared, plan_orphan},
     observed::{LiveService, Reading},
-    prune::{Circumstances, Declared, plan_orphan},
     report::{ActionKind, Reason, ServicePlan, Verdict, Withheld},
+    service::lint::Subject,
+    stated::identity::{self, Owner, owner},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

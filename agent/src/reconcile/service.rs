@@ -12,15 +12,16 @@ use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
 use lockstep_core::{
-    brake::Brake,
-    diff::Change,
-    drift,
-    identity::{self, OWN_TAGS, content_hash},
-    lint::{Subject, lint},
-    observed::{LiveService, Observation, Presence, Reading, Revision},
-    plan::{Outcome, Surroundings, Wait, plan_service},
+    compare::diff::Change,
+    fleet::brake::Brake,
+    observed::{LiveService, Observation, Presence, Reading, Revision, runs},
     report::{ActionKind, Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
-    runs,
+    service::{
+        drift,
+        lint::{Subject, lint},
+        plan::{Outcome, Surroundings, Wait, plan_service},
+    },
+    stated::identity::{self, OWN_TAGS, content_hash},
 };
 use lockstep_manifests::{Desired, Environment};
 use std::{

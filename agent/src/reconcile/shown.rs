@@ -7,7 +7,7 @@ use super::{
     service::{Round, Track},
 };
 use crate::aws::EcrImage;
-use lockstep_core::plan::Wait;
+use lockstep_core::service::plan::Wait;
 use lockstep_manifests::{Desired, render::bind_offline};
 
 /// Seconds between two looks for an image that is not there.

@@ -3,8 +3,8 @@
 use super::{Orders, environment::Worker, load::Snapshot, service::Round};
 use crate::board::ServiceState;
 use lockstep_core::{
-    plan::Wait,
     report::{Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    service::plan::Wait,
 };
 use lockstep_manifests::Desired;
 use std::collections::{BTreeMap, BTreeSet};

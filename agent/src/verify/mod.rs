@@ -10,8 +10,7 @@ use crate::{
     config::Allow,
 };
 use lockstep_core::{
-    observed::Presence,
-    refusal::Absent,
+    observed::{Presence, refusal::Absent},
     verify::{Check, Outcome},
 };
 use lockstep_manifests::{

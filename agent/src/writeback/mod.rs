@@ -15,7 +15,7 @@ use crate::{
     git::{FileEdit, NewCommit, PushError, Remote, SigningKey, Tip},
     permit::{Gate, Intent},
 };
-use lockstep_core::commit::Commit;
+use lockstep_core::stated::commit::Commit;
 
 /// What is committed.
 pub struct Change<'a> {

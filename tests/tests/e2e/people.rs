@@ -9,9 +9,8 @@ use lockstep::{
     reconcile::Orders,
 };
 use lockstep_core::{
-    plan::Restart,
     report::{Health, Reason, SyncStatus, Verdict},
-    scale::Scale,
+    service::{plan::Restart, scale::Scale},
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{

@@ -1,7 +1,7 @@
 //! Of which commit a service's state in an environment is taken: of the branch's tip, or of another commit of its
 //! first-parent history, with a reason. This is the one place that chooses; what delays a change sets what it chooses by.
 
-use crate::commit::short;
+use crate::stated::commit::short;
 use serde::{Deserialize, Serialize};
 
 /// Another commit than the tip.

@@ -2,8 +2,8 @@
 
 use super::{Findings, Subject, is_on, is_set, list, number, of_container, task_definition, text};
 use crate::{
+    compare::normalise::{Context, normalise},
     images::EcrRegistry,
-    normalise::{Context, normalise},
 };
 use lockstep_manifests::{canonical::Root, codes, repository::find_cycle};
 use serde_json::{Value, json};

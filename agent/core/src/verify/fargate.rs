@@ -1,7 +1,7 @@
 //! Task sizes, and what Fargate does not take.
 
 use super::{Findings, Subject, is_set, list, number, of_container, strings, task_definition, text};
-use crate::normalise::{Context, normalise};
+use crate::compare::normalise::{Context, normalise};
 use lockstep_manifests::{canonical::Root, codes};
 use serde_json::{Value, json};
 

@@ -6,17 +6,18 @@ mod rejection;
 mod truth;
 
 use lockstep_core::{
-    cause::Cause,
-    drift::Hold,
-    identity::{self, desired_hash},
-    lint::{Subject, lint},
+    compare::rules::Effect,
     observed::{
         History, LiveDeployment, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, Rollout,
-        ScalableTarget,
+        ScalableTarget, cause::Cause,
     },
-    plan::{Outcome, Surroundings, Wait, plan_service},
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
-    rules::Effect,
+    service::{
+        drift::Hold,
+        lint::{Subject, lint},
+        plan::{Outcome, Surroundings, Wait, plan_service},
+    },
+    stated::identity::{self, desired_hash},
     tags::Tags,
 };
 use lockstep_manifests::{layer::Ownership, render::Desired};

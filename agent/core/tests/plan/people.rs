@@ -7,7 +7,7 @@ fn a_paused_service_is_looked_at_and_left_alone() {
     let wanted = desired("web:2", declared());
     let mut paused = live(answer());
     let value = "until=2026-11-26T10:00:00Z by=ada reason=INC-4711";
-    paused.tags.insert(lockstep_core::pause::PAUSE.into(), value.into());
+    paused.tags.insert(lockstep_core::service::pause::PAUSE.into(), value.into());
     let observation = observed(paused);
     let before = Surroundings { now: 1_795_687_199, ..around() };
     let plan = planned(&wanted, &observation, &before);

@@ -1,7 +1,7 @@
 //! A plan says what there is, what will be, and what nobody does anything about.
 
 use super::*;
-use lockstep_core::diff::Change;
+use lockstep_core::compare::diff::Change;
 
 fn shown(changes: &[Change]) -> Vec<(&str, Option<Value>, Option<Value>)> {
     changes.iter().map(|change| (change.path.as_str(), change.old.clone(), change.new.clone())).collect()

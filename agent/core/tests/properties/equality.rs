@@ -1,7 +1,7 @@
 //! Equality is an equivalence, member by member: every member of the model with values that are easily taken for one
 //! another, each with each. And what is sent is what is compared.
 
-use lockstep_core::{
+use lockstep_core::compare::{
     diff::compare,
     normalise::{Context, default_of, normalise},
     rules::{Absent, Text, rule_of},

@@ -11,9 +11,11 @@ mod mask;
 use answer::{Chance, answer, shuffle};
 use definition::{service, task_definition};
 use lockstep_core::{
-    diff::diff,
-    identity::content_hash,
-    normalise::{Context, normalise},
+    compare::{
+        diff::diff,
+        normalise::{Context, normalise},
+    },
+    stated::identity::content_hash,
 };
 use lockstep_manifests::{
     canonical::{Origin, Root, canonical},

@@ -2,8 +2,8 @@
 
 use lockstep::{board::Event, output, reconcile::Orders};
 use lockstep_core::{
+    fleet::turn::Condition,
     report::{Health, Reason, SyncStatus, Verdict},
-    turn::Condition,
 };
 use lockstep_sandbox::{Behaviour, Effect, Fault};
 use lockstep_tests::world::{ACCOUNT, IMAGE, ONE_ENVIRONMENT, OTHER_ACCOUNT, REGION, World, reasons, service};

@@ -2,12 +2,14 @@
 
 use super::{Differences, Planner, names, take};
 use crate::{
-    diff::Change,
-    identity,
-    normalise::{Context, normalise},
+    compare::{
+        diff::Change,
+        normalise::{Context, normalise},
+        rules::Effect,
+    },
     observed::LiveService,
     report::{Action, ActionKind, Order, Reason, ServicePlan, Verdict, Withheld},
-    rules::Effect,
+    stated::identity,
 };
 use lockstep_manifests::canonical::Root;
 use serde_json::{Map, Value};

@@ -1,6 +1,11 @@
 //! What AWS answered, as plain data. Readers fill it; nothing here knows how.
 
-use crate::{cause::Cause, tags::Tags};
+pub mod cause;
+pub mod refusal;
+pub mod registrars;
+pub mod runs;
+
+use crate::{observed::cause::Cause, tags::Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -154,9 +154,8 @@ pub fn not_done<'a>(
 mod tests {
     use super::*;
     use crate::{
-        diff::Change,
+        compare::{diff::Change, rules::Effect},
         report::{Action, ActionKind, Health, Withheld},
-        rules::Effect,
     };
     use lockstep_manifests::path::Path;
     use serde_json::json;

@@ -2,11 +2,10 @@
 
 use super::{Planner, health_of};
 use crate::{
-    diff::Change,
-    note::signed,
+    compare::{diff::Change, rules::Effect},
     observed::{LiveService, Rollout},
     report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict},
-    rules::Effect,
+    service::note::signed,
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::path::Path;

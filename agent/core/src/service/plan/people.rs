@@ -2,12 +2,11 @@
 
 use super::{Differences, Planner, Surroundings, names as named, take};
 use crate::{
-    diff::Change,
-    drift::Hold,
-    identity::{Owner, owner},
+    compare::diff::Change,
     observed::{LiveService, Observation, Reading},
-    pause,
     report::{Reason, ServicePlan, Withheld},
+    service::{drift::Hold, pause},
+    stated::identity::{Owner, owner},
     tags::Tags,
 };
 

@@ -1,7 +1,7 @@
 //! What is sent of a declared definition: what is compared, and no more. What compares as absent is left out, so that
 //! ECS is never sent something that a plan does not show; what ECS requires of a block that is sent is filled in.
 
-use crate::{
+use crate::compare::{
     normalise::{Context, special, structure},
     rules::{Absent, Text, rule_of},
 };

@@ -3,12 +3,13 @@
 
 use super::{COUNT, Planner, take};
 use crate::{
-    diff::Change,
+    compare::{diff::Change, rules::Effect},
     observed::{LiveService, Need, Reading},
-    plan::difference::Differences,
     report::{Action, ActionKind, Order, Reason, ServicePlan, Withheld},
-    rules::Effect,
-    scale::{SCALE, Scale},
+    service::{
+        plan::difference::Differences,
+        scale::{SCALE, Scale},
+    },
 };
 use lockstep_manifests::path::Path;
 use serde_json::{Value, json};

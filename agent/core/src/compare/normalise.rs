@@ -1,9 +1,9 @@
 //! One form for what Git declares and for what ECS answers, so that equal things compare equal: keyed lists become
-//! maps, sets are sorted, and everything that only spells out a default is dropped. Driven by [`crate::rules`].
+//! maps, sets are sorted, and everything that only spells out a default is dropped. Driven by [`crate::compare::rules`].
 
 pub(crate) mod special;
 
-use crate::rules::{Absent, Text, rule_of};
+use crate::compare::rules::{Absent, Text, rule_of};
 use lockstep_manifests::{
     arn::Home,
     canonical::Root,

@@ -1,12 +1,10 @@
 //! Removing services that are no longer declared: what must hold, and what is done next.
 
 use crate::{
-    diff::Change,
+    compare::{diff::Change, rules::Effect},
     observed::LiveService,
-    pause,
-    plan::health_of,
     report::{Action, ActionKind, Order, Reason, ServicePlan, SyncStatus, Withheld},
-    rules::Effect,
+    service::{pause, plan::health_of},
 };
 use serde_json::json;
 
@@ -143,8 +141,8 @@ fn next_step(live: &LiveService) -> (Order, Change) {
 mod tests {
     use super::*;
     use crate::{
-        identity::{ENVIRONMENT, SERVICE, SOURCE, ownership_tags},
-        lint::{Subject, lint},
+        service::lint::{Subject, lint},
+        stated::identity::{ENVIRONMENT, SERVICE, SOURCE, ownership_tags},
     };
 
     fn live(desired: i64, running: i64) -> LiveService {

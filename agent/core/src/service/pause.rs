@@ -4,7 +4,7 @@
 //! asks to be left alone is left alone.
 
 use crate::{
-    note::{Note, signed},
+    service::note::{Note, signed},
     tags::{Tags, tag_text},
 };
 

@@ -2,10 +2,12 @@
 
 use super::{Planner, tag_changes};
 use crate::{
-    diff::{Change, Comparison, Remark, compare},
-    identity::{self, content_hash},
-    normalise::Context,
+    compare::{
+        diff::{Change, Comparison, Remark, compare},
+        normalise::Context,
+    },
     observed::{History, LiveService, Need, Reading, Revision},
+    stated::identity::{self, content_hash},
 };
 use lockstep_manifests::{Desired, canonical::Root, layer::Ownership};
 use serde_json::Value;

@@ -2,16 +2,20 @@
 
 use super::{Differences, Planner, tag_changes, take};
 use crate::{
-    cause::Cause,
-    commit,
-    diff::{Change, diff},
-    identity::{self, Rejected},
-    normalise::Context,
-    observed::{History, LiveDeployment, LiveService, Need, PastDeployment, Presence, Reading},
-    refusal::absent,
+    compare::{
+        diff::{Change, diff},
+        normalise::Context,
+        rules::{Effect, REVISION_MEMBERS},
+    },
+    observed::{
+        History, LiveDeployment, LiveService, Need, PastDeployment, Presence, Reading, cause::Cause, refusal::absent,
+        runs,
+    },
     report::{Action, ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
-    rules::{Effect, REVISION_MEMBERS},
-    runs,
+    stated::{
+        commit,
+        identity::{self, Rejected},
+    },
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{canonical::Root, layer::Ownership, path::Path, render::Desired};

@@ -1,6 +1,6 @@
 //! Who registers task definitions of a family: before a service is adopted, whoever deploys it today should stop.
 
-use crate::{identity, observed::Revision};
+use crate::{observed::Revision, stated::identity};
 use std::collections::BTreeMap;
 
 /// What is looked back on, in seconds.

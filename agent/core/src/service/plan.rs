@@ -11,21 +11,23 @@ mod revision;
 mod update;
 
 use crate::{
-    cause::Cause,
-    commit::Commit,
-    diff::{Change, Remark, diff},
-    drift::Hold,
-    identity::{self, Owner, desired_hash, owner},
-    ignore::with_live,
-    normalise::Context,
-    observed::{LiveDeployment, LiveService, Need, Observation, Reading, Rollout},
-    pause::Pause,
+    compare::{
+        diff::{Change, Remark, diff},
+        ignore::with_live,
+        normalise::Context,
+        rules::Effect,
+        send::sendable,
+    },
+    observed::{LiveDeployment, LiveService, Need, Observation, Reading, Rollout, cause::Cause},
     report::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, RevisionTasks, ServicePlan, SyncStatus, Verdict,
         Withheld, changes_of,
     },
-    rules::Effect,
-    send::sendable,
+    service::{drift::Hold, pause::Pause},
+    stated::{
+        commit::Commit,
+        identity::{self, Owner, desired_hash, owner},
+    },
     tags::Tags,
     verify,
 };

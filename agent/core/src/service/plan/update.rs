@@ -2,12 +2,14 @@
 //! form. Omitting a member leaves it as it is, so leaving out is never a way to remove.
 
 use crate::{
-    diff::Change,
-    ignore::keep_live,
-    normalise::{Context, default_of, structure},
+    compare::{
+        diff::Change,
+        ignore::keep_live,
+        normalise::{Context, default_of, structure},
+        rules::{Absent, Effect, rule_of},
+        send::{filled, sendable},
+    },
     observed::LiveService,
-    rules::{Absent, Effect, rule_of},
-    send::{filled, sendable},
 };
 use lockstep_manifests::{
     canonical::Root,

@@ -1,7 +1,7 @@
 //! Tags and hashes: how Lockstep recognises what is its own.
 
 use crate::{
-    normalise::{Context, normalise},
+    compare::normalise::{Context, normalise},
     tags::{Tags, tag_text},
 };
 use lockstep_manifests::{canonical::Root, render::Desired};

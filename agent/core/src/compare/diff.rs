@@ -1,10 +1,12 @@
 //! The typed difference between what is declared and what is live: path, old, new, effect.
 
 use crate::{
+    compare::{
+        normalise::{Context, default_of, normalise},
+        rules::{Absent, Effect, Rule, Text, rule_of},
+    },
     mask::{looks_secret, redact},
-    normalise::{Context, default_of, normalise},
     report::Reason,
-    rules::{Absent, Effect, Rule, Text, rule_of},
 };
 use lockstep_manifests::{
     arn::name_in,

@@ -2,12 +2,14 @@
 
 use super::{Differences, IN_DISPUTE, Planner, tag_changes};
 use crate::{
-    diff::{Change, diff},
-    identity::{self, content_hash},
-    normalise::Context,
+    compare::{
+        diff::{Change, diff},
+        normalise::Context,
+        send::sendable,
+    },
     observed::{History, LiveService, Need, Reading, Revision},
     report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
-    send::sendable,
+    stated::identity::{self, content_hash},
     tags::Tags,
 };
 use lockstep_manifests::canonical::Root;

@@ -5,7 +5,7 @@
 //! target's minimum.
 
 use crate::{
-    note::{Note, signed},
+    service::note::{Note, signed},
     tags::{Tags, tag_text},
 };
 

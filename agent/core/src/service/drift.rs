@@ -1,7 +1,7 @@
 //! Healing drift, and when not to: a grace period, a count that somebody raised, and fields that somebody else keeps
 //! changing.
 
-use crate::diff::Change;
+use crate::compare::diff::Change;
 use lockstep_manifests::{CountRule, Heal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -224,7 +224,7 @@ fn short_hash(value: &Option<Value>) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Effect;
+    use crate::compare::rules::Effect;
     use std::time::Duration;
 
     const DAY: i64 = 24 * HOUR;

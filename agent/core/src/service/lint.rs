@@ -2,11 +2,11 @@
 //! writes of its service: it is a bug of ours, and a bug must not act.
 
 use crate::{
-    identity::{ENVIRONMENT, SERVICE, SOURCE},
+    fleet::prune::Declared,
     observed::LiveService,
-    pause,
-    prune::Declared,
     report::{ActionKind, Order, Reason, RevisionRef, ServicePlan, SyncStatus},
+    service::pause,
+    stated::identity::{ENVIRONMENT, SERVICE, SOURCE},
 };
 use lockstep_manifests::{Desired, layer::Ownership};
 

@@ -2,7 +2,7 @@
 //! wrong. ECS gives all three the same codes, so that only the words tell them apart. This is the one place that knows
 //! such words; a text that is not listed is a refusal that stands.
 
-use crate::cause::Cause;
+use crate::observed::cause::Cause;
 use lockstep_manifests::Desired;
 use serde_json::Value;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Why a deployment failed: the root cause that people look for first, in one place.
 
-use crate::{mask, refusal::is_aws_own, tags::tag_text};
+use crate::{mask, observed::refusal::is_aws_own, tags::tag_text};
 use serde::{Deserialize, Serialize};
 
 /// Longest line of a log that is kept, in characters.
