@@ -8,10 +8,10 @@
 use lockstep::{
     agent::Agent,
     aws::Accounts,
-    board::Event,
     config::{AgentConfig, Flags},
     git::{Access, FileEdit, Location, NewCommit, Person, Remote, Tip},
 };
+use lockstep_core::event::What;
 use lockstep_manifests::edit::set_pin;
 use lockstep_sandbox::{Behaviour, ClockMode, Options, Sandbox};
 use lockstep_tests::{
@@ -82,7 +82,7 @@ async fn events() {
         if number > 0 {
             control.push_image(ACCOUNT, REGION, "app", &format!("1.0.{number}"), Behaviour::Ok);
         }
-        while !matches!(events.recv().await, Ok(Event::Bumped { .. })) {}
+        while !matches!(events.recv().await, Ok(event) if matches!(event.what, What::Bumped { .. })) {}
         if number > 0 {
             times.push(start.elapsed());
         }

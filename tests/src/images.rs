@@ -5,13 +5,13 @@ use crate::{
     world::{ACCOUNT, IMAGE, REGION, SOURCE, Setup, World, service},
 };
 use lockstep::{
-    board::ImageState,
     config::{CommitConfig, ImagesConfig},
     git::{Access, Location, Remote},
     images::{Shared, Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
     writeback::Desk,
 };
+use lockstep_core::state::ImageState;
 use lockstep_sandbox::{Behaviour, NewImage};
 use std::{
     path::Path,

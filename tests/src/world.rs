@@ -4,12 +4,13 @@
 use crate::judge::judge;
 use lockstep::{
     aws::{AccountRole, Accounts},
-    board::{Event, ServiceState},
     cache::Cache,
     config::Allow,
     git::{Access, Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
+use lockstep_core::event::Event;
+use lockstep_core::state::ServiceState;
 use lockstep_core::{report::Reason, tags::Tags};
 use lockstep_sandbox::{Behaviour, ClockMode, Control, Options, Sandbox};
 use serde_json::{Value, json};

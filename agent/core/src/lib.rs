@@ -2,6 +2,7 @@
 //! and what became of it. No I/O, no clock, no AWS types.
 
 pub mod compare;
+pub mod event;
 pub mod fleet;
 pub mod images;
 pub mod mask;
@@ -9,6 +10,7 @@ pub mod observed;
 pub mod partition;
 pub mod report;
 pub mod service;
+pub mod state;
 pub mod stated;
 pub mod tags;
 pub mod text;

@@ -129,18 +129,30 @@ pub struct Withheld {
 }
 
 /// Whether what runs is what is declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SyncStatus {
     /// It is.
     Synced,
     /// It is not.
     OutOfSync,
     /// It could not be found out.
+    #[default]
     Unknown,
 }
 
+impl SyncStatus {
+    /// The word for it, as data and people have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Synced => "Synced",
+            Self::OutOfSync => "OutOfSync",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// How what runs is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Health {
     /// The wanted tasks run.
     Healthy,
@@ -153,7 +165,22 @@ pub enum Health {
     /// There is no such service.
     Missing,
     /// It could not be found out.
+    #[default]
     Unknown,
+}
+
+impl Health {
+    /// The word for it, as data and people have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Suspended => "Suspended",
+            Self::Missing => "Missing",
+            Self::Unknown => "Unknown",
+        }
+    }
 }
 
 /// What became of the desired state on ECS.
@@ -171,6 +198,20 @@ pub enum Verdict {
     Superseded,
     /// Under way for longer than its deadline.
     Stalled,
+}
+
+impl Verdict {
+    /// The word for it, as data and people have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Progressing => "Progressing",
+            Self::Deployed => "Deployed",
+            Self::Rejected => "Rejected",
+            Self::Superseded => "Superseded",
+            Self::Stalled => "Stalled",
+        }
+    }
 }
 
 /// The order to send, for the executor. Not part of the plan's data form.

@@ -1,47 +1,12 @@
 //! What the agent's tasks are doing, for whoever wonders why nothing happens.
 
-use serde::{Deserialize, Serialize};
+use lockstep_core::state::{TASKS_FORMAT, TaskList, TaskState, time_text};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
-
-/// The name of the list's format.
-pub const TASKS_FORMAT: &str = "lockstep.tasks/1";
-
-/// All tasks, as `/api/v1/tasks` shows them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskList {
-    /// [`TASKS_FORMAT`].
-    pub format: String,
-    /// The tasks, by name.
-    pub tasks: Vec<TaskState>,
-}
-
-/// One task.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskState {
-    /// What it is for: `git shop`, `environment shop/prod`, `images shop`, `registry ghcr.io`.
-    pub name: String,
-    /// Whether it is running now.
-    pub running: bool,
-    /// When its latest run began, RFC 3339; absent before the first one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<String>,
-    /// How long the run before took, or the latest where it has ended, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub took_ms: Option<u64>,
-    /// How the latest run that ended did: `ok`, or what failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<String>,
-    /// When it runs next, RFC 3339; absent where it waits for something to happen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
 
 /// Longest text of a result.
 const LONGEST: usize = 200;
@@ -83,7 +48,7 @@ impl Tasks {
             }
             entry.began = Some(Instant::now());
             entry.state.running = true;
-            entry.state.started = Some(super::time_text(jiff::Timestamp::now().as_second()));
+            entry.state.started = Some(time_text(jiff::Timestamp::now().as_second()));
             entry.state.next = None;
         });
     }
@@ -100,7 +65,7 @@ impl Tasks {
                 Err(reason) => lockstep_core::text::line(reason, LONGEST),
             });
             let at = next.and_then(|pause| jiff::Timestamp::now().checked_add(pause).ok());
-            entry.state.next = at.map(|at| super::time_text(at.as_second()));
+            entry.state.next = at.map(|at| time_text(at.as_second()));
         });
     }
 

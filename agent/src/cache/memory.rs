@@ -1,7 +1,7 @@
 //! What is worth remembering of a service over a restart. All of it can be missing: then times begin anew.
 
-use crate::board::Axes;
 use lockstep_core::service::drift;
+use lockstep_core::state::Axes;
 use serde::{Deserialize, Serialize};
 
 /// The memory of a service.

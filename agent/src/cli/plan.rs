@@ -51,7 +51,7 @@ pub(super) async fn run(args: PlanArgs, format: Format) -> Result<Exit, Failure>
             output::say(&format!("asking the agent at {}; -C . looks at the files here", args.agent.base()?));
         }
         let state = args.agent.state().await?;
-        let mut plans: Vec<Plan> = state.sources.iter().map(crate::board::SourceState::plan).collect();
+        let mut plans: Vec<Plan> = state.sources.iter().map(lockstep_core::state::SourceState::plan).collect();
         let mut plan = plans.pop().ok_or_else(|| Failure::new(Exit::Failed, "the agent has no source"))?;
         for other in plans {
             plan.environments.extend(other.environments);

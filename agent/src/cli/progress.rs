@@ -3,10 +3,10 @@
 
 use super::target::Opened;
 use crate::{
-    board::Event,
     output::{self, paint},
     reconcile::Orders,
 };
+use lockstep_core::event::{Event, What};
 use lockstep_core::report::Verdict;
 use std::{
     io::IsTerminal,
@@ -124,15 +124,16 @@ impl Progress {
         if self.quiet {
             return;
         }
-        match event {
-            Event::Wrote { environment, service, actions, .. } => {
-                self.say(&format!("{environment}/{service}: {} written", actions.len()));
+        let name = event.of.name();
+        match &event.what {
+            What::Wrote { actions, .. } => {
+                self.say(&format!("{name}: {} written", actions.len()));
             }
-            Event::Failed { environment, service, reason } => {
-                self.say(&format!("{environment}/{service}: {}", paint::bad(reason)));
+            What::Failed { reason } => {
+                self.say(&format!("{name}: {}", paint::bad(reason)));
             }
-            Event::Verdict { environment, service, verdict, text, .. } => {
-                let word = format!("{verdict:?}");
+            What::Verdict { verdict, text } => {
+                let word = verdict.word().to_owned();
                 let word = match verdict {
                     Verdict::Deployed => paint::good(&word),
                     Verdict::Rejected | Verdict::Stalled => paint::bad(&word),
@@ -140,25 +141,25 @@ impl Progress {
                 };
                 // The reason repeats the word, for where it stands alone.
                 let text = text.strip_prefix("rejected: ").unwrap_or(text);
-                self.say(format!("{environment}/{service}: {word} {}", output::clean(text)).trim_end());
+                self.say(format!("{name}: {word} {}", output::clean(text)).trim_end());
             }
-            Event::Said { environment, service, at, text } => {
-                let at = jiff::Timestamp::from_second(*at).map(|at| at.strftime("%H:%M:%SZ").to_string());
-                let line = format!("{}  {environment}/{service}  {}", at.unwrap_or_default(), output::clean(text));
+            What::Said { text } => {
+                let at = jiff::Timestamp::from_second(event.at).map(|at| at.strftime("%H:%M:%SZ").to_string());
+                let line = format!("{}  {name}  {}", at.unwrap_or_default(), output::clean(text));
                 if self.in_place { self.draw(&line) } else { output::say(&line) }
             }
             // A sync by hand does not look at registries.
-            Event::Bumped { .. } | Event::Held { .. } | Event::NotWritten { .. } => {}
-            Event::Commit { .. } | Event::Unreadable { .. } | Event::Readable { .. } | Event::Rewritten { .. } => {}
-            Event::Failing { environment, service, text, log } => {
+            What::Bumped { .. } | What::Held { .. } | What::NotWritten { .. } => {}
+            What::Commit { .. } | What::Unreadable { .. } | What::Readable | What::Rewritten { .. } => {}
+            What::Failing { text, log } => {
                 let text = format!("first failure: {}", output::clean(text));
-                self.say(&format!("{environment}/{service}: {}", paint::bad(&text)));
+                self.say(&format!("{name}: {}", paint::bad(&text)));
                 for line in log {
-                    self.say(&format!("{environment}/{service}: log: {}", output::clean(line)));
+                    self.say(&format!("{name}: log: {}", output::clean(line)));
                 }
             }
             // What is unknown, paused or contested is in the plan that was shown, and in how it ends.
-            Event::Turned { .. } => {}
+            What::Turned { .. } => {}
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{Selection, selected::clients_of, target::Target};
 use crate::{
-    board::{State, TaskList},
     exit::{Exit, Failure},
     output::{self, Format},
     reconcile::Orders,
 };
 use clap::Args;
 use lockstep_core::observed::Reading;
+use lockstep_core::state::{State, TaskList};
 use std::time::Duration;
 
 /// Longest state that is read, in bytes: that of some ten thousand services.

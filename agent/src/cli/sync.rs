@@ -6,7 +6,6 @@ use super::{
     target::{Opened, Target},
 };
 use crate::{
-    board::Event,
     config::parse_duration,
     exit::{Exit, Failure},
     git::Checkout,
@@ -14,6 +13,7 @@ use crate::{
     reconcile::Orders,
 };
 use clap::Args;
+use lockstep_core::event::Event;
 use lockstep_core::{
     fleet::ending::{Asked, Standing, ending, is_over, not_done, standing},
     report::{ActionKind, EnvironmentPlan, Plan, Reason, ServicePlan, SyncStatus, Verdict},

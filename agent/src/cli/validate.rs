@@ -4,12 +4,12 @@ mod fix;
 
 use super::{file, target::Target};
 use crate::{
-    board::problem,
     exit::{Exit, Failure},
     output::{self, Format, diagnostics},
     reconcile::Snapshot,
 };
 use clap::Args;
+use lockstep_core::state::problem;
 use lockstep_manifests::{Diagnostic, definition::Side, diagnostic::has_errors};
 use serde_json::json;
 use std::path::PathBuf;

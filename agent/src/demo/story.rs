@@ -5,11 +5,8 @@ use super::{
     tell::Teller,
     world::{BROKEN, PROD_ACCOUNT, PUSHED, PUSHED_PINS, REGION, STAGING_ACCOUNT, US_REGION, World},
 };
-use crate::{
-    agent::Agent,
-    aws::Clients,
-    board::{Event, Trigger},
-};
+use crate::{agent::Agent, aws::Clients};
+use lockstep_core::event::{Event, Trigger, What};
 use lockstep_core::{
     observed::{LiveService, Reading},
     report::Verdict,
@@ -66,8 +63,8 @@ impl Scene<'_> {
             .collect();
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
-                    waiting.remove(&(environment.clone(), service.clone()));
+                if let What::Verdict { verdict: Verdict::Deployed, .. } = &event.what {
+                    waiting.remove(&(event.of.environment.clone(), event.of.service.clone()));
                 }
                 Some(waiting.len())
             })
@@ -90,10 +87,10 @@ impl Scene<'_> {
         let mut waiting: BTreeSet<&str> = BTreeSet::from(["prod", "prod-us"]);
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event
-                    && service == "storefront"
+                if let What::Verdict { verdict: Verdict::Deployed, .. } = &event.what
+                    && event.of.service == "storefront"
                 {
-                    waiting.remove(environment.as_str());
+                    waiting.remove(event.of.environment.as_str());
                 }
                 Some(waiting.len())
             })
@@ -117,14 +114,14 @@ impl Scene<'_> {
         let mut settled = false;
         let done = self
             .watch(teller, |event| {
-                if let Event::Wrote { environment, service, trigger: Trigger::Drift, changes, .. } = event
-                    && environment == "prod"
-                    && service == "checkout"
+                let is_it = event.of.name() == "prod/checkout";
+                if let What::Wrote { trigger: Trigger::Drift, changes, .. } = &event.what
+                    && is_it
                 {
                     healed = Some(changes.iter().map(|change| change.path.clone()).collect::<Vec<_>>());
                 }
-                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
-                    settled |= healed.is_some() && environment == "prod" && service == "checkout";
+                if let What::Verdict { verdict: Verdict::Deployed, .. } = &event.what {
+                    settled |= healed.is_some() && is_it;
                 }
                 Some(usize::from(healed.is_none()) + usize::from(!settled))
             })
@@ -158,9 +155,8 @@ impl Scene<'_> {
         let mut rejected = None;
         let done = self
             .watch(teller, |event| {
-                if let Event::Verdict { environment, service, verdict: Verdict::Rejected, text, .. } = event
-                    && environment == "prod"
-                    && service == "checkout"
+                if let What::Verdict { verdict: Verdict::Rejected, text } = &event.what
+                    && event.of.name() == "prod/checkout"
                 {
                     rejected = Some(text.clone());
                 }
@@ -181,9 +177,9 @@ impl Scene<'_> {
         let (mut bumped, mut deployed) = (false, false);
         let done = self
             .watch(teller, |event| {
-                bumped |= matches!(event, Event::Bumped { .. });
-                if let Event::Verdict { environment, service, verdict: Verdict::Deployed, .. } = event {
-                    deployed |= bumped && environment == "staging" && service == image;
+                bumped |= matches!(event.what, What::Bumped { .. });
+                if let What::Verdict { verdict: Verdict::Deployed, .. } = &event.what {
+                    deployed |= bumped && event.of.name() == format!("staging/{image}");
                 }
                 Some(usize::from(!bumped) + usize::from(!deployed))
             })

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     agent::Agent,
-    board::{Event, Trigger},
     output::{self, Format, paint, plan::render_change},
 };
+use lockstep_core::event::{Event, Trigger, What};
 use lockstep_core::report::Verdict;
 use serde::Serialize;
 use std::{path::Path, time::Instant};
@@ -84,8 +84,9 @@ impl Teller {
 
     /// Something happened.
     pub(super) fn happened(&mut self, event: Event, remaining: Option<usize>) {
-        let line = match &event {
-            Event::Wrote { environment, service, trigger, changes, .. } => {
+        let (name, commit) = (event.of.name(), &event.of.commit);
+        let line = match &event.what {
+            What::Wrote { trigger, changes, .. } => {
                 let what = match trigger {
                     Trigger::Create => "created, rolling out".to_owned(),
                     Trigger::Change => "updated, rolling out".to_owned(),
@@ -93,7 +94,7 @@ impl Teller {
                     Trigger::Removed => "removed".to_owned(),
                     Trigger::Restart => "restarted".to_owned(),
                 };
-                let mut line = format!("  {environment}/{service}  {}", paint::notable(&what));
+                let mut line = format!("  {name}  {}", paint::notable(&what));
                 if *trigger != Trigger::Create {
                     for change in changes.iter().filter(|change| change.path != "service.taskDefinition") {
                         line.push_str(&format!("\n      {}", render_change(change)));
@@ -101,29 +102,27 @@ impl Teller {
                 }
                 Some(line)
             }
-            Event::Verdict { environment, service, verdict, text, .. } => match verdict {
+            What::Verdict { verdict, text } => match verdict {
                 Verdict::Deployed => {
                     let left = remaining
                         .filter(|left| *left > 0)
                         .map_or(String::new(), |left| paint::faint(&format!("  ({left} to go)")));
-                    Some(format!("  {environment}/{service}  {}, {text}{left}", paint::good("deployed")))
+                    Some(format!("  {name}  {}, {text}{left}", paint::good("deployed")))
                 }
-                Verdict::Rejected => Some(format!("  {environment}/{service}  {}", paint::bad(text))),
+                Verdict::Rejected => Some(format!("  {name}  {}", paint::bad(text))),
                 _ => None,
             },
-            Event::Failed { environment, service, reason } => {
-                Some(format!("  {environment}/{service}  {}", paint::bad(reason)))
-            }
-            Event::Said { .. } => None,
-            Event::Commit { commit, summary, .. } => {
+            What::Failed { reason } => Some(format!("  {name}  {}", paint::bad(reason))),
+            What::Said { .. } => None,
+            What::Commit { summary } => {
                 Some(format!("  {}", paint::faint(&format!("commit {} {summary}", output::plan::short(commit)))))
             }
-            Event::Rewritten { from, .. } => {
+            What::Rewritten { from } => {
                 let text =
                     format!("the branch was rewritten; {} is not in its history any more", output::plan::short(from));
                 Some(format!("  {}", paint::notable(&text)))
             }
-            Event::Bumped { summary, commit, bumps, .. } => {
+            What::Bumped { summary, bumps } => {
                 let mut line = format!(
                     "  {}",
                     paint::notable(&format!("Lockstep committed {} {summary}", output::plan::short(commit)))
@@ -133,17 +132,18 @@ impl Teller {
                 }
                 Some(line)
             }
-            Event::Held { pin, text, .. } => Some(format!("  {pin}  {}", paint::notable(text))),
-            Event::NotWritten { reason, .. } => Some(format!("  {}", paint::bad(reason))),
-            Event::Unreadable { reason, .. } => Some(format!("  {}", paint::bad(reason))),
-            Event::Readable { .. } => Some(format!("  {}", paint::faint("the repository can be read again"))),
-            Event::Failing { environment, service, text, .. } => {
-                Some(format!("  {environment}/{service}  {}", paint::notable(&format!("first failure: {text}"))))
+            What::Held { pin, text } => Some(format!("  {pin}  {}", paint::notable(text))),
+            What::NotWritten { reason } => Some(format!("  {}", paint::bad(reason))),
+            What::Unreadable { reason } => Some(format!("  {}", paint::bad(reason))),
+            What::Readable => Some(format!("  {}", paint::faint("the repository can be read again"))),
+            What::Failing { text, .. } => {
+                Some(format!("  {name}  {}", paint::notable(&format!("first failure: {text}"))))
             }
-            Event::Turned { environment, services, begins: true, text, .. } => {
+            What::Turned { services, begins: true, text, .. } => {
+                let environment = &event.of.environment;
                 Some(format!("  {environment}/{}  {}", services.join(", "), paint::notable(text)))
             }
-            Event::Turned { begins: false, .. } => None,
+            What::Turned { begins: false, .. } => None,
         };
         if let Some(line) = line {
             self.say(&line);

@@ -1,8 +1,9 @@
 //! From what was seen of a pin to what is written of it.
 
 use super::seen::Seen;
-use crate::{board::time_text, writeback::PinMove};
+use crate::writeback::PinMove;
 use lockstep_core::images::{Bump, ImageReference};
+use lockstep_core::state::time_text;
 use lockstep_manifests::pins;
 
 /// The pin that is moved, where one is.

@@ -4,8 +4,8 @@ use super::{
     seen::{Hold, Outcome, Seen},
     watched::Watched,
 };
-use crate::board::{HoldState, ImageState, Standing, UP_TO_DATE, time_text};
 use lockstep_core::images::{Held, ImageReference};
+use lockstep_core::state::{HoldState, ImageState, Standing, UP_TO_DATE, time_text};
 use lockstep_manifests::updates::WriteMode;
 
 /// What is to be shown of a pin that was looked at.

@@ -13,14 +13,15 @@ use super::{
     watched::{Watched, watched},
 };
 use crate::{
-    board::{Event, ImageState, Standing},
     config::{Allow, CommitConfig, ImagesConfig},
     git::{PushError, Remote, SigningKey, Tip},
     permit::{Actor, Gate, ImageChange, Intent},
     reconcile::{Branch, Context, Snapshot},
     writeback::{self, Change as Write, Desk, Offer, Papers, PinMove, Refused as Uneditable},
 };
+use lockstep_core::event::{Subject, What};
 use lockstep_core::images::{BumpMessage, Change, trailer_of};
+use lockstep_core::state::{ImageState, Standing};
 use lockstep_manifests::updates::WriteMode;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -379,8 +380,8 @@ impl Updater {
                         papers.wrote(&self.config.source, &sources, &snapshot.commit, now);
                         for (source, moves) in sources {
                             let bumps = moves.iter().map(|it| trailer_of(&it.bump)).collect();
-                            let (commit, summary) = (tip.commit.clone(), tip.summary.clone());
-                            context.tell(Event::Bumped { source, commit, summary, bumps });
+                            let of = Subject { commit: tip.commit.clone(), ..Subject::source(&source) };
+                            context.tell_now(of, What::Bumped { summary: tip.summary.clone(), bumps });
                         }
                         Written::Done(tip)
                     }
@@ -413,8 +414,8 @@ impl Updater {
         for state in states.iter().filter(|state| state.standing == Standing::Held) {
             let was = before.iter().find(|other| other.name() == state.name()).and_then(|other| other.hold.as_ref());
             if was != state.hold.as_ref() {
-                let (source, pin, text) = (self.config.source.clone(), state.name(), state.text.clone());
-                context.tell(Event::Held { source, pin, text });
+                let what = What::Held { pin: state.name(), text: state.text.clone() };
+                context.tell_now(Subject::source(&self.config.source), what);
             }
         }
     }
@@ -424,7 +425,7 @@ impl Updater {
         if problem != self.problem
             && let Some(reason) = &problem
         {
-            context.tell(Event::NotWritten { source: self.config.source.clone(), reason: reason.clone() });
+            context.tell_now(Subject::source(&self.config.source), What::NotWritten { reason: reason.clone() });
         }
         self.problem = problem;
     }

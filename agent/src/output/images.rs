@@ -1,7 +1,7 @@
 //! Pins and tags for people.
 
 use super::{clean, paint};
-use crate::board::{ImageState, Standing, TagLine};
+use lockstep_core::state::{ImageState, Standing, TagLine};
 
 /// Tags that were dropped, at most, where not all are asked for.
 const FEW: usize = 20;

@@ -1,6 +1,7 @@
 //! Presenters: terminal and JSON forms of the same values. They never reach in to find out more.
 
 pub mod diagnostics;
+pub mod event;
 pub(crate) mod images;
 pub(crate) mod log;
 pub mod plan;

@@ -56,7 +56,7 @@ fn render_environment(environment: &EnvironmentPlan, verbose: bool) -> String {
 
 /// One service.
 pub fn render_service(service: &ServicePlan, environment: &str) -> String {
-    let mut text = format!("  {}  {:?}, {:?}\n", paint::strong(&service.name), service.sync, service.health);
+    let mut text = format!("  {}  {}, {}\n", paint::strong(&service.name), service.sync.word(), service.health.word());
     if let Some(at) = &service.at {
         text.push_str(&format!("    {}\n", paint::notable(&super::clean(&at.text()))));
     }

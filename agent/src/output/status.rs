@@ -1,8 +1,8 @@
 //! The agent's state for people.
 
 use super::{paint, plan::short};
-use crate::board::{EnvironmentState, ImageState, ServiceState, Standing, State, UP_TO_DATE};
 use jiff::Timestamp;
+use lockstep_core::state::{EnvironmentState, ImageState, ServiceState, Standing, State, UP_TO_DATE};
 use lockstep_core::{
     observed::runs,
     report::{Health, Problem, SyncStatus, Verdict},
@@ -179,14 +179,14 @@ fn render_service(service: &ServiceState, environment: &str, widths: &Widths, no
         line(&at.text());
     }
     let (axis, health) = (&service.axes.sync, &service.axes.health);
-    match (service.plan.sync, axis.last_known.as_str()) {
+    match (service.plan.sync, axis.last_known) {
         (SyncStatus::Synced, _) => {}
         (SyncStatus::OutOfSync, _) => line(&format!("out of sync since {}", axis.since)),
-        (SyncStatus::Unknown, "") => {}
-        (SyncStatus::Unknown, known) => line(&format!("unknown since {}, {known} before", axis.since)),
+        (SyncStatus::Unknown, None) => {}
+        (SyncStatus::Unknown, Some(known)) => line(&format!("unknown since {}, {} before", axis.since, known.word())),
     }
-    if service.plan.health == Health::Unknown && !health.last_known.is_empty() {
-        line(&format!("health unknown since {}, {} before", health.since, health.last_known));
+    if let (Health::Unknown, Some(known)) = (service.plan.health, health.last_known) {
+        line(&format!("health unknown since {}, {} before", health.since, known.word()));
     }
     // Who is looking into something wants to know whose change it is.
     let is_at_rest = service.plan.sync == SyncStatus::Synced

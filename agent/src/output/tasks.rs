@@ -1,8 +1,8 @@
 //! What the agent's tasks are doing, for people.
 
 use super::paint;
-use crate::board::{TaskList, TaskState};
 use jiff::Timestamp;
+use lockstep_core::state::{TaskList, TaskState};
 
 /// A line for each task, at a time by which ages are told.
 pub fn render(list: &TaskList, now: Timestamp) -> String {

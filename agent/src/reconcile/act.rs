@@ -1,12 +1,12 @@
 //! Acting on a plan: what is held back at the last moment, the writes, and what their failure means.
 
 use super::service::{Round, Started, Track, drift_of};
-use crate::board::{Event, Trigger};
 use crate::{
     aws::{AwsError, Remedy},
     execute::{Ended, Failed, Place, execute},
     permit::{Actor, Intent},
 };
+use lockstep_core::event::{Trigger, What};
 use lockstep_core::{
     compare::rules::Effect,
     fleet::brake::Held,
@@ -106,7 +106,6 @@ impl Round<'_> {
         plan: &mut ServicePlan,
         track: &mut Track,
     ) -> String {
-        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
         let existing = live.found().filter(|live| live.status != "INACTIVE");
         let place = Place {
             allow: self.allow,
@@ -171,7 +170,7 @@ impl Round<'_> {
                 let actions = done.actions.clone();
                 // Recording a verdict in tags is bookkeeping, told with the verdict itself.
                 if plan.verdict != Some(Verdict::Rejected) {
-                    self.context.tell(Event::Wrote { environment, service, trigger, actions, changes });
+                    self.tell(&desired.name, track, What::Wrote { trigger, actions, changes });
                 }
                 plan.actions.clear();
                 words.join(", ")
@@ -195,7 +194,6 @@ impl Round<'_> {
 
     /// What a failed write means: by its remedy.
     fn failed(&self, desired: &Desired, failed: &Failed, plan: &mut ServicePlan, track: &mut Track) -> String {
-        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
         let error = &failed.error;
         let reason = failed.to_string();
         let bookkeeping =
@@ -228,7 +226,7 @@ impl Round<'_> {
         plan.withheld.push(Withheld { reason: setback.reason, text: setback.text.clone(), changes: Vec::new() });
         // Said once, and again when it is another failure.
         if track.setback.as_ref() != Some(&setback) {
-            self.context.tell(Event::Failed { environment, service, reason: setback.text.clone() });
+            self.tell(&desired.name, track, What::Failed { reason: setback.text.clone() });
         }
         track.setback = Some(setback);
         reason
@@ -252,13 +250,12 @@ impl Round<'_> {
     fn supersede(&self, desired: &Desired, hash: &str, track: &Track) {
         let Some((old, Verdict::Progressing | Verdict::Stalled, _)) = &track.verdict else { return };
         if old != hash {
-            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
             let commit = self.commit_of(track);
             let text = match commit::short(&commit) {
                 "" => "a newer state takes its place".to_owned(),
                 short => format!("commit {short} takes its place"),
             };
-            self.context.tell(Event::Verdict { environment, service, verdict: Verdict::Superseded, text, commit });
+            self.tell(&desired.name, track, What::Verdict { verdict: Verdict::Superseded, text });
         }
     }
 

@@ -5,8 +5,9 @@ use super::{
     commits::Commits,
     load::{Loader, Snapshot},
 };
-use crate::board::{Event, problem};
 use crate::git::{Checkout, GitError, Remote};
+use lockstep_core::event::{Subject, What};
+use lockstep_core::state::problem;
 use lockstep_manifests::{Severity, tree::Tree};
 use std::{
     path::PathBuf,
@@ -112,11 +113,12 @@ impl Branch {
             source.error.clone_from(&error);
             news
         });
-        let source = self.id.clone();
-        match (error, news) {
-            (Some(reason), true) => context.tell(Event::Unreadable { source, reason }),
-            (None, true) => context.tell(Event::Readable { source }),
-            (_, false) => {}
+        let what = match error {
+            Some(reason) => What::Unreadable { reason },
+            None => What::Readable,
+        };
+        if news {
+            context.tell_now(Subject::source(&self.id), what);
         }
         result
     }
@@ -139,16 +141,12 @@ impl Branch {
             return Ok(());
         };
         if matches!(self.content, Content::Remote(_)) {
+            let of = Subject { commit: snapshot.commit.clone(), ..Subject::source(&self.id) };
             if let Some(from) = &rewritten {
-                let (source, from, to) = (self.id.clone(), from.clone(), snapshot.commit.clone());
-                context.tell(Event::Rewritten { source, from, to });
+                context.tell_now(of.clone(), What::Rewritten { from: from.clone() });
             }
             reader.rewritten = rewritten;
-            context.tell(Event::Commit {
-                source: self.id.clone(),
-                commit: snapshot.commit.clone(),
-                summary: snapshot.summary.clone(),
-            });
+            context.tell_now(of, What::Commit { summary: snapshot.summary.clone() });
         }
         for problem in snapshot.problems.iter().filter(|problem| problem.severity == Severity::Error).take(20) {
             let place = problem.place().map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}"));

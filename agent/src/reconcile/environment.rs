@@ -10,12 +10,13 @@ use super::{
     service::{Others, Prepared, Round, Track, short},
     waiting::with_dependencies,
 };
-use crate::board::{EnvironmentState, Event, ServiceState};
 use crate::{
     aws::{AwsError, Clients, Remedy},
     config::Allow,
 };
 use futures_util::{StreamExt, stream};
+use lockstep_core::event::{Subject, What};
+use lockstep_core::state::{EnvironmentState, ServiceState};
 use lockstep_core::{
     fleet::turn::Turns,
     observed::{LiveService, Reading},
@@ -532,7 +533,9 @@ impl Worker {
             service.plan.at = snapshot.at(&environment.name, &service.plan.name).cloned();
         }
         for turn in self.turns.take(services.iter().map(|state| &state.plan)) {
-            context.tell(Event::turned(&environment.name, turn));
+            let commit = snapshot.commit.clone();
+            let of = Subject { commit, environment: environment.name.clone(), ..Subject::source(&self.source_id) };
+            context.tell_now(of, What::from(turn));
         }
         let state = EnvironmentState {
             name: environment.name.clone(),

@@ -1,8 +1,8 @@
 //! Following what was started: until reads show it, until it is done, and the verdict.
 
 use super::service::{Newest, Round, Track};
-use crate::board::Event;
 use crate::cache::Progress;
+use lockstep_core::event::{Subject, What};
 use lockstep_core::{
     observed::{LiveService, Observation, Reading, Rollout, cause::Cause, refusal::is_aws_own, runs},
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
@@ -201,13 +201,13 @@ impl Round<'_> {
             return;
         }
         known.told = Some(is_first_hand);
-        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
         let counts = plan.rollout.as_ref().filter(|rollout| rollout.failures > 0).map(Rollout::text);
         let text = match counts {
             Some(counts) => format!("{} ({counts})", cause.short()),
             None => cause.short(),
         };
-        self.context.tell(Event::Failing { environment, service, text, log: cause.log.clone() });
+        let log = cause.log.clone();
+        self.tell(&desired.name, track, What::Failing { text, log });
     }
 
     /// Passes on what ECS says of the service since a person's order began, for whoever watches it.
@@ -216,13 +216,13 @@ impl Round<'_> {
             return;
         }
         let events = live.map_or(&[] as &[_], |live| live.events.as_slice());
+        let commit = self.commit_of(track);
         let known = track.told_until.get_or_insert_with(|| self.clients.now() - 1);
         let mut newest = *known;
         for event in events.iter().rev().filter(|event| event.at > *known) {
             newest = newest.max(event.at);
-            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
             let text = lockstep_core::mask::line(&event.text);
-            self.context.tell(Event::Said { environment, service, at: event.at, text });
+            self.context.tell(event.at, self.about(&desired.name, &commit), What::Said { text });
         }
         track.told_until = Some(newest);
     }
@@ -276,8 +276,7 @@ impl Round<'_> {
         let why = |reason: Reason| plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone());
         if let (Verdict::Pending, None, Some(reason)) = (verdict, &track.setback, why(Reason::Prerequisite)) {
             // A deployment failed for what is not there; a write that failed was told of.
-            let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-            self.context.tell(Event::Failed { environment, service, reason });
+            self.tell(&desired.name, track, What::Failed { reason });
         }
         if !is_news || verdict == Verdict::Pending {
             return;
@@ -296,9 +295,19 @@ impl Round<'_> {
             }
             None => format!("{tags}, the service is being created"),
         });
-        let (environment, service) = (self.environment.name.clone(), desired.name.clone());
-        let commit = self.commit_of(track);
-        self.context.tell(Event::Verdict { environment, service, verdict, text, commit });
+        self.tell(&desired.name, track, What::Verdict { verdict, text });
+    }
+
+    /// Tells of a service.
+    pub(super) fn tell(&self, service: &str, track: &Track, what: What) {
+        self.context.tell(self.clients.now(), self.about(service, &self.commit_of(track)), what);
+    }
+
+    /// A service at a commit, for events.
+    pub(super) fn about(&self, service: &str, commit: &str) -> Subject {
+        let environment = self.environment.name.clone();
+        let (commit, service) = (commit.to_owned(), service.to_owned());
+        Subject { commit, environment, service, ..Subject::source(self.source) }
     }
 
     /// The commit that a verdict is about: the one that last changed the service, else the branch's.

@@ -27,12 +27,8 @@ pub use load::{LoadedService, Loader, Snapshot};
 pub use service::short;
 pub use source::{EnvironmentRunner, SourceParts, SourceRunner};
 
-use crate::{
-    aws::Accounts,
-    board::{Board, Event},
-    cache::Cache,
-    permit::Gate,
-};
+use crate::{aws::Accounts, board::Board, cache::Cache, output, permit::Gate};
+use lockstep_core::event::{Event, Subject, What};
 use lockstep_core::service::plan::Restart;
 use std::{
     collections::BTreeSet,
@@ -121,10 +117,16 @@ impl Context {
         }
     }
 
-    /// Tells what happened: to the log, and to those who watch. Nobody watching is fine.
-    pub fn tell(&self, event: Event) {
-        event.log();
+    /// Tells what happened, and when (epoch seconds): to the log, and to those who watch. Nobody watching is fine.
+    pub fn tell(&self, at: i64, of: Subject, what: What) {
+        let event = Event { at, of, what };
+        output::event::log(&event);
         let _ = self.events.send(event);
+    }
+
+    /// The same of something outside of AWS, which happens now.
+    pub fn tell_now(&self, of: Subject, what: What) {
+        self.tell(jiff::Timestamp::now().as_second(), of, what);
     }
 }
 

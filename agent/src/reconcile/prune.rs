@@ -5,11 +5,12 @@ use super::{
     load::{Loader, Snapshot},
     service::{Round, refuse_breaches, short},
 };
-use crate::board::{Axes, Event, ServiceState, Trigger};
 use crate::{
     execute::{Ended, Place, execute},
     git::{GitError, Remote},
 };
+use lockstep_core::event::{Trigger, What};
+use lockstep_core::state::{Axes, ServiceState};
 use lockstep_core::{
     fleet::prune::{Circumstances, Declared, plan_orphan},
     observed::{LiveService, Reading},
@@ -144,7 +145,7 @@ impl Orphans {
     }
 
     async fn remove(&mut self, round: &Round<'_>, live: &LiveService, plan: &mut ServicePlan) -> String {
-        let (environment, service) = (round.environment.name.clone(), plan.name.clone());
+        let service = plan.name.clone();
         let place = Place {
             allow: round.allow,
             environment: round.environment,
@@ -167,7 +168,8 @@ impl Orphans {
                 plan.verdict = Some(Verdict::Progressing);
                 let actions = vec![ActionKind::PruneService];
                 let trigger = Trigger::Removed;
-                round.context.tell(Event::Wrote { environment, service, trigger, actions, changes });
+                let of = round.about(&service, round.commit);
+                round.context.tell(round.clients.now(), of, What::Wrote { trigger, actions, changes });
                 "removing the service".to_owned()
             }
             Err(Ended::Stopping(_)) => {
@@ -179,7 +181,8 @@ impl Orphans {
                 self.not_before = Some(round.clients.now() + AGAIN);
                 plan.actions.clear();
                 plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
-                round.context.tell(Event::Failed { environment, service, reason: reason.clone() });
+                let of = round.about(&service, round.commit);
+                round.context.tell(round.clients.now(), of, What::Failed { reason: reason.clone() });
                 reason
             }
         }

@@ -8,9 +8,9 @@ use super::{
     follow::Failure,
     lookout::Lookout,
 };
-use crate::board::{Axes, ServiceState};
 use crate::cache::Memory;
 use crate::{aws::Clients, config::Allow};
+use lockstep_core::state::{Axes, ServiceState};
 use lockstep_core::{
     compare::diff::Change,
     fleet::brake::Brake,

@@ -1,7 +1,7 @@
 //! `after`: what a service waits for.
 
 use super::{Orders, environment::Worker, load::Snapshot, service::Round};
-use crate::board::ServiceState;
+use lockstep_core::state::ServiceState;
 use lockstep_core::{
     report::{Reason, ServicePlan, SyncStatus, Verdict, Withheld},
     service::plan::Wait,

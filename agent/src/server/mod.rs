@@ -3,10 +3,7 @@
 mod connections;
 mod host;
 
-use crate::{
-    board::{State, TaskList},
-    reconcile::Context,
-};
+use crate::reconcile::Context;
 use axum::{
     Router,
     extract::{Query, Request, State as Shared},
@@ -17,6 +14,7 @@ use axum::{
 };
 use connections::Limits;
 use lockstep_core::report::Plan;
+use lockstep_core::state::{State, TaskList};
 use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};

@@ -1,8 +1,8 @@
 //! `ENVIRONMENT.at.yaml`: a service that is at another commit than the branch's tip.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::board::ServiceState;
 use lockstep_core::report::{Reason, SyncStatus, Verdict};
+use lockstep_core::state::ServiceState;
 use lockstep_tests::world::{IMAGE, ONE_ENVIRONMENT, World, calls, reasons, service};
 
 const FILE: &str = "services/web/prod.at.yaml";

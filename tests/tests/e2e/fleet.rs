@@ -1,8 +1,9 @@
 //! Many services at once: the brake, differences that nothing explains, and services that are no longer declared.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::{board::ServiceState, reconcile::Orders};
+use lockstep::reconcile::Orders;
 use lockstep_core::report::{Reason, Verdict};
+use lockstep_core::state::ServiceState;
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::world::{ACCOUNT, ONE_ENVIRONMENT, REGION, World, calls, service};
 use serde_json::json;

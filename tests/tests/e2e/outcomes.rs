@@ -2,11 +2,10 @@
 //! the calls, and that the failed state is never deployed again.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::{
-    board::{Event, ServiceState},
-    reconcile::Orders,
-};
+use lockstep::reconcile::Orders;
+use lockstep_core::event::{Event, What};
 use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
+use lockstep_core::state::ServiceState;
 use lockstep_sandbox::{Behaviour, Effect, Failure, Fault, HookAnswer, When};
 use lockstep_tests::{
     program::lockstep,
@@ -294,7 +293,7 @@ async fn an_image_that_comes_later_is_waited_for() {
     assert!(text.starts_with(&format!("waiting for the image {IMAGE}:9: ")), "{text}");
     assert!(text.ends_with("; it continues when it exists"), "{text}");
     let failures =
-        world.happened().into_iter().filter(|event| matches!(event, Event::Failed { reason, .. } if reason == text));
+        world.happened().into_iter().filter(|event| matches!(&event.what, What::Failed { reason } if reason == text));
     assert_eq!(failures.count(), 1, "it is told of once");
     let once = calls(&[("ecs:RegisterTaskDefinition", 1), ("ecs:UpdateService", 1)]);
     for keep_cache in [false, true] {
@@ -331,8 +330,8 @@ async fn bounds_that_leave_no_room_are_a_stall() {
     world.repository.commit("web: 2", &[("services/web/service.yaml", &ignoring("2"))]);
     let state = outcome(&mut world).await;
     assert_eq!(state.plan.verdict, Some(Verdict::Stalled), "{:#?}", state.plan);
-    let told = world.happened().into_iter().find_map(|event| match event {
-        Event::Verdict { verdict: Verdict::Stalled, text, .. } => Some(text),
+    let told = world.happened().into_iter().find_map(|event| match event.what {
+        What::Verdict { verdict: Verdict::Stalled, text, .. } => Some(text),
         _ => None,
     });
     let told = told.unwrap();
@@ -356,8 +355,8 @@ async fn without_a_breaker_only_the_deadline_says_that_it_failed() {
     let verdicts: Vec<Verdict> = world
         .happened()
         .into_iter()
-        .filter_map(|event| match event {
-            Event::Verdict { verdict, .. } => Some(verdict),
+        .filter_map(|event| match event.what {
+            What::Verdict { verdict, .. } => Some(verdict),
             _ => None,
         })
         .collect();
@@ -527,7 +526,7 @@ async fn a_conflict_that_passes_is_tried_again_and_no_verdict() {
     assert_eq!(outcome(&mut world).await.plan.verdict, Some(Verdict::Deployed));
     assert_eq!(world.writes(), calls(&[("ecs:RegisterTaskDefinition", 3), ("ecs:UpdateService", 1)]));
     let told =
-        |event: &Event| matches!(event, Event::Failed { .. } | Event::Verdict { verdict: Verdict::Rejected, .. });
+        |event: &Event| matches!(event.what, What::Failed { .. } | What::Verdict { verdict: Verdict::Rejected, .. });
     assert_eq!(world.happened().iter().filter(|event| told(event)).count(), 1, "said once");
 }
 
@@ -555,7 +554,7 @@ async fn what_must_exist_first_is_waited_for_and_a_denied_write_is_said_once() {
             assert!(state.plan.withheld[0].text.starts_with(start), "{}", state.plan.withheld[0].text);
             world.control.advance(Duration::from_secs(10));
         }
-        let told = |event: &Event| matches!(event, Event::Failed { .. } | Event::Verdict { .. });
+        let told = |event: &Event| matches!(event.what, What::Failed { .. } | What::Verdict { .. });
         assert_eq!(world.happened().iter().filter(|event| told(event)).count(), 1, "{reason:?}");
         // It goes on when it is there.
         world.control.clear_faults();

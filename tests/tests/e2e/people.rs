@@ -4,10 +4,8 @@
 mod hands;
 mod ordered;
 
-use lockstep::{
-    board::{Event, Trigger},
-    reconcile::Orders,
-};
+use lockstep::reconcile::Orders;
+use lockstep_core::event::{Trigger, What};
 use lockstep_core::{
     report::{Health, Reason, SyncStatus, Verdict},
     service::{plan::Restart, scale::Scale},
@@ -173,7 +171,7 @@ async fn drift_is_healed_only_when_it_lasts() {
         "{}",
         state.plan.withheld[0].text
     );
-    assert_eq!(state.axes.sync.value, "OutOfSync");
+    assert_eq!(state.axes.sync.value, SyncStatus::OutOfSync);
     // The age of the drift is remembered over a restart.
     world.restart(true).await;
     world.control.advance(Duration::from_secs(90));
@@ -363,7 +361,7 @@ async fn a_restart_is_one_deployment_of_what_runs() {
     world.round_with(&order).await;
     assert_eq!(world.writes(), calls(&[("ecs:TagResource", 1), ("ecs:UpdateService", 1)]));
     let told = world.happened();
-    assert!(told.iter().any(|event| matches!(event, Event::Wrote { trigger: Trigger::Restart, .. })), "{told:?}");
+    assert!(told.iter().any(|event| matches!(event.what, What::Wrote { trigger: Trigger::Restart, .. })), "{told:?}");
     world.round_with(&order).await;
     assert_eq!(reasons(&world.reported("web")), [Reason::RollingBack], "one at a time");
     world.settle().await;

@@ -1,10 +1,8 @@
 //! What the agent's rounds do, one world a test, on a clock that the test moves.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::{
-    board::{Event, Trigger},
-    reconcile::Orders,
-};
+use lockstep::reconcile::Orders;
+use lockstep_core::event::{Trigger, What};
 use lockstep_core::report::{ActionKind, Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault, When};
 use lockstep_tests::world::{
@@ -46,8 +44,8 @@ async fn drift_is_named_and_healed_once() {
     world.control.reset_calls();
     world.settle().await;
     assert_eq!(world.writes(), calls(&[("ecs:UpdateService", 1)]));
-    let wrote = world.happened().into_iter().find_map(|event| match event {
-        Event::Wrote { trigger, changes, actions, .. } => Some((trigger, actions, changes)),
+    let wrote = world.happened().into_iter().find_map(|event| match event.what {
+        What::Wrote { trigger, changes, actions, .. } => Some((trigger, actions, changes)),
         _ => None,
     });
     let (trigger, actions, changes) = wrote.unwrap();
@@ -74,7 +72,7 @@ async fn a_task_definition_changed_by_hand_is_taken_back() {
     assert_eq!(world.reported("web").revision, "web:1");
     let events = world.happened();
     assert!(
-        events.iter().any(|event| matches!(event, Event::Wrote { trigger: Trigger::Drift, changes, .. }
+        events.iter().any(|event| matches!(&event.what, What::Wrote { trigger: Trigger::Drift, changes, .. }
             if changes.iter().any(|change| change.path == "taskDefinition.containerDefinitions[app].environment[LEVEL]"))),
         "{events:?}"
     );

@@ -2,7 +2,6 @@
 
 use super::{PinName, Pins, list::FORMAT};
 use crate::{
-    board::TagLine,
     cli::{Failure, target::Target},
     exit::Exit,
     images::{Outcome, state_of},
@@ -10,6 +9,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::images::Rule;
+use lockstep_core::state::TagLine;
 use serde_json::json;
 
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub(super) async fn run(args: ExplainArgs, format: Format) -> Result<Exit, Failu
             TagLine {
                 tag: candidate.tag.clone(),
                 digest: candidate.digest.clone(),
-                pushed_at: candidate.pushed_at.map(crate::board::time_text),
+                pushed_at: candidate.pushed_at.map(lockstep_core::state::time_text),
                 kept: judged.rule.is_kept(),
                 picked: judged.rule == Rule::Picked,
                 rule: judged.rule.to_string(),

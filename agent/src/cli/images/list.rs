@@ -2,7 +2,6 @@
 
 use super::Pins;
 use crate::{
-    board::{ImageState, Standing},
     cli::{Failure, Selection, target::Target},
     exit::Exit,
     images::{Outcome, Seen, state_of, unasked},
@@ -10,6 +9,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::images::held_by;
+use lockstep_core::state::{ImageState, Standing};
 use lockstep_manifests::updates::Strategy;
 use serde_json::json;
 

@@ -3,8 +3,9 @@
 
 mod told;
 
-use lockstep::{board::Event, reconcile::Orders};
-use lockstep_core::report::{Reason, SyncStatus, Verdict};
+use lockstep::reconcile::Orders;
+use lockstep_core::event::What;
+use lockstep_core::report::{Health, Reason, SyncStatus, Verdict};
 use lockstep_sandbox::{Effect, Fault};
 use lockstep_tests::world::{ACCOUNT, IMAGE, REGION, World, calls, reasons, service};
 use serde_json::json;
@@ -53,8 +54,8 @@ async fn a_rewritten_branch_is_followed_and_said() {
     let live = world.described("web").await;
     assert_eq!(live["taskDefinition"].as_str().unwrap().rsplit('/').next().unwrap(), "web:1");
     assert_eq!(world.context.board.state().sources[0].rewritten.as_deref(), Some(gone.as_str()));
-    let told = world.happened().into_iter().find_map(|event| match event {
-        Event::Rewritten { from, .. } => Some(from),
+    let told = world.happened().into_iter().find_map(|event| match event.what {
+        What::Rewritten { from, .. } => Some(from),
         _ => None,
     });
     assert_eq!(told.as_deref(), Some(gone.as_str()));
@@ -97,25 +98,22 @@ async fn each_axis_says_why_since_when_and_what_was_before() {
     world.settle().await;
     let before = world.reported("web").axes;
     assert_eq!(
-        (before.sync.value.as_str(), before.health.value.as_str(), before.sync.reason.as_str()),
-        ("Synced", "Healthy", "")
+        (before.sync.value, before.health.value, before.sync.reason.as_str()),
+        (SyncStatus::Synced, Health::Healthy, "")
     );
     world.control.advance(Duration::from_secs(300));
     world.control.add_fault(Fault::new("ecs:DescribeServices", Effect::InternalError));
     world.round().await;
     let blind = world.reported("web").axes;
-    assert_eq!((blind.sync.value.as_str(), blind.sync.last_known.as_str()), ("Unknown", "Synced"));
-    assert_eq!((blind.health.value.as_str(), blind.health.last_known.as_str()), ("Unknown", "Healthy"));
+    assert_eq!((blind.sync.value, blind.sync.last_known), (SyncStatus::Unknown, Some(SyncStatus::Synced)));
+    assert_eq!((blind.health.value, blind.health.last_known), (Health::Unknown, Some(Health::Healthy)));
     assert!(blind.sync.reason.contains("ecs:DescribeServices"), "{}", blind.sync.reason);
     assert_eq!(blind.sync.last_good, before.sync.last_good);
     assert_eq!(world.reported("web").plan.verdict, Some(Verdict::Deployed), "the last verdict stays");
     world.control.clear_faults();
     world.round().await;
     let after = world.reported("web").axes;
-    assert_eq!(
-        (after.sync.value.as_str(), after.sync.last_known.as_str(), after.sync.reason.as_str()),
-        ("Synced", "", "")
-    );
+    assert_eq!((after.sync.value, after.sync.last_known, after.sync.reason.as_str()), (SyncStatus::Synced, None, ""));
     assert!(after.sync.last_good > before.sync.last_good);
     // Since when is remembered over a restart.
     world.restart(true).await;

@@ -1,7 +1,8 @@
 //! What people are told: numbers with their age, what begins and ends, whose commit it is, the first failure at once.
 
-use lockstep::{board::Event, output, reconcile::Orders};
+use lockstep::{output, reconcile::Orders};
 use lockstep_core::{
+    event::{Event, What},
     fleet::turn::Condition,
     report::{Health, Reason, SyncStatus, Verdict},
 };
@@ -30,8 +31,8 @@ fn plan_shown(world: &World) -> String {
 }
 
 fn turns(events: &[Event]) -> Vec<(Condition, bool, String)> {
-    let turn = |event: &Event| match event {
-        Event::Turned { condition, begins, services, .. } => Some((*condition, *begins, services.join(" "))),
+    let turn = |event: &Event| match &event.what {
+        What::Turned { condition, begins, services, .. } => Some((*condition, *begins, services.join(" "))),
         _ => None,
     };
     events.iter().filter_map(turn).collect()
@@ -165,7 +166,10 @@ async fn what_begins_and_ends_is_told_once() {
     }
     let happened = world.happened();
     assert!(
-        matches!(happened.as_slice(), [Event::Unreadable { .. }, Event::Readable { .. }]),
+        matches!(
+            happened.iter().map(|it| &it.what).collect::<Vec<_>>().as_slice(),
+            [What::Unreadable { .. }, What::Readable]
+        ),
         "once each: {happened:?}"
     );
 }
@@ -217,8 +221,8 @@ async fn the_first_failure_is_told_while_the_rollout_goes_on() {
     let mut failing = None;
     for _ in 0..60 {
         world.round().await;
-        let told = |event: Event| match event {
-            Event::Failing { text, .. } => Some(text),
+        let told = |event: Event| match event.what {
+            What::Failing { text, .. } => Some(text),
             _ => None,
         };
         failing = world.happened().into_iter().find_map(told);
@@ -255,7 +259,8 @@ async fn the_first_failure_is_told_while_the_rollout_goes_on() {
     assert!(text.starts_with(&begins) && text.ends_with(ends), "{text}");
     // G9: no verdict without a text and its commit.
     for event in world.happened() {
-        if let Event::Verdict { text, commit, .. } = event {
+        if let What::Verdict { text, .. } = event.what {
+            let commit = event.of.commit;
             assert!(!text.is_empty() && commit == bad, "{text} {commit}");
         }
     }

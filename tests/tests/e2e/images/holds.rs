@@ -1,7 +1,8 @@
 //! A person who pins or reverts by hand is obeyed: by `hold` in a policy, and by history.
 
-use lockstep::board::{Event, ImageState, Standing};
+use lockstep_core::event::What;
 use lockstep_core::report::Reason;
+use lockstep_core::state::{ImageState, Standing};
 use lockstep_tests::{
     git_http::git,
     images::{ImageWorld, one_service},
@@ -46,7 +47,7 @@ async fn a_revert_by_hand_is_left_alone_and_said() {
         assert!(image.picked.unwrap().starts_with("1.3.0@sha256:"));
     }
     assert_eq!(it.commits(), 3);
-    let held = it.world.happened().into_iter().filter(|event| matches!(event, Event::Held { .. })).count();
+    let held = it.world.happened().into_iter().filter(|event| matches!(event.what, What::Held { .. })).count();
     assert_eq!(held, 1, "it is told once");
     // The round's report says it as well.
     it.world.round().await;

@@ -1,7 +1,8 @@
 //! What each policy picks, and what is written for it.
 
-use lockstep::board::{Event, Standing};
+use lockstep_core::event::{Event, What};
 use lockstep_core::report::{Reason, Verdict};
+use lockstep_core::state::Standing;
 use lockstep_sandbox::{Effect, Fault, NewImage};
 use lockstep_tests::{
     images::{ImageWorld, one_service},
@@ -43,7 +44,10 @@ async fn a_new_version_is_committed_as_one_line_and_deployed() {
     assert!(message.starts_with("web: app 1.4.2 → 1.4.3 in prod\n\nprod/web app: 1.4.2 → 1.4.3 (sha256:"), "{message}");
     assert!(message.contains("\n  source https://git.example.com/app/commit/0af1234\n"), "{message}");
     let bumped: Vec<Event> = it.world.happened();
-    assert!(bumped.iter().any(|event| matches!(event, Event::Bumped { bumps, .. } if bumps.len() == 1)), "{bumped:?}");
+    assert!(
+        bumped.iter().any(|event| matches!(&event.what, What::Bumped { bumps, .. } if bumps.len() == 1)),
+        "{bumped:?}"
+    );
     // The same registry and the same Git: nothing more.
     assert!(!it.look().await);
     it.restart();

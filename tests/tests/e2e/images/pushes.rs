@@ -1,9 +1,8 @@
 //! Writing back when something is in the way: races, refusals, lost answers, queues.
 
-use lockstep::{
-    board::{Event, Standing},
-    git::{Access, Person},
-};
+use lockstep::git::{Access, Person};
+use lockstep_core::event::{Event, What};
+use lockstep_core::state::Standing;
 use lockstep_tests::{
     eventually,
     git_http::{GitServer, Hold},
@@ -16,8 +15,8 @@ const PINS: &str = "services/web/prod.pins.yaml";
 
 fn not_written(it: &mut ImageWorld) -> Vec<String> {
     let events = it.world.happened();
-    let reason = |event| match event {
-        Event::NotWritten { reason, .. } => Some(reason),
+    let reason = |event: Event| match event.what {
+        What::NotWritten { reason, .. } => Some(reason),
         _ => None,
     };
     events.into_iter().filter_map(reason).collect()

@@ -1,6 +1,7 @@
 //! Images in registries other than ECR: Debian's docker-registry, with images that skopeo pushed.
 
-use lockstep::{board::Standing, config::RegistryConfig};
+use lockstep::config::RegistryConfig;
+use lockstep_core::state::Standing;
 use lockstep_sandbox::{Behaviour, Effect, Fault};
 use lockstep_tests::{
     images::{ImageWorld, one_service},

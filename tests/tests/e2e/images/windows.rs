@@ -1,12 +1,13 @@
 //! One commit for all that falls into one window of a branch.
 
 use lockstep::{
-    board::{Event, Standing},
     git::{Access, Location, Remote},
     images::{Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
     writeback::Desk,
 };
+use lockstep_core::event::What;
+use lockstep_core::state::Standing;
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
     images::{ImageWorld, one_service},
@@ -112,8 +113,8 @@ async fn two_sources_of_a_branch_write_one_commit() {
         .world
         .happened()
         .into_iter()
-        .filter_map(|event| match event {
-            Event::Bumped { source, bumps, .. } => Some((source, bumps)),
+        .filter_map(|event| match event.what {
+            What::Bumped { bumps, .. } => Some((event.of.source, bumps)),
             _ => None,
         })
         .collect();
