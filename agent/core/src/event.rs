@@ -3,7 +3,7 @@
 
 use crate::{
     compare::diff::Change,
-    fleet::turn::{Condition, Turn},
+    fleet::condition::{self, Condition},
     report::{ActionKind, Verdict},
 };
 use serde::Serialize;
@@ -166,8 +166,8 @@ pub enum What {
     Readable,
 }
 
-impl From<Turn> for What {
-    fn from(Turn { condition, begins, text, services }: Turn) -> Self {
+impl From<condition::Change> for What {
+    fn from(condition::Change { condition, begins, text, services }: condition::Change) -> Self {
         Self::Turned { services, condition, begins, text }
     }
 }

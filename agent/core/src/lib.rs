@@ -8,6 +8,7 @@ pub mod images;
 pub mod mask;
 pub mod observed;
 pub mod partition;
+pub mod remedy;
 pub mod report;
 pub mod service;
 pub mod state;

@@ -4,32 +4,10 @@ use aws_sdk_ecs::{
     config::http::HttpResponse,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
 };
+pub use lockstep_core::remedy::Remedy;
 
 /// Longest text of AWS's that is repeated, in characters.
 const LONGEST_WORDS: usize = 1_000;
-
-/// What helps against an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Slower, later.
-    Throttled,
-    /// A permission.
-    Denied,
-    /// The credentials: expired, wrong, or none.
-    Credentials,
-    /// Credentials for another account.
-    WrongAccount,
-    /// Something that does not exist: a cluster, a service, a parameter.
-    NotFound,
-    /// ECS refuses the request as it is.
-    Refused,
-    /// The endpoint does not have the operation.
-    Unsupported,
-    /// The network, or AWS itself: later.
-    Unreachable,
-    /// A bug of ours: a report of it.
-    Ours,
-}
 
 /// An AWS call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,12 +2,10 @@
 //! ECS; a damaged cache is set aside and filled anew. Nothing secret of the agent's own is written here, and no value
 //! that looks secret: a keyed hash stands for it ([`seal`]).
 
-mod memory;
 mod seal;
 mod store;
 
-pub use memory::{Memory, Progress};
-
+use lockstep_core::service::memory::Memory;
 use lockstep_core::{
     observed::{History, Revision, ServiceRevision, cause::Cause},
     report::Verdict,

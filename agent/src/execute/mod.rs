@@ -5,25 +5,10 @@ use crate::{
     config::Allow,
     permit::{Gate, Intent, Permit, Stopping},
 };
-use lockstep_core::{
-    observed::Revision,
-    report::{ActionKind, Order, RevisionRef, ServicePlan},
-};
+use lockstep_core::report::{ActionKind, Order, RevisionRef, ServicePlan};
+use lockstep_core::service::outcome::Done;
 use lockstep_manifests::Environment;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What was done.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Done {
-    /// The actions that took effect.
-    pub actions: Vec<ActionKind>,
-    /// The revision that was registered.
-    pub registered: Option<Revision>,
-    /// The service deployment that ECS names after the write.
-    pub deployment: Option<String>,
-    /// Whether a service was created or updated.
-    pub wrote_service: bool,
-}
 
 /// An order that failed. What was done before stays done; the next round sees it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -468,7 +468,7 @@ fn candidate(entry: TagEntry) -> Candidate {
 
 /// A refusal with what helps: another account's repository needs its owner's consent.
 fn explained(place: &Place, error: &crate::aws::AwsError) -> String {
-    match (error.remedy.clone(), place) {
+    match (error.remedy, place) {
         (Remedy::Denied, Place::Ecr { account, .. }) => format!(
             "{error}; name a role for account {account} under `accounts:` in the agent's file, or let the repository's policy allow it"
         ),

@@ -2,7 +2,7 @@
 
 use lockstep_core::{
     event::{Event, What},
-    fleet::turn::Condition,
+    fleet::condition::Condition,
     report::Verdict,
 };
 

@@ -1,11 +1,10 @@
 //! The cluster's tags: whether an environment as a whole is paused. Read once in a round that reads services, and again
 //! before a write that starts a deployment.
 
-use super::service::Round;
 use crate::aws::{Clients, Remedy};
 use lockstep_core::{
     observed::Reading,
-    report::{Reason, ServicePlan, Withheld},
+    report::{Reason, Withheld},
     service::pause::{self, Pause},
     tags::Tags,
 };
@@ -66,6 +65,14 @@ impl ClusterTags {
         }
     }
 
+    /// The pause as it is now, before a deployment is started; nothing where it was read a moment ago, or may not be read.
+    pub(super) async fn pause_now(&self, clients: &Clients, environment: &Environment) -> Option<Reading<Pause>> {
+        if self.denied.is_some() || self.read_at.is_some_and(|at| at.elapsed() < FRESH) {
+            return None;
+        }
+        Some(self.clone().look(clients, environment, true).await.pause())
+    }
+
     /// What people should know of it.
     pub(super) fn says(&self) -> Option<Withheld> {
         let (reason, text) = match (&self.denied, self.pause()) {
@@ -79,26 +86,5 @@ impl ClusterTags {
             _ => return None,
         };
         Some(Withheld { reason, text, changes: Vec::new() })
-    }
-}
-
-impl Round<'_> {
-    /// Looks once more whether the environment is paused, before a deployment is started. A pause takes the actions back.
-    pub(super) async fn was_paused_meanwhile(&self, plan: &mut ServicePlan) -> bool {
-        if self.cluster.denied.is_some() || self.cluster.read_at.is_some_and(|at| at.elapsed() < FRESH) {
-            return false;
-        }
-        let mut cluster = self.cluster.clone();
-        match cluster.look(self.clients, self.environment, true).await.pause() {
-            Reading::Found(pause) => {
-                plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
-                true
-            }
-            Reading::Failed(text) => {
-                plan.withhold_all(Reason::Unread, format!("whether the environment is paused is not known: {text}"));
-                true
-            }
-            Reading::Missing | Reading::Unread => false,
-        }
     }
 }

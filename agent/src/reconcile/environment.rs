@@ -7,7 +7,7 @@ use super::{
     load::Snapshot,
     lookout::Lookout,
     prune::{History, Orphans},
-    service::{Others, Prepared, Round, Track, short},
+    service::{Others, Round, Track},
     waiting::with_dependencies,
 };
 use crate::{
@@ -16,11 +16,12 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use lockstep_core::event::{Subject, What};
+use lockstep_core::service::machine::{Begun, Evaluation, Ground, Now, Service, short};
 use lockstep_core::state::{EnvironmentState, ServiceState};
 use lockstep_core::{
-    fleet::turn::Turns,
+    fleet::condition::Conditions,
     observed::{LiveService, Reading},
-    report::{Health, Reason, ServicePlan, SyncStatus, Verdict, Withheld},
+    report::{Health, Reason, ServicePlan, Verdict, Withheld},
     service::plan::health_of,
     stated::identity::{self, desired_hash},
 };
@@ -59,7 +60,7 @@ pub(super) struct Worker {
     bound: HashMap<String, Bound>,
     orphans: Orphans,
     cluster: ClusterTags,
-    turns: Turns,
+    conditions: Conditions,
 }
 
 /// A service whose desired state is not known, and why.
@@ -79,10 +80,10 @@ struct Bound {
     result: Result<(Arc<Desired>, String), Vec<Diagnostic>>,
 }
 
-/// What a round has looked at: services by their ECS name, and plans that were made already by their own name.
+/// What a round has looked at: services by their ECS name, and turns that have a plan already by their own name.
 pub(super) struct Looked {
     pub(super) live: BTreeMap<String, Reading<LiveService>>,
-    pub(super) prepared: HashMap<String, Prepared>,
+    pub(super) turns: HashMap<String, Box<Evaluation>>,
 }
 
 /// What a round left.
@@ -105,7 +106,7 @@ impl Worker {
             bound: HashMap::new(),
             orphans: Orphans::default(),
             cluster: ClusterTags::default(),
-            turns: Turns::default(),
+            conditions: Conditions::default(),
         }
     }
 
@@ -175,31 +176,37 @@ impl Worker {
             }
         }
         let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
-        let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write);
+        let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write, &context.now(&clients));
         context.looked.add(due.len());
         let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let cluster = self.cluster.look(&clients, environment, !due.is_empty()).await;
         withheld.extend(cluster.says());
         let mut round = Round {
+            ground: Ground {
+                environment,
+                source: &source,
+                commit: &snapshot.commit,
+                committed_at: snapshot.committed_at,
+                orders,
+                may_write,
+                may_adopt: allow.adopt,
+                not_created: snapshot.not_created(),
+                paused: cluster.pause(),
+                unexplained: None,
+                has_history: !clients.has_no_history(),
+                interval: context.timing.interval,
+            },
             context,
             clients: &clients,
-            environment,
-            source: &source,
-            commit: &snapshot.commit,
             base: &snapshot.base,
-            not_created: snapshot.not_created(),
             allow: &allow,
-            orders,
             others,
-            may_write,
             until: Instant::now() + context.timing.interval.max(SHORTEST_ROUND),
-            committed_at: snapshot.committed_at,
             read_at: Instant::now(),
             lookout: Lookout::default(),
             cluster,
             history: &snapshot.history,
             brake: Mutex::new(self.brake(environment, &wanted, &BTreeMap::new())),
-            unexplained: None,
             all_bound: true,
         };
         // A commit does not wait for the paced reads of everything else.
@@ -222,9 +229,10 @@ impl Worker {
         }
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         round.brake = Mutex::new(self.brake(environment, &wanted, &live));
-        let prepared = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        round.ground.has_history = !clients.has_no_history();
+        let turns = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
         let all_bound = plans.is_empty();
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, prepared }, &plans).await;
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, turns }, &plans).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
                 // Names may hold parameters: what was bound is what is declared.
@@ -334,14 +342,10 @@ impl Worker {
         timing: Timing,
         orders: &Orders,
         may_write: bool,
+        now: &Now,
     ) -> BTreeSet<String> {
         let is_due = |name: &String, desired: &Desired, hash: &String| {
-            let Some(track) = self.tracks.get(name) else {
-                return true;
-            };
-            let Some(at) = track.observed_at else {
-                return true;
-            };
+            let Some(track) = self.tracks.get(name).map(|track| &track.machine) else { return true };
             // What nobody may start does not move by itself.
             let is_open = track.follows() || (may_write && track.is_open());
             let limit = match desired.ecs_service() {
@@ -349,7 +353,7 @@ impl Worker {
                 Some(_) => timing.interval,
                 None => timing.interval.max(DEFINITION_AGE),
             };
-            orders.everything || track.hash != *hash || at.elapsed() + Duration::from_millis(20) >= limit
+            orders.everything || track.is_due(hash, limit, now)
         };
         let due = wanted.iter().filter(|(name, (desired, hash))| is_due(name, desired, hash));
         due.map(|(name, _)| name.clone()).collect()
@@ -381,17 +385,15 @@ impl Worker {
                 let (desired, hash) = &wanted[name];
                 let mut track = self.tracks.remove(name).unwrap_or_default();
                 if !due.contains(name)
-                    && let Some(state) = &track.state
+                    && let Some(state) = track.machine.as_of(&snapshot.commit)
                 {
-                    let state = ServiceState { planned_for: snapshot.commit.clone(), ..state.clone() };
-                    track.state = Some(state.clone());
                     done.insert(name.clone(), state);
                     self.tracks.insert(name.clone(), track);
                     continue;
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = desired.ecs_service().and_then(|name| looked.live.remove(name)).unwrap_or_default();
-                let prepared = looked.prepared.remove(name);
+                let turn = looked.turns.remove(name);
                 let mut images = self.brought_by_others(snapshot, desired, hash, &track);
                 if !images.is_empty()
                     && let Some(in_use) =
@@ -405,14 +407,21 @@ impl Worker {
                     let tag = live.tags.get(identity::REJECTED);
                     tag.is_some_and(|tag| identity::Rejected::parse(tag).is_of(desired, hash))
                 };
-                let first = track.follows() || reading.found().is_some_and(rejected);
+                let first = track.machine.follows() || reading.found().is_some_and(rejected);
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
-                    let waiting = match waiting {
-                        Some(waiting) => Some(waiting),
-                        None => round.image_not_shown(&images, hash, &mut track).await,
+                    let begun = match (turn, waiting) {
+                        (Some(turn), _) => Begun::Evaluation(turn),
+                        (None, Some(waiting)) => round.begin(desired, hash, reading, Some(waiting), &mut track),
+                        (None, None) => {
+                            let waiting = round.image_not_shown(&images, hash, &mut track).await;
+                            round.begin(desired, hash, reading, waiting, &mut track)
+                        }
                     };
-                    let state = round.service(desired, hash, reading, waiting, prepared, &mut track).await;
+                    let state = match begun {
+                        Begun::Over(state) => *state,
+                        Begun::Evaluation(turn) => round.service(desired, hash, turn, &mut track).await,
+                    };
                     round.context.looked.one();
                     (name.clone(), state, track)
                 });
@@ -437,20 +446,13 @@ impl Worker {
     }
 
     fn unplanned(&self, name: &str, health: Health, reason: Reason, text: &str) -> ServiceState {
-        let last = self.tracks.get(name).and_then(|track| track.state.clone());
-        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, health, reason, text);
-        plan.verdict = last.as_ref().and_then(|state| state.plan.verdict);
-        match last {
-            Some(state) => ServiceState { plan, ..state },
-            None => ServiceState::unseen(plan, ""),
-        }
+        let unknown = Service::default();
+        let machine = self.tracks.get(name).map_or(&unknown, |track| &track.machine);
+        machine.unplanned(name, health, reason, text)
     }
 
     fn keep_unplanned(&mut self, state: &mut ServiceState, now: &str) {
-        state.axes.turn(&state.plan, state.running.zip(state.desired_count), now);
-        let track = self.tracks.entry(state.plan.name.clone()).or_default();
-        track.note_axes(&state.axes);
-        track.state = Some(state.clone());
+        self.tracks.entry(state.plan.name.clone()).or_default().machine.keep_unplanned(state, now);
     }
 
     /// A service whose desired state is not known, with the ECS service that it was when that was known.
@@ -462,7 +464,7 @@ impl Worker {
         reason: Reason,
         text: String,
     ) -> Broken {
-        let remembered = self.tracks.get(name).map(|track| track.ecs_name.clone()).filter(|known| !known.is_empty());
+        let remembered = self.tracks.get(name).and_then(|track| Some(track.machine.ecs_name()?.to_owned()));
         let declared = || snapshot.ecs_name(&environment.name, name).filter(|known| !known.contains("${{"));
         let known = remembered.or_else(declared);
         let is_known = known.is_some();
@@ -532,10 +534,10 @@ impl Worker {
         for service in &mut services {
             service.plan.at = snapshot.at(&environment.name, &service.plan.name).cloned();
         }
-        for turn in self.turns.take(services.iter().map(|state| &state.plan)) {
+        for change in self.conditions.take(services.iter().map(|state| &state.plan)) {
             let commit = snapshot.commit.clone();
             let of = Subject { commit, environment: environment.name.clone(), ..Subject::source(&self.source_id) };
-            context.tell_now(of, What::from(turn));
+            context.tell_now(of, What::from(change));
         }
         let state = EnvironmentState {
             name: environment.name.clone(),

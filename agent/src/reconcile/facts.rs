@@ -1,6 +1,6 @@
 //! The facts that the planner asks for, from the cache or from AWS. What is immutable is read once.
 
-use super::service::{Round, short};
+use super::{service::Round, short};
 use crate::{
     aws::{AwsError, Remedy},
     verify::Verifier,
@@ -38,7 +38,8 @@ impl Round<'_> {
                 }
                 Need::History => observed.history = self.history(&key, desired, &live).await,
                 Need::Scalable => {
-                    observed.scalable = self.clients.scalable(&self.environment.cluster, &desired.service_name).await;
+                    observed.scalable =
+                        self.clients.scalable(&self.ground.environment.cluster, &desired.service_name).await;
                 }
                 Need::Presence => observed.presence = Some(self.presence(desired, observed.cause.as_ref()).await),
                 Need::Cause => observed.cause = Some(self.cause(&key, desired, &live, observed).await),
@@ -50,7 +51,7 @@ impl Round<'_> {
     async fn presence(&self, desired: &Desired, cause: Option<&Cause>) -> Presence {
         let Some(absent) = cause.and_then(|cause| absent(desired, cause)) else { return Presence::Unknown };
         let mut verifier = Verifier::new(&self.context.accounts, self.allow);
-        verifier.look_for(&absent, desired, self.environment).await
+        verifier.look_for(&absent, desired, self.ground.environment).await
     }
 
     /// Revisions never change, so one that was read once is known for ever.
@@ -95,7 +96,7 @@ impl Round<'_> {
     /// The newest deployments with what they were to bring. Revisions of both kinds are immutable and read once.
     async fn read_history(&self, service: &str, whole: bool) -> Result<History, AwsError> {
         let cache = &self.context.cache;
-        let Some(briefs) = self.clients.past_deployments(&self.environment.cluster, service).await? else {
+        let Some(briefs) = self.clients.past_deployments(&self.ground.environment.cluster, service).await? else {
             return Ok(History::Unsupported);
         };
         if !whole && briefs.iter().all(|brief| brief.status == "SUCCESSFUL") {
@@ -209,7 +210,7 @@ impl Round<'_> {
             Reading::Found(revision) => revision.definition,
             _ => serde_json::Value::Null,
         };
-        let cluster = &self.environment.cluster;
+        let cluster = &self.ground.environment.cluster;
         let looked =
             self.clients.look_for_cause(&mut cause, cluster, &desired.service_name, &revision, &definition).await;
         match looked {

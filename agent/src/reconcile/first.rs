@@ -24,7 +24,9 @@ impl Worker {
         }
         let is_changed = |name: &&String| {
             let (desired, hash) = &wanted[*name];
-            self.tracks.get(*name).is_some_and(|track| track.state.is_some() && track.hash != *hash)
+            self.tracks
+                .get(*name)
+                .is_some_and(|track| track.machine.state().is_some() && track.machine.is_changed(hash))
                 && desired.after.iter().all(|other| wanted.contains_key(other) && self.is_seen(other))
         };
         let first: BTreeSet<String> = due.iter().filter(is_changed).cloned().collect();
@@ -46,15 +48,15 @@ impl Worker {
         let seen: Wanted = seen.map(|(name, wanted)| (name.clone(), wanted.clone())).collect();
         let named = first.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
         let names: Vec<String> = named.collect();
-        let mut live = round.clients.services(&round.environment.cluster, &names).await;
+        let mut live = round.clients.services(&round.ground.environment.cluster, &names).await;
         round.read_at = Instant::now();
         self.read_rollouts(round.clients, &seen, first, &mut live).await;
-        round.brake = Mutex::new(self.brake(round.environment, &seen, &live));
-        let mut looked = Looked { live, prepared: HashMap::new() };
+        round.brake = Mutex::new(self.brake(round.ground.environment, &seen, &live));
+        let mut looked = Looked { live, turns: HashMap::new() };
         self.run_waves(round, snapshot, &seen, first, &mut looked, &[]).await;
     }
 
     fn is_seen(&self, name: &str) -> bool {
-        self.tracks.get(name).is_some_and(|track| track.state.is_some())
+        self.tracks.get(name).is_some_and(|track| track.machine.state().is_some())
     }
 }

@@ -1,15 +1,12 @@
 //! What concerns an environment's services together: their rollouts, the brake, and differences that nothing explains.
 
-use super::{
-    environment::Worker,
-    load::Snapshot,
-    service::{self, Prepared, Round, Track},
-};
+use super::{environment::Worker, load::Snapshot, service::Round};
 use crate::aws::{Clients, Remedy};
 use lockstep_core::{
     fleet::brake::Brake,
     observed::{LiveService, Reading},
     report::Verdict,
+    service::machine::{Begun, Evaluation, fingerprint},
     stated::identity,
 };
 use lockstep_manifests::{Desired, Environment};
@@ -33,7 +30,7 @@ impl Worker {
         }
         let mut arns: Vec<String> = Vec::new();
         for name in due {
-            let is_open = self.tracks.get(name).is_some_and(Track::follows);
+            let is_open = self.tracks.get(name).is_some_and(|track| track.machine.follows());
             let reading = wanted[name].0.ecs_service().and_then(|name| live.get(name));
             let Some(Reading::Found(service)) = reading else { continue };
             let moves = service.deployments.len() > 1
@@ -69,12 +66,12 @@ impl Worker {
     ) -> Brake {
         let mut brake = Brake::new(environment.sync.max_concurrent, environment.sync.stop_after_failures);
         for (name, track) in &self.tracks {
-            let (Some(state), Some((desired, _))) = (&track.state, wanted.get(name)) else { continue };
+            let (Some(state), Some((desired, _))) = (track.machine.state(), wanted.get(name)) else { continue };
             // By the ECS name, which is what a service that is only seen has.
             let name = &desired.service_name;
-            match (state.plan.verdict, &track.verdict) {
+            match (state.plan.verdict, track.machine.rejected_at()) {
                 (Some(Verdict::Progressing), _) => brake.note_in_flight(name),
-                (Some(Verdict::Rejected), Some((_, Verdict::Rejected, since))) => brake.note_rejected(name, *since),
+                (Some(Verdict::Rejected), Some(since)) => brake.note_rejected(name, since),
                 _ => {}
             }
         }
@@ -94,7 +91,7 @@ impl Worker {
     }
 
     /// Where so many services are looked at that more could be healed than may be without a person: plans them all
-    /// before any of them is written, and counts. Answers the plans.
+    /// before any of them is written, and counts. Returns their turns.
     pub(super) async fn count_unexplained(
         &mut self,
         round: &mut Round<'_>,
@@ -102,49 +99,55 @@ impl Worker {
         wanted: &BTreeMap<String, (Arc<Desired>, String)>,
         due: &BTreeSet<String>,
         live: &BTreeMap<String, Reading<LiveService>>,
-    ) -> HashMap<String, Prepared> {
-        let limit = round.environment.sync.max_unexplained;
+    ) -> HashMap<String, Box<Evaluation>> {
+        let limit = round.ground.environment.sync.max_unexplained;
         let candidates: Vec<&String> = due
             .iter()
             .filter(|name| {
-                self.tracks.get(*name).is_none_or(|track| {
-                    let hash = &wanted[*name].1;
-                    !track.is_explained(hash) && track.deployed.as_ref().is_none_or(|deployed| deployed == hash)
-                })
+                let track = self.tracks.get(*name);
+                track.is_none_or(|track| track.machine.may_have_drifted(&wanted[*name].1))
             })
             .filter(|name| {
                 // One that is as it was reported is at rest.
                 let quiet = self.tracks.get(*name).is_some_and(|track| {
                     let reading = wanted[*name].0.ecs_service().and_then(|name| live.get(name));
-                    let fingerprint = reading.and_then(|live| service::fingerprint(live, None));
-                    track.at_rest(&wanted[*name].1, fingerprint).is_some()
+                    let fingerprint = reading.and_then(|live| fingerprint(live, None));
+                    track.machine.at_rest(&wanted[*name].1, fingerprint).is_some()
                 });
                 let reading = wanted[*name].0.ecs_service().and_then(|name| live.get(name));
                 !quiet && matches!(reading, Some(Reading::Found(_)))
             })
             .collect();
-        let mut prepared = HashMap::new();
+        let mut turns = HashMap::new();
         // Services are not all looked at in one round: what is held, and what was healed a moment ago, counts too.
-        let now = round.clients.now();
-        let others =
-            self.tracks.iter().filter(|(name, track)| !candidates.contains(name) && track.counts_as_healed(now));
+        let now = round.now();
+        let others = self
+            .tracks
+            .iter()
+            .filter(|(name, track)| !candidates.contains(name) && track.machine.counts_as_healed(&now));
         let mut unexplained = others.count();
-        if limit == 0 || candidates.len() + unexplained <= limit || !round.may_write || round.orders.by_hand {
-            return prepared;
+        if limit == 0
+            || candidates.len() + unexplained <= limit
+            || !round.ground.may_write
+            || round.ground.orders.by_hand
+        {
+            return turns;
         }
         for name in candidates {
             let (desired, hash) = &wanted[name];
             let mut track = self.tracks.remove(name).unwrap_or_default();
             let waiting = self.waiting_for(round, snapshot, desired, &BTreeMap::new());
-            if waiting.is_none() && desired.after.is_empty() && track.started.is_none() {
-                let reading = &live[&desired.service_name];
-                let plan = round.prepare(desired, hash, reading, None, &mut track).await;
-                unexplained += usize::from(round.is_unexplained(hash, &plan, &track));
-                prepared.insert(name.clone(), plan);
+            if waiting.is_none() && desired.after.is_empty() && !track.machine.has_started() {
+                let reading = live[&desired.service_name].clone();
+                if let Begun::Evaluation(mut turn) = round.begin(desired, hash, reading, None, &mut track) {
+                    round.plan(desired, hash, &mut turn, &mut track).await;
+                    unexplained += usize::from(turn.is_unexplained());
+                    turns.insert(name.clone(), turn);
+                }
             }
             self.tracks.insert(name.clone(), track);
         }
-        round.unexplained = (unexplained > limit).then_some(unexplained);
-        prepared
+        round.ground.unexplained = (unexplained > limit).then_some(unexplained);
+        turns
     }
 }

@@ -1,13 +1,7 @@
-//! One more look at a service before a deployment of it is started: what a person did a moment ago is seen. ECS has no
-//! compare-and-swap, so that this narrows the gap and does not close it.
+//! One more look at services before deployments of them are started: what a person did a moment ago is seen.
 
-use super::service::{Round, Track};
 use crate::aws::Clients;
-use lockstep_core::{
-    observed::{LiveService, Reading},
-    report::{Reason, ServicePlan, Verdict},
-};
-use lockstep_manifests::Desired;
+use lockstep_core::observed::{LiveService, Reading};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -15,8 +9,6 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How old what was read may be when a deployment is started.
-const FRESH: Duration = Duration::from_secs(1);
 /// How long services are gathered that are about to be written: ten of them cost one call.
 const GATHERED: Duration = Duration::from_millis(20);
 
@@ -31,7 +23,8 @@ impl Lookout {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn look(&self, clients: &Clients, cluster: &str, service: &str) -> Reading<LiveService> {
+    /// Reads a service, together with those that others ask for at this moment.
+    pub(super) async fn look(&self, clients: &Clients, cluster: &str, service: &str) -> Reading<LiveService> {
         let (tell, told) = oneshot::channel();
         let is_first = self.with(|waiting| {
             waiting.push((service.to_owned(), tell));
@@ -47,37 +40,5 @@ impl Lookout {
             }
         }
         told.await.unwrap_or_default()
-    }
-}
-
-impl Round<'_> {
-    /// Looks once more at a service that is about to be deployed, where it was read longer ago. Where it is another one
-    /// now, nothing is written, and it is planned again.
-    pub(super) async fn has_changed_meanwhile(
-        &self,
-        desired: &Desired,
-        live: &Reading<LiveService>,
-        plan: &mut ServicePlan,
-        track: &mut Track,
-    ) -> bool {
-        if self.read_at.elapsed() < FRESH {
-            return false;
-        }
-        let now = self.lookout.look(self.clients, &self.environment.cluster, &desired.service_name).await;
-        let there = |reading: &Reading<LiveService>| reading.found().filter(|it| it.status != "INACTIVE").cloned();
-        match (there(live), there(&now), &now) {
-            (_, None, Reading::Failed(text)) => {
-                plan.withhold_all(Reason::Unread, format!("the read before the deployment failed: {text}"));
-            }
-            (None, None, _) => return false,
-            (Some(before), Some(now), _) if before.is_as(&now) => return false,
-            _ => {
-                let text = "the service was changed while its change was planned; it is planned again".to_owned();
-                plan.withhold_all(Reason::Queued, text);
-                plan.verdict = Some(Verdict::Pending);
-            }
-        }
-        track.observed_at = None;
-        true
     }
 }

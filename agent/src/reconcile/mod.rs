@@ -1,7 +1,6 @@
 //! Rounds: what is declared is read again, what runs is read again, and the difference is planned, acted on and
 //! reported. Level-triggered: a round takes no input but what it reads.
 
-mod act;
 mod at;
 mod branch;
 mod changes;
@@ -11,7 +10,6 @@ mod environment;
 mod facts;
 mod first;
 mod fleet;
-mod follow;
 mod load;
 mod lookout;
 mod prune;
@@ -22,23 +20,30 @@ mod together;
 mod totals;
 mod waiting;
 
+pub use lockstep_core::service::orders::Orders;
+
 pub use branch::{Branch, Content, Files};
 pub use load::{LoadedService, Loader, Snapshot};
-pub use service::short;
+pub use lockstep_core::service::machine::short;
 pub use source::{EnvironmentRunner, SourceParts, SourceRunner};
 
-use crate::{aws::Accounts, board::Board, cache::Cache, output, permit::Gate};
+use crate::{
+    aws::{Accounts, Clients},
+    board::Board,
+    cache::Cache,
+    output,
+    permit::Gate,
+};
 use lockstep_core::event::{Event, Subject, What};
-use lockstep_core::service::plan::Restart;
+use lockstep_core::service::machine::Now;
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 /// How often things are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,7 @@ pub struct Context {
     pub gate: Gate,
     /// How far the round is.
     pub looked: Looked,
+    began: Instant,
 }
 
 /// How far a round is, for whoever waits for it.
@@ -114,7 +120,13 @@ impl Context {
             timing,
             gate: Gate::default(),
             looked: Looked::default(),
+            began: Instant::now(),
         }
+    }
+
+    /// The time of a step of a service in an account and region.
+    fn now(&self, clients: &Clients) -> Now {
+        Now { aws: clients.now(), uptime: self.began.elapsed() }
     }
 
     /// Tells what happened, and when (epoch seconds): to the log, and to those who watch. Nobody watching is fine.
@@ -127,55 +139,5 @@ impl Context {
     /// The same of something outside of AWS, which happens now.
     pub fn tell_now(&self, of: Subject, what: What) {
         self.tell(jiff::Timestamp::now().as_second(), of, what);
-    }
-}
-
-/// What a round is to do.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Orders {
-    /// Whether anything may be written.
-    pub write: bool,
-    /// Whether a person ordered it: then observed environments are written too.
-    pub by_hand: bool,
-    /// Whether it is the first round of a person's order: failures from before do not count against it.
-    pub begins: bool,
-    /// Whether services that are not ours yet are adopted.
-    pub adopt: bool,
-    /// Whether a state that ECS rejected is tried once more.
-    pub retry: bool,
-    /// A person's order to deploy what runs once more.
-    pub restart: Option<Restart>,
-    /// Whether a person confirmed that many services may be removed.
-    pub prune: bool,
-    /// The removals that a person was shown, as `environment/service`: no others are made. None for the agent's own.
-    pub removals: Option<BTreeSet<String>>,
-    /// Whether to plan as if nothing were paused, to show what a pause holds back.
-    pub unpaused: bool,
-    /// Whether the round only looks because something else waits for it: nothing is written, told or published.
-    pub only_looks: bool,
-    /// Whether services that are no longer declared are looked for where the environment does not prune, too.
-    pub orphans: bool,
-    /// Whether everything is observed, however young the last observation is.
-    pub everything: bool,
-    /// The environments; all where none are named.
-    pub environments: BTreeSet<String>,
-    /// The services; all where none are named.
-    pub services: BTreeSet<String>,
-}
-
-impl Orders {
-    /// What the agent's own rounds do.
-    pub fn agent() -> Self {
-        Self { write: true, orphans: true, ..Self::default() }
-    }
-
-    /// Whether a service is meant.
-    pub fn covers(&self, service: &str) -> bool {
-        self.services.is_empty() || self.services.contains(service)
-    }
-
-    /// Whether an environment is meant.
-    pub fn covers_environment(&self, environment: &str) -> bool {
-        self.environments.is_empty() || self.environments.contains(environment)
     }
 }

@@ -3,14 +3,15 @@
 
 use super::{
     load::{Loader, Snapshot},
-    service::{Round, refuse_breaches, short},
+    service::{Round, log_breach},
 };
 use crate::{
     execute::{Ended, Place, execute},
     git::{GitError, Remote},
 };
 use lockstep_core::event::{Trigger, What};
-use lockstep_core::state::{Axes, ServiceState};
+use lockstep_core::service::{machine::short, outcome::refuse_breaches};
+use lockstep_core::state::{Axes, ServiceState, time_text};
 use lockstep_core::{
     fleet::prune::{Circumstances, Declared, plan_orphan},
     observed::{LiveService, Reading},
@@ -61,9 +62,9 @@ impl Orphans {
     ) -> Vec<ServiceState> {
         let now = round.clients.now();
         let removed = self.declared.iter().any(|name| !declared.contains(name));
-        let due = removed || self.scanned_at.is_none_or(|at| now - at >= SCAN) || round.orders.prune;
+        let due = removed || self.scanned_at.is_none_or(|at| now - at >= SCAN) || round.ground.orders.prune;
         if due {
-            match round.clients.service_names(&round.environment.cluster).await {
+            match round.clients.service_names(&round.ground.environment.cluster).await {
                 Ok(names) => {
                     self.found = names.into_iter().filter(|name| !declared.contains(name)).collect();
                     self.scanned_at = Some(now);
@@ -80,10 +81,10 @@ impl Orphans {
             return Vec::new();
         }
         let names: Vec<String> = self.found.iter().cloned().collect();
-        let live = round.clients.services(&round.environment.cluster, &names).await;
+        let live = round.clients.services(&round.ground.environment.cluster, &names).await;
         let is_ours = |live: &LiveService| {
             let service = live.tags.get(identity::SERVICE).map_or("", String::as_str);
-            let us = owner(&live.tags, round.source, &round.environment.name, service) == Owner::Us;
+            let us = owner(&live.tags, round.ground.source, &round.ground.environment.name, service) == Owner::Us;
             us && live.definition.get("serviceName").and_then(|name| name.as_str()) == Some(service)
         };
         let mut ours: BTreeMap<String, LiveService> = BTreeMap::new();
@@ -101,11 +102,11 @@ impl Orphans {
             }
         }
         let around = Circumstances {
-            prune: round.environment.sync.prune,
-            confirmed: round.orders.prune,
+            prune: round.ground.environment.sync.prune,
+            confirmed: round.ground.orders.prune,
             declared: declared.len(),
             orphans: ours.len(),
-            unreadable: snapshot.has_unreadable(&round.environment.name) || !round.all_bound,
+            unreadable: snapshot.has_unreadable(&round.ground.environment.name) || !round.all_bound,
             undeployed,
             now,
         };
@@ -116,14 +117,17 @@ impl Orphans {
             if let Reading::Found(pause) = round.cluster.pause() {
                 plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
             }
-            refuse_breaches(&mut plan, &Subject { declared: Some(&by), ..round.subject(Some(&live)) });
+            let subject = Subject { declared: Some(&by), ..round.subject(Some(&live)) };
+            if let Some(breach) = refuse_breaches(&mut plan, &subject) {
+                log_breach(&plan.name, &breach);
+            }
             let stopping = round.context.gate.is_stopping();
-            let waits = self.not_before.is_some_and(|at| now < at) && !round.orders.begins;
-            let is_shown = round.orders.removals.as_ref().is_none_or(|shown| {
+            let waits = self.not_before.is_some_and(|at| now < at) && !round.ground.orders.begins;
+            let is_shown = round.ground.orders.removals.as_ref().is_none_or(|shown| {
                 // What was shown goes on to its end.
-                shown.contains(&format!("{}/{name}", round.environment.name))
+                shown.contains(&format!("{}/{name}", round.ground.environment.name))
             });
-            let note = if round.may_write && !plan.actions.is_empty() && !stopping && !waits && is_shown {
+            let note = if round.ground.may_write && !plan.actions.is_empty() && !stopping && !waits && is_shown {
                 self.remove(round, &live, &mut plan).await
             } else {
                 String::new()
@@ -132,12 +136,12 @@ impl Orphans {
                 revision: short(&live.task_definition),
                 running: Some(live.running),
                 desired_count: Some(live.desired),
-                observed_at: round.now_text(),
+                observed_at: time_text(now),
                 note,
-                ..ServiceState::unseen(plan, round.commit)
+                ..ServiceState::unseen(plan, round.ground.commit)
             };
             let axes = self.axes.entry(state.plan.name.clone()).or_default();
-            axes.turn(&state.plan, Some((live.running, live.desired)), &round.now_text());
+            axes.turn(&state.plan, Some((live.running, live.desired)), &time_text(now));
             state.axes = axes.clone();
             states.push(state);
         }
@@ -148,7 +152,7 @@ impl Orphans {
         let service = plan.name.clone();
         let place = Place {
             allow: round.allow,
-            environment: round.environment,
+            environment: round.ground.environment,
             clients: round.clients,
             service: &service,
             arn: Some(live.arn.as_str()),
@@ -168,8 +172,7 @@ impl Orphans {
                 plan.verdict = Some(Verdict::Progressing);
                 let actions = vec![ActionKind::PruneService];
                 let trigger = Trigger::Removed;
-                let of = round.about(&service, round.commit);
-                round.context.tell(round.clients.now(), of, What::Wrote { trigger, actions, changes });
+                round.tell(round.clients.now(), &service, None, What::Wrote { trigger, actions, changes });
                 "removing the service".to_owned()
             }
             Err(Ended::Stopping(_)) => {
@@ -181,8 +184,7 @@ impl Orphans {
                 self.not_before = Some(round.clients.now() + AGAIN);
                 plan.actions.clear();
                 plan.withheld.push(Withheld { reason: Reason::Failed, text: reason.clone(), changes: Vec::new() });
-                let of = round.about(&service, round.commit);
-                round.context.tell(round.clients.now(), of, What::Failed { reason: reason.clone() });
+                round.tell(round.clients.now(), &service, None, What::Failed { reason: reason.clone() });
                 reason
             }
         }
@@ -197,7 +199,8 @@ impl Orphans {
             let text = "the files are in no Git repository with a commit";
             return Declared::Unknown(text.to_owned());
         };
-        let (tip, environment, service) = (round.base.to_owned(), round.environment.name.clone(), name.to_owned());
+        let (tip, environment, service) =
+            (round.base.to_owned(), round.ground.environment.name.clone(), name.to_owned());
         let found = tokio::task::spawn_blocking(move || {
             let remote = Remote::reader(&directory)?;
             search(&remote, &tip, &environment, &service)

@@ -23,7 +23,7 @@ impl Worker {
         hash: &str,
         track: &Track,
     ) -> Vec<EcrImage> {
-        if track.deployed.as_deref() == Some(hash) || track.shown.as_deref() == Some(hash) {
+        if track.machine.has_deployed(hash) || track.shown.as_deref() == Some(hash) {
             return Vec::new();
         }
         let Some(loaded) = snapshot.services.iter().find(|it| it.directory.name == desired.name) else {
@@ -66,8 +66,8 @@ impl Round<'_> {
         {
             return Some(Wait::For(text.clone()));
         }
-        for image in images.iter().filter(|image| self.allow.registry(&image.host, &self.environment.account)) {
-            let clients = self.context.accounts.clients(&self.environment.account, &image.region).await;
+        for image in images.iter().filter(|image| self.allow.registry(&image.host, &self.ground.environment.account)) {
+            let clients = self.context.accounts.clients(&self.ground.environment.account, &image.region).await;
             let name = format!("{}/{}", image.host, image.id.repository);
             let text = match clients.image(&image.id).await {
                 Ok(Some(_)) => continue,

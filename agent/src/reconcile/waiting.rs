@@ -25,7 +25,7 @@ impl Worker {
                 return Some(Wait::For(format!("waiting for {other}, which {why}")));
             }
         }
-        for (other, place) in &round.environment.after {
+        for (other, place) in &round.ground.environment.after {
             let is_in = snapshot
                 .services
                 .iter()
@@ -41,7 +41,7 @@ impl Worker {
             };
             let out_of_reach = |held: &&Withheld| matches!(held.reason, Reason::NotAllowed | Reason::WrongAccount);
             if let Some(held) = state.plan.withheld.iter().find(out_of_reach) {
-                let name = &round.environment.name;
+                let name = &round.ground.environment.name;
                 let text =
                     format!("{name} is `after` {other} ({place:?}), which cannot be read from here: {}", held.text);
                 return Some(Wait::Never(text));

@@ -295,7 +295,7 @@ fn what_may_not_be_asked_is_skipped_with_the_permission_that_is_missing() {
         "ecs:DescribeClusters",
     ] {
         assert!(
-            stdout.contains(&format!("not checked: {permission} is not allowed to us")),
+            stdout.contains(&format!("not checked: Lockstep has no permission for {permission}")),
             "{permission}: {stdout}{stderr}"
         );
     }

@@ -2,6 +2,6 @@
 //! and how an ordered sync ends.
 
 pub mod brake;
+pub mod condition;
 pub mod ending;
 pub mod prune;
-pub mod turn;

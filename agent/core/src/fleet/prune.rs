@@ -50,7 +50,7 @@ pub fn plan_orphan(live: &LiveService, name: &str, declared: &Declared, around: 
         Ok(commit) => {
             let (order, change) = next_step(live);
             plan.actions.push(Action { kind: ActionKind::PruneService, changes: vec![change], order: Some(order) });
-            let commit = commit.get(..8).unwrap_or(&commit);
+            let commit = crate::stated::commit::short(&commit);
             plan.causes.push(format!("would be removed: {} running", tasks(live.running)));
             plan.causes.push(format!("declared last by commit {commit}, and not any more"));
         }

@@ -2,7 +2,13 @@
 
 pub mod drift;
 pub mod lint;
+pub mod machine;
+pub mod memory;
 mod note;
+pub mod orders;
+pub mod outcome;
 pub mod pause;
 pub mod plan;
 pub mod scale;
+mod verdict;
+mod withhold;

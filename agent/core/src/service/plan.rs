@@ -10,6 +10,7 @@ mod restart;
 mod revision;
 mod update;
 
+use super::withhold;
 use crate::{
     compare::{
         diff::{Change, Remark, diff},
@@ -21,7 +22,7 @@ use crate::{
     observed::{LiveDeployment, LiveService, Need, Observation, Reading, Rollout, cause::Cause},
     report::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, RevisionTasks, ServicePlan, SyncStatus, Verdict,
-        Withheld, changes_of,
+        Withheld,
     },
     service::{drift::Hold, pause::Pause},
     stated::{
@@ -29,7 +30,6 @@ use crate::{
         identity::{self, Owner, desired_hash, owner},
     },
     tags::Tags,
-    verify,
 };
 use difference::Differences;
 pub use difference::needs_revisions;
@@ -39,7 +39,7 @@ use lockstep_manifests::{
     path::{Path, Step},
     render::Desired,
 };
-use people::{for_another_controller, under_other_control, withhold_paused};
+use people::{for_another_controller, under_other_control};
 use rejection::Absence;
 pub use restart::{RESTARTED, Restart};
 use serde_json::Value;
@@ -151,7 +151,7 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         }
     }
     if planner.needs.is_empty() {
-        let plan = withhold_paused(observed, around, withhold_failing(desired, plan));
+        let plan = withhold::from_plan(desired, observed, around, plan);
         let causes = if plan.has_differences() { causes(desired, around) } else { Vec::new() };
         let open = |live: &LiveService| live.rollout.clone().filter(Rollout::is_open);
         let rollout = live.and_then(|live| Some(open(live)?.with_pauses_since(&live.definition)));
@@ -182,24 +182,6 @@ fn causes(desired: &Desired, around: &Surroundings<'_>) -> Vec<String> {
         Some(format!("{name} v{before} → v{version}, not in this commit"))
     });
     changed.collect()
-}
-
-/// What ECS would refuse is not tried. (What only records a verdict or an owner is.)
-fn withhold_failing(desired: &Desired, mut plan: ServicePlan) -> ServicePlan {
-    let acts = |action: &Action| {
-        !matches!(action.kind, ActionKind::AdoptService | ActionKind::TagService | ActionKind::TagTaskDefinition)
-    };
-    if !plan.actions.iter().any(acts) {
-        return plan;
-    }
-    let Some(text) = verify::failure(&verify::offline(desired)) else { return plan };
-    let (held, kept): (Vec<Action>, Vec<Action>) = plan.actions.into_iter().partition(acts);
-    let changes = changes_of(&held);
-    plan.actions = kept;
-    // Nothing is on its way: the next word is a person's.
-    plan.verdict = plan.verdict.filter(|verdict| *verdict != Verdict::Pending);
-    plan.withheld.push(Withheld { reason: Reason::Verify, text, changes });
-    plan
 }
 
 fn unread(desired: &Desired, text: &str) -> ServicePlan {

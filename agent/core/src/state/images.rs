@@ -118,7 +118,7 @@ impl HoldState {
     pub fn text(&self) -> String {
         match (&self.by, &self.commit, &self.at) {
             (Some(by), Some(commit), Some(at)) => {
-                format!("held: {by} {} in {} on {at}", self.what, commit.get(..8).unwrap_or(commit))
+                format!("held: {by} {} in {} on {at}", self.what, crate::stated::commit::short(commit))
             }
             _ => format!("held: {}", self.what),
         }

@@ -3,7 +3,7 @@
 use lockstep::{output, reconcile::Orders};
 use lockstep_core::{
     event::{Event, What},
-    fleet::turn::Condition,
+    fleet::condition::Condition,
     report::{Health, Reason, SyncStatus, Verdict},
 };
 use lockstep_sandbox::{Behaviour, Effect, Fault};

@@ -1,34 +1,14 @@
 //! People win: what is left alone because a person, another tool or another controller has a say in it.
 
-use super::{Differences, Planner, Surroundings, names as named, take};
+use super::{Differences, Planner, names as named, take};
 use crate::{
     compare::diff::Change,
-    observed::{LiveService, Observation, Reading},
+    observed::LiveService,
     report::{Reason, ServicePlan, Withheld},
-    service::{drift::Hold, pause},
+    service::drift::Hold,
     stated::identity::{Owner, owner},
     tags::Tags,
 };
-
-/// A paused service is looked at and left alone, whatever there is to do. So is each of a paused environment, one that
-/// does not exist yet included.
-pub(super) fn withhold_paused(observed: &Observation, around: &Surroundings<'_>, mut plan: ServicePlan) -> ServicePlan {
-    if around.unpaused {
-        return plan;
-    }
-    if let Some(pause) = observed.service.found().and_then(|live| pause::in_force(&live.tags, around.now)) {
-        plan.withhold_all(Reason::Paused, pause.text());
-        return plan;
-    }
-    match &around.paused {
-        Reading::Found(pause) => plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text())),
-        Reading::Failed(text) if !plan.actions.is_empty() => {
-            plan.withhold_all(Reason::Unread, format!("whether the environment is paused is not known: {text}"));
-        }
-        _ => {}
-    }
-    plan
-}
 
 impl Planner<'_> {
     /// A service without our tags: whether it was ours before, and who seems to own it now.

@@ -1,7 +1,7 @@
 //! What is worth remembering of a service over a restart. All of it can be missing: then times begin anew.
 
-use lockstep_core::service::drift;
-use lockstep_core::state::Axes;
+use super::drift;
+use crate::state::Axes;
 use serde::{Deserialize, Serialize};
 
 /// The memory of a service.
@@ -36,4 +36,14 @@ pub struct Progress {
     pub most: i64,
     /// When it came so far, epoch seconds.
     pub since: i64,
+}
+
+impl Memory {
+    /// What must last: not that a good state was seen once more.
+    pub(super) fn lasting(&self) -> Self {
+        let mut memory = self.clone();
+        memory.axes.sync.last_good.clear();
+        memory.axes.health.last_good.clear();
+        memory
+    }
 }

@@ -19,7 +19,7 @@ pub enum Condition {
 
 /// A condition that began or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Change {
     /// Which.
     pub condition: Condition,
     /// Whether it began.
@@ -32,13 +32,13 @@ pub struct Turn {
 
 /// The conditions that were told of, by service.
 #[derive(Clone, Debug, Default)]
-pub struct Turns {
+pub struct Conditions {
     told: BTreeMap<String, BTreeMap<Condition, Reason>>,
 }
 
-impl Turns {
+impl Conditions {
     /// What began and what ended since the last call. `plans` are all services of the environment.
-    pub fn take<'a>(&mut self, plans: impl Iterator<Item = &'a ServicePlan>) -> Vec<Turn> {
+    pub fn take<'a>(&mut self, plans: impl Iterator<Item = &'a ServicePlan>) -> Vec<Change> {
         let mut began: BTreeMap<(Condition, String), Vec<String>> = BTreeMap::new();
         let mut ended: BTreeMap<Condition, Vec<String>> = BTreeMap::new();
         let mut names = BTreeSet::new();
@@ -58,14 +58,14 @@ impl Turns {
             *told = now.into_iter().map(|(condition, (reason, _))| (condition, reason)).collect();
         }
         self.told.retain(|name, _| names.contains(name));
-        let ended = ended.into_iter().map(|(condition, services)| Turn {
+        let ended = ended.into_iter().map(|(condition, services)| Change {
             condition,
             begins: false,
             text: String::new(),
             services,
         });
         let began =
-            began.into_iter().map(|((condition, text), services)| Turn { condition, begins: true, text, services });
+            began.into_iter().map(|((condition, text), services)| Change { condition, begins: true, text, services });
         ended.chain(began).collect()
     }
 }
@@ -100,17 +100,17 @@ mod tests {
         plan
     }
 
-    fn told(turns: &[Turn]) -> Vec<(Condition, bool, &str, String)> {
-        turns.iter().map(|it| (it.condition, it.begins, it.text.as_str(), it.services.join(" "))).collect()
+    fn told(changes: &[Change]) -> Vec<(Condition, bool, &str, String)> {
+        changes.iter().map(|it| (it.condition, it.begins, it.text.as_str(), it.services.join(" "))).collect()
     }
 
     #[test]
     fn each_condition_is_told_once_when_it_begins_and_once_when_it_ends() {
         use Condition::{Contested, Paused, Unknown};
-        let mut turns = Turns::default();
+        let mut changes = Conditions::default();
         let good = |name| plan(name, SyncStatus::Synced, None, "");
         let unread = |name, text| plan(name, SyncStatus::Unknown, Some(Reason::Unread), text);
-        let mut take = |plans: &[ServicePlan]| turns.take(plans.iter());
+        let mut take = |plans: &[ServicePlan]| changes.take(plans.iter());
         assert_eq!(take(&[good("a"), good("b")]), []);
         // One reason for many services is one line.
         let began = take(&[unread("a", "denied"), unread("b", "denied")]);

@@ -1,0 +1,729 @@
+//! One service as a machine without IO. It is given facts and the time, and orders one step after the other: what to
+//! read, what to write, what to tell and to remember. Whoever carries the steps out decides nothing.
+
+use super::{
+    drift::Hold,
+    lint::Breach,
+    memory::Memory,
+    orders::Orders,
+    outcome::{Setback, Started, Written},
+    plan::{Outcome, Surroundings, Wait, plan_service},
+    verdict::Failure,
+};
+use crate::{
+    event::{Trigger, What},
+    fleet::brake::Brake,
+    observed::{LiveService, Need, Observation, Presence, Reading, Revision, cause::Cause, runs::ContainerImage},
+    report::{Health, Reason, ServicePlan, SyncStatus, Verdict},
+    service::pause::Pause,
+    state::{ServiceState, time_text},
+    stated::commit::Commit,
+};
+use lockstep_manifests::{Desired, Environment};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Seconds for which a service that was healed counts among those that differ without an explanation.
+const RECENT: i64 = 600;
+/// Seconds between two looks for something that a deployment failed for.
+const LOOK_AGAIN: i64 = 60;
+/// How long the newest revision of a family is taken for the newest before something is written.
+const FRESH: Duration = Duration::from_secs(60);
+/// Rounds of questions of one plan.
+const MOST_QUESTIONS: usize = 8;
+
+/// The time of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// By AWS's clock, epoch seconds.
+    pub aws: i64,
+    /// Since the process began.
+    pub uptime: Duration,
+}
+
+/// What is the same for all services of a round.
+#[derive(Clone, Debug)]
+pub struct Ground<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The source's id.
+    pub source: &'a str,
+    /// The commit.
+    pub commit: &'a str,
+    /// When it was made, epoch seconds; 0 where nobody knows.
+    pub committed_at: i64,
+    /// What was ordered.
+    pub orders: &'a Orders,
+    /// Whether anything may be written.
+    pub may_write: bool,
+    /// Whether the agent's file lets the source adopt services.
+    pub may_adopt: bool,
+    /// Services for which nothing is created: nobody has said where they are to be.
+    pub not_created: BTreeSet<String>,
+    /// The pause of the whole environment.
+    pub paused: Reading<Pause>,
+    /// More services than may be healed differ without a commit or a parameter: how many.
+    pub unexplained: Option<usize>,
+    /// Whether the endpoint has a history of deployments.
+    pub has_history: bool,
+    /// The interval of rounds.
+    pub interval: Duration,
+}
+
+impl Ground<'_> {
+    /// Whether a service is among what was ordered. What it waits for is looked at too, and never written.
+    pub fn is_meant(&self, service: &str) -> bool {
+        !self.orders.only_looks && self.orders.covers(service)
+    }
+}
+
+/// What is known of one service when its turn begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The round.
+    pub ground: &'a Ground<'a>,
+    /// What Git declares.
+    pub desired: &'a Desired,
+    /// Its hash.
+    pub hash: &'a str,
+    /// The commit that last changed it.
+    pub commit: Option<&'a Commit>,
+}
+
+impl Facts<'_> {
+    pub(super) fn may_write(&self) -> bool {
+        self.ground.may_write && self.ground.is_meant(&self.desired.name)
+    }
+}
+
+/// What was found out before and kept, of a service with its current deployment and desired state.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// A revision with the desired content.
+    pub revision: Option<Revision>,
+    /// Why the newest failed deployment failed.
+    pub cause: Option<Cause>,
+    /// The last verdict, and since when (epoch seconds).
+    pub verdict: Option<(Verdict, i64)>,
+    /// The versions of the parameters that were bound when it was last as declared.
+    pub parameters: BTreeMap<String, u64>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Read this into the [`Evaluation::observation`].
+    Ask(BTreeSet<Need>),
+    /// Read the service and the environment's pause once more, where that was longer ago than a second.
+    LookAgain,
+    /// Carry out the [`Evaluation::plan`].
+    Execute(Trigger),
+    /// Nothing more: [`Service::finish`] says what is known.
+    Over,
+}
+
+/// Something to tell or to keep. The order of them matters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Something happened, at a time (epoch seconds).
+    Tell(i64, What),
+    /// Keep the verdict on this state and deployment, and since when (epoch seconds).
+    KeepVerdict(Verdict, i64),
+    /// Keep the versions of the parameters.
+    KeepParameters,
+    /// Keep the memory over a restart.
+    KeepMemory(Box<Memory>),
+    /// Read again whether these revisions may be used, and the history.
+    Forget(Vec<String>),
+    /// The plan broke an invariant: a bug of ours.
+    Breach(Breach),
+}
+
+/// What is remembered of a service between rounds. Everything in it can be found out again.
+#[derive(Debug, Default)]
+pub struct Service {
+    /// The desired state that was planned last.
+    hash: String,
+    /// The desired state whose turn began last.
+    begun: String,
+    /// The desired state that was there when this process looked first.
+    pub(super) found: String,
+    /// When it was observed.
+    observed_at: Option<Duration>,
+    /// What was reported.
+    state: Option<ServiceState>,
+    /// The desired state that was deployed last.
+    pub(super) deployed: Option<String>,
+    /// A desired state that came while this process looked: a commit, or a parameter, explains it.
+    changed: Option<String>,
+    /// When drift was healed last, epoch seconds.
+    pub(super) healed_at: Option<i64>,
+    fingerprint: Option<u64>,
+    pub(super) started: Option<Started>,
+    /// The last write, until AWS shows it.
+    pub(super) written: Option<Written>,
+    pub(super) verdict: Option<(String, Verdict, i64)>,
+    pub(super) failures: u32,
+    /// No write before then, epoch seconds of AWS's clock: one failed.
+    pub(super) not_before: Option<i64>,
+    /// Why nothing is written until then.
+    pub(super) setback: Option<Setback>,
+    /// Whether a person's order to try a rejected state once more was carried out: it is for one write.
+    pub(super) retried: bool,
+    /// The family's newest revision, as it was read last.
+    pub(super) newest: Option<Newest>,
+    /// The moment of the newest event of ECS that was told of, epoch seconds.
+    pub(super) told_until: Option<i64>,
+    /// The versions of the parameters that were bound when it was last as declared.
+    pub(super) parameters: Option<BTreeMap<String, u64>>,
+    /// The ECS service's name, as it was declared last.
+    ecs_name: String,
+    /// The first failure of the rollout that is under way.
+    pub(super) failure: Option<Failure>,
+    /// What the last look for something that a deployment failed for has shown: of which state, when, and what.
+    pub(super) looked_for: Option<(String, i64, Presence)>,
+    is_recalled: bool,
+    pub(super) memory: Memory,
+    kept: Memory,
+}
+
+/// The newest revision of a family, as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Newest {
+    family: String,
+    pub(super) reading: Reading<Revision>,
+    at: Duration,
+}
+
+impl Newest {
+    /// `family:revision`.
+    pub(super) fn revision(&self) -> Option<String> {
+        self.reading.found().map(|revision| short(&revision.arn))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Plan,
+    PlanAgain,
+    Hold,
+    Decide,
+    Write,
+    Settle,
+    Explain,
+    Over,
+}
+
+/// One turn of a service: a look, and what follows from it.
+#[derive(Debug)]
+pub struct Evaluation {
+    pub(super) live: Reading<LiveService>,
+    waiting: Option<Wait>,
+    /// What was read for the plan.
+    pub(super) observed: Observation,
+    /// The verdict that was kept, and since when.
+    pub(super) kept_verdict: Option<(Verdict, i64)>,
+    fingerprint: Option<u64>,
+    phase: Phase,
+    questions: usize,
+    newest_is_old: bool,
+    looked_for_is_new: bool,
+    holds: BTreeMap<String, Hold>,
+    pub(super) plan: ServicePlan,
+    pub(super) unexplained: bool,
+    /// Whether the actions only show what would be done.
+    pub(super) is_shown_only: bool,
+    pub(super) trigger: Trigger,
+    pub(super) note: String,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Evaluation {
+    /// What the planner goes by, to be filled with what it asks for.
+    pub fn observation(&mut self) -> &mut Observation {
+        &mut self.observed
+    }
+
+    /// What was read of the service when the turn began.
+    pub fn live(&self) -> &Reading<LiveService> {
+        &self.live
+    }
+
+    /// The plan as it is now.
+    pub fn plan(&self) -> &ServicePlan {
+        &self.plan
+    }
+
+    /// Whether no commit and no parameter explains what is to be done.
+    pub fn is_unexplained(&self) -> bool {
+        self.unexplained
+    }
+
+    /// What is to be told and kept, once.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(super) fn tell(&mut self, now: &Now, what: What) {
+        self.effects.push(Effect::Tell(now.aws, what));
+    }
+}
+
+/// How a turn begins.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is over already.
+    Over(Box<ServiceState>),
+    /// It takes its steps.
+    Evaluation(Box<Evaluation>),
+}
+
+impl Service {
+    /// Takes over what is remembered over a restart, once.
+    pub fn recall(&mut self, load: impl FnOnce() -> Memory) {
+        if !self.is_recalled {
+            self.is_recalled = true;
+            self.memory = load();
+            self.kept = self.memory.clone();
+        }
+    }
+
+    /// Begins a turn with what was read of the service. `is_late`: the round has taken its time, and only looks.
+    pub fn begin(
+        &mut self,
+        facts: &Facts<'_>,
+        live: Reading<LiveService>,
+        waiting: Option<Wait>,
+        is_late: bool,
+        now: &Now,
+    ) -> Begun {
+        let (desired, hash, ground) = (facts.desired, facts.hash, facts.ground);
+        if is_late && facts.may_write() {
+            return Begun::Over(Box::new(self.later(facts)));
+        }
+        desired.service_name.clone_into(&mut self.ecs_name);
+        let is_other = self.begun != hash;
+        if is_other && !self.begun.is_empty() {
+            // What was deployed before is not: a revert is a change, and no drift.
+            self.deployed = None;
+            self.changed = Some(hash.to_owned());
+            self.memory.drift.turn_to(hash);
+        }
+        // A person's order tries once more, and then keeps to the pauses like everybody else.
+        if is_other || ground.orders.begins {
+            self.failures = 0;
+            self.not_before = None;
+            self.setback = None;
+        }
+        if self.found.is_empty() {
+            hash.clone_into(&mut self.found);
+        }
+        hash.clone_into(&mut self.begun);
+        let fingerprint = fingerprint(&live, waiting.as_ref());
+        let ordered = ground.orders.restart.is_some() || ground.paused.found().is_some();
+        self.observed_at = Some(now.uptime);
+        if let Some(state) = self.at_rest(hash, fingerprint).filter(|_| !ordered) {
+            let (planned_for, commit) = (ground.commit.to_owned(), facts.commit.cloned());
+            let mut state = ServiceState { planned_for, commit, observed_at: time_text(now.aws), ..state };
+            self.turn_axes(&mut state, now);
+            self.state = Some(state.clone());
+            return Begun::Over(Box::new(state));
+        }
+        let plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, "");
+        let mut turn = Evaluation {
+            observed: Observation { service: live.clone(), ..Observation::default() },
+            live,
+            waiting,
+            kept_verdict: None,
+            fingerprint,
+            phase: Phase::Plan,
+            questions: 0,
+            newest_is_old: false,
+            looked_for_is_new: false,
+            holds: BTreeMap::new(),
+            plan,
+            unexplained: false,
+            is_shown_only: false,
+            trigger: Trigger::Change,
+            note: String::new(),
+            effects: Vec::new(),
+        };
+        if let Some(plan) = self.not_shown_yet(desired, &turn.live, now) {
+            turn.plan = plan;
+            turn.phase = Phase::Decide;
+        }
+        Begun::Evaluation(Box::new(turn))
+    }
+
+    /// Gives a turn what is known from before.
+    pub fn inform(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, known: Known, now: &Now) {
+        let (desired, hash) = (facts.desired, facts.hash);
+        let observed = &mut turn.observed;
+        observed.known = known.revision;
+        observed.cause = turn.live.found().and_then(|live| known.cause.or_else(|| self.first_failure(live)));
+        turn.kept_verdict = known.verdict;
+        self.parameters.get_or_insert(known.parameters);
+        let family = desired.family();
+        let newest = self.newest.as_ref().filter(|newest| newest.family == family);
+        turn.newest_is_old = newest.is_some_and(|newest| now.uptime.saturating_sub(newest.at) > FRESH);
+        // Where no service runs it, the newest revision is all that there is to look at.
+        let newest = newest.filter(|_| !turn.newest_is_old || desired.ecs_service().is_some());
+        observed.newest = newest.map(|newest| newest.reading.clone()).unwrap_or_default();
+        if newest.is_none() {
+            self.newest = None;
+        }
+        observed.was_absent = self.memory.absent.as_deref() == Some(hash);
+        let looked = self.looked_for.as_ref().filter(|(of, at, _)| of == hash && now.aws - at < LOOK_AGAIN);
+        observed.presence = looked.map(|(.., presence)| *presence);
+        turn.looked_for_is_new = looked.is_none();
+    }
+
+    /// Plans, as far as it goes without another answer; [`Step::Over`] when there is a plan.
+    pub fn plan(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) -> Step {
+        while matches!(turn.phase, Phase::Plan | Phase::PlanAgain) {
+            let around = self.surroundings(facts, turn, now);
+            let plan = match plan_service(facts.desired, &turn.observed, &around) {
+                Outcome::Planned(plan) => *plan,
+                Outcome::Needs(needs) if turn.questions < MOST_QUESTIONS => {
+                    turn.questions += 1;
+                    return Step::Ask(needs);
+                }
+                Outcome::Needs(_) => {
+                    let text = "the planner asked too many questions; this is a bug of Lockstep, please report it";
+                    let (name, unknown) = (&facts.desired.name, Health::Unknown);
+                    ServicePlan::withheld(name, SyncStatus::Unknown, unknown, Reason::Unread, text)
+                }
+            };
+            turn.questions = 0;
+            // What is only shown may be a little old; what is written may not.
+            if turn.newest_is_old && facts.ground.may_write && !plan.actions.is_empty() && turn.phase == Phase::Plan {
+                turn.newest_is_old = false;
+                turn.observed.newest = Reading::Unread;
+                self.newest = None;
+                continue;
+            }
+            turn.plan = plan;
+            if turn.phase == Phase::Plan {
+                self.learn(turn, facts, now);
+                turn.unexplained = self.lacks_explanation(turn, facts.hash);
+                turn.phase = Phase::Hold;
+            } else {
+                turn.phase = Phase::Decide;
+            }
+        }
+        Step::Over
+    }
+
+    /// The next step.
+    pub fn step(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, brake: &mut Brake, now: &Now) -> Step {
+        loop {
+            match turn.phase {
+                Phase::Plan | Phase::PlanAgain => match self.plan(turn, facts, now) {
+                    Step::Over => {}
+                    step => return step,
+                },
+                Phase::Hold => self.hold_drift(turn, facts, now),
+                Phase::Decide => {
+                    turn.phase = Phase::Settle;
+                    if let Some(step) = self.decide(turn, facts, brake, now) {
+                        turn.phase = Phase::Write;
+                        return step;
+                    }
+                }
+                // Whoever was to write did not say what came of it.
+                Phase::Write => turn.phase = Phase::Settle,
+                Phase::Settle => {
+                    turn.phase = Phase::Explain;
+                    if self.settle(turn, facts, now) {
+                        return Step::Ask(BTreeSet::from([Need::Cause]));
+                    }
+                }
+                Phase::Explain => {
+                    self.explain_stall(turn);
+                    turn.phase = Phase::Over;
+                }
+                Phase::Over => return Step::Over,
+            }
+        }
+    }
+
+    /// Ends a turn: what is known now. `images` are those of the revision in use, where they are known.
+    pub fn finish(
+        &mut self,
+        turn: &mut Evaluation,
+        facts: &Facts<'_>,
+        images: Vec<ContainerImage>,
+        now: &Now,
+    ) -> ServiceState {
+        self.report_failure(turn, now);
+        self.report_verdict(turn, facts, now);
+        // Only now: a turn that is given up leaves what was known before.
+        facts.hash.clone_into(&mut self.hash);
+        self.fingerprint = turn.fingerprint;
+        let commit = facts.ground.commit;
+        let before = self.state.take().unwrap_or_else(|| ServiceState::unseen(turn.plan.clone(), commit));
+        let mut state = ServiceState {
+            planned_for: commit.to_owned(),
+            commit: facts.commit.cloned(),
+            note: std::mem::take(&mut turn.note),
+            plan: turn.plan.clone(),
+            ..before
+        };
+        self.see(&mut state, turn, facts.desired, images, now);
+        self.turn_axes(&mut state, now);
+        if self.memory.lasting() != self.kept.lasting() {
+            turn.effects.push(Effect::KeepMemory(Box::new(self.memory.clone())));
+            self.kept = self.memory.clone();
+        }
+        self.state = Some(state.clone());
+        state
+    }
+
+    fn surroundings<'a>(&self, facts: &Facts<'a>, turn: &Evaluation, now: &Now) -> Surroundings<'a> {
+        let ground = facts.ground;
+        Surroundings {
+            source: ground.source,
+            commit: ground.commit,
+            changed_by: facts.commit.cloned(),
+            may_adopt: ground.may_adopt || ground.orders.by_hand,
+            adopt_now: ground.orders.adopt,
+            waiting_for: turn.waiting.clone(),
+            retry: ground.orders.retry && !self.retried,
+            only_shown: !ground.may_write,
+            unpaused: ground.orders.unpaused,
+            restart: ground.orders.restart.clone(),
+            paused: ground.paused.clone(),
+            now: now.aws,
+            not_created: ground.not_created.contains(&facts.desired.name),
+            holds: turn.holds.clone(),
+            parameters_before: self.parameters.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Remembers what was read for a plan.
+    fn learn(&mut self, turn: &Evaluation, facts: &Facts<'_>, now: &Now) {
+        let (family, observed) = (facts.desired.family(), &turn.observed);
+        let is_known = self.newest.as_ref().is_some_and(|newest| newest.family == family);
+        if !is_known && matches!(observed.newest, Reading::Found(_) | Reading::Missing) {
+            let (family, reading) = (family.to_owned(), observed.newest.clone());
+            self.newest = Some(Newest { family, reading, at: now.uptime });
+        }
+        if let Some(presence) = observed.presence.filter(|_| turn.looked_for_is_new) {
+            self.looked_for = Some((facts.hash.to_owned(), now.aws, presence));
+            if presence == Presence::Absent {
+                self.memory.absent = Some(facts.hash.to_owned());
+            }
+        }
+        if let Some(live) = turn.live.found() {
+            self.note_failure(live, observed.cause.as_ref());
+        }
+    }
+
+    /// What is not to be healed now: drift that is young, and fields that somebody else keeps changing. Where there is
+    /// such, it is planned again without.
+    fn hold_drift(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+        turn.phase = Phase::Decide;
+        if facts.ground.orders.by_hand || turn.plan.sync == SyncStatus::Unknown {
+            return;
+        }
+        turn.holds = self.consider_drift(turn, facts, now);
+        if !turn.holds.is_empty() {
+            turn.phase = Phase::PlanAgain;
+        }
+    }
+
+    /// What was reported, where nothing was to be done and nothing changed since: planning again would say the same.
+    pub fn at_rest(&self, hash: &str, fingerprint: Option<u64>) -> Option<ServiceState> {
+        let state = self.state.as_ref()?;
+        let quiet = self.hash == hash
+            && self.started.is_none()
+            && state.plan.sync == SyncStatus::Synced
+            && state.plan.verdict == Some(Verdict::Deployed)
+            && state.plan.actions.is_empty()
+            && state.plan.withheld.iter().all(|withheld| withheld.reason.is_remark());
+        (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
+    }
+
+    /// The round took its time: this service's turn is in the next one.
+    pub fn later(&mut self, facts: &Facts<'_>) -> ServiceState {
+        self.observed_at = None;
+        let planned_for = facts.ground.commit;
+        if let Some(state) = self.state.as_ref().filter(|_| self.hash == facts.hash)
+            && state.plan.actions.is_empty()
+        {
+            return ServiceState { planned_for: planned_for.to_owned(), ..state.clone() };
+        }
+        let text = "queued: the agent has used its share of the API rate limits";
+        let (name, unknown) = (&facts.desired.name, Health::Unknown);
+        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, unknown, Reason::Queued, text);
+        plan.verdict = Some(Verdict::Pending);
+        match self.state.clone() {
+            Some(state) => ServiceState { plan: ServicePlan { health: state.plan.health, ..plan }, ..state },
+            None => ServiceState::unseen(plan, planned_for),
+        }
+    }
+
+    /// Takes over what was observed of a service. What could not be read stays as it was seen last, with its time.
+    fn see(
+        &self,
+        state: &mut ServiceState,
+        turn: &Evaluation,
+        desired: &Desired,
+        images: Vec<ContainerImage>,
+        now: &Now,
+    ) {
+        use crate::observed::runs::images_of;
+        if desired.ecs_service().is_none() {
+            let Some(newest) = self.newest.as_ref().and_then(|newest| newest.reading.found()) else { return };
+            state.images = images_of(&newest.definition);
+            state.revision = short(&newest.arn);
+        } else {
+            let counts = match &turn.live {
+                Reading::Found(live) if live.status != "INACTIVE" => {
+                    state.images = images;
+                    state.revision = short(&live.task_definition);
+                    (live.running, live.desired)
+                }
+                Reading::Found(_) | Reading::Missing => {
+                    state.images.clear();
+                    state.revision.clear();
+                    (0, 0)
+                }
+                Reading::Failed(_) | Reading::Unread => return,
+            };
+            (state.running, state.desired_count) = (Some(counts.0), Some(counts.1));
+        }
+        state.observed_at = time_text(now.aws);
+        state.declared_images = images_of(&desired.task_definition);
+        if state.declared_images.iter().all(|image| state.images.contains(image)) {
+            state.declared_images.clear();
+        }
+    }
+
+    fn turn_axes(&mut self, state: &mut ServiceState, now: &Now) {
+        self.memory.axes.turn(&state.plan, state.running.zip(state.desired_count), &time_text(now.aws));
+        state.axes = self.memory.axes.clone();
+    }
+}
+
+/// What rounds ask of a service that has no turn.
+impl Service {
+    /// What was reported last.
+    pub fn state(&self) -> Option<&ServiceState> {
+        self.state.as_ref()
+    }
+
+    /// The ECS service's name as it was declared last; none where that is not known.
+    pub fn ecs_name(&self) -> Option<&str> {
+        Some(self.ecs_name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// What was reported, for another commit of the branch that leaves it as it is.
+    pub fn as_of(&mut self, commit: &str) -> Option<ServiceState> {
+        let state = self.state.as_mut()?;
+        commit.clone_into(&mut state.planned_for);
+        Some(state.clone())
+    }
+
+    /// Whether a desired state is another one than was planned last.
+    pub fn is_changed(&self, hash: &str) -> bool {
+        self.hash != hash
+    }
+
+    /// Whether this desired state was deployed.
+    pub fn has_deployed(&self, hash: &str) -> bool {
+        self.deployed.as_deref() == Some(hash)
+    }
+
+    /// Whether it is to be observed: it never was, its desired state changed, or it was longer ago than an interval.
+    pub fn is_due(&self, hash: &str, limit: Duration, now: &Now) -> bool {
+        let age = self.observed_at.map(|at| now.uptime.saturating_sub(at));
+        self.hash != hash || age.is_none_or(|age| age + Duration::from_millis(20) >= limit)
+    }
+
+    /// Whether a rollout is followed.
+    pub fn follows(&self) -> bool {
+        let verdict = self.state.as_ref().and_then(|state| state.plan.verdict);
+        self.started.is_some() || matches!(verdict, Some(Verdict::Progressing | Verdict::Stalled))
+    }
+
+    /// Whether a write of ours is not seen by ECS's answers yet.
+    pub fn has_started(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Whether something is under way that should be looked at soon.
+    pub fn is_open(&self) -> bool {
+        self.started.is_some()
+            || self.state.as_ref().is_some_and(|state| {
+                matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
+                    && !state.plan.is_held()
+            })
+    }
+
+    /// Since when ECS rejects what it should be, epoch seconds, as far as this process knows.
+    pub fn rejected_at(&self) -> Option<i64> {
+        let (_, verdict, since) = self.verdict.as_ref()?;
+        (*verdict == Verdict::Rejected).then_some(*since)
+    }
+
+    /// Whether drift of it counts among what is healed without a person: held for that, or healed a moment ago.
+    pub fn counts_as_healed(&self, now: &Now) -> bool {
+        let held = self.state.as_ref().is_some_and(|state| state.plan.is_withheld_for(Reason::Unexplained));
+        held || self.healed_at.is_some_and(|at| now.aws - at < RECENT)
+    }
+
+    /// Whether a desired state came while this process looked, so that a commit or a parameter explains it.
+    pub(super) fn is_explained(&self, hash: &str) -> bool {
+        self.changed.as_deref() == Some(hash) || (!self.begun.is_empty() && self.begun != hash)
+    }
+
+    /// Whether what differs may be drift: this desired state is no news, and no other one was deployed.
+    pub fn may_have_drifted(&self, hash: &str) -> bool {
+        !self.is_explained(hash) && self.deployed.as_ref().is_none_or(|deployed| deployed == hash)
+    }
+
+    /// A state that concludes nothing, for a reason; the last verdict stays.
+    pub fn unplanned(&self, name: &str, health: Health, reason: Reason, text: &str) -> ServiceState {
+        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, health, reason, text);
+        plan.verdict = self.state.as_ref().and_then(|state| state.plan.verdict);
+        match self.state.clone() {
+            Some(state) => ServiceState { plan, ..state },
+            None => ServiceState::unseen(plan, ""),
+        }
+    }
+
+    /// Keeps such a state, found at a time in RFC 3339.
+    pub fn keep_unplanned(&mut self, state: &mut ServiceState, now: &str) {
+        state.axes.turn(&state.plan, state.running.zip(state.desired_count), now);
+        if self.is_recalled {
+            self.memory.axes.clone_from(&state.axes);
+        }
+        self.state = Some(state.clone());
+    }
+
+    pub(super) fn look_soon(&mut self) {
+        self.observed_at = None;
+    }
+}
+
+/// A service that is there.
+pub(super) fn there(live: &Reading<LiveService>) -> Option<&LiveService> {
+    live.found().filter(|live| live.status != "INACTIVE")
+}
+
+/// A number that changes when what was observed does.
+pub fn fingerprint(live: &Reading<LiveService>, waiting: Option<&Wait>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    live.found()?.hash(&mut hasher);
+    waiting.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// `family:revision` of an ARN.
+pub fn short(arn: &str) -> String {
+    arn.rsplit('/').next().unwrap_or(arn).to_owned()
+}

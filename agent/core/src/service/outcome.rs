@@ -1,0 +1,481 @@
+//! Writing: what is decided last, and what it means that a write succeeded or failed.
+
+use super::{
+    drift,
+    lint::{Breach, Subject, lint},
+    machine::{Effect, Evaluation, Facts, Now, Service, Step, there},
+    withhold::{self, Case},
+};
+use crate::{
+    compare::{diff::Change, rules::Effect as Strength},
+    event::{Trigger, What},
+    fleet::brake::Brake,
+    observed::{
+        LiveService, Reading, Revision,
+        refusal::{Refusal, missing, refusal},
+    },
+    remedy::Remedy,
+    report::{Action, ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict, Withheld},
+    service::pause::Pause,
+    stated::{
+        commit,
+        identity::{self, OWN_TAGS},
+    },
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Longest pause between two attempts of a write that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The pause that grows where only AWS has to be waited for.
+const SHORT: Duration = Duration::from_secs(1);
+/// Seconds for which the same is not written again while AWS shows what it showed before; twice as long each time.
+const NOT_SHOWN: i64 = 15;
+const NOT_SHOWN_AT_MOST: i64 = 600;
+
+/// Makes a pause longer or shorter by chance.
+pub type Jitter<'a> = &'a dyn Fn(Duration) -> Duration;
+
+/// A write of ours that starts a deployment.
+#[derive(Clone, Debug)]
+pub(super) struct Started {
+    pub before: Option<String>,
+    pub at: Duration,
+}
+
+/// A write that AWS accepted, and what was seen of the service before it. AWS's answers may be older than the write.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    hash: String,
+    before: Option<LiveService>,
+    actions: Vec<(ActionKind, Vec<Change>)>,
+    times: u32,
+    pub at: i64,
+}
+
+impl Written {
+    /// Until when the same is not written again, epoch seconds.
+    pub(super) fn until(&self) -> i64 {
+        self.at.saturating_add((NOT_SHOWN << self.times.min(10)).min(NOT_SHOWN_AT_MOST))
+    }
+
+    /// Whether a turn is about to write the same, of the same.
+    pub(super) fn is_same(&self, hash: &str, turn: &Evaluation) -> bool {
+        let is_as_before = match (&self.before, there(&turn.live)) {
+            (Some(before), Some(live)) => before.is_as(live),
+            (before, live) => before.is_none() && live.is_none(),
+        };
+        self.hash == hash && is_as_before && self.actions == actions_of(&turn.plan)
+    }
+}
+
+/// Why nothing is written after a write failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setback {
+    pub reason: Reason,
+    pub text: String,
+}
+
+impl Setback {
+    pub(super) fn verdict(&self, before: Option<Verdict>) -> Option<Verdict> {
+        match self.reason {
+            Reason::Rejected => Some(Verdict::Rejected),
+            Reason::WaitingForAws | Reason::Prerequisite => Some(Verdict::Pending),
+            _ => before,
+        }
+    }
+}
+
+/// What was done of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Done {
+    /// The actions that took effect.
+    pub actions: Vec<ActionKind>,
+    /// The revision that was registered.
+    pub registered: Option<Revision>,
+    /// The service deployment that ECS names after the write.
+    pub deployment: Option<String>,
+    /// Whether a service was created or updated.
+    pub wrote_service: bool,
+}
+
+/// What came of carrying out a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All of it was done.
+    Done(Done),
+    /// Nothing was begun: the agent ends.
+    Stopping,
+    /// An action failed.
+    Failed(Failure),
+}
+
+/// An action that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The action.
+    pub action: ActionKind,
+    /// What helps.
+    pub remedy: Remedy,
+    /// AWS's name of the error.
+    pub code: String,
+    /// AWS's words.
+    pub text: String,
+    /// All of it for people.
+    pub told: String,
+}
+
+/// What was read once more before a deployment; nothing where it was read a moment before.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// The service.
+    pub live: Option<Reading<LiveService>>,
+    /// The environment's pause.
+    pub pause: Option<Reading<Pause>>,
+}
+
+impl Service {
+    /// What is done with a finished plan: a step where there is something to write.
+    pub(super) fn decide(
+        &mut self,
+        turn: &mut Evaluation,
+        facts: &Facts<'_>,
+        brake: &mut Brake,
+        now: &Now,
+    ) -> Option<Step> {
+        let (desired, hash, orders) = (facts.desired, facts.hash, facts.ground.orders);
+        // An error is no answer: the last verdict stays.
+        if turn.plan.sync == SyncStatus::Unknown && turn.plan.verdict.is_none() {
+            turn.plan.verdict = self.verdict.as_ref().filter(|it| it.0 == hash).map(|(_, verdict, _)| *verdict);
+        }
+        if turn.plan.verdict == Some(Verdict::Deployed) && self.started.is_some() {
+            confirm(turn, facts);
+        }
+        if orders.adopt && orders.write {
+            turn.plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
+        }
+        let subject = Subject {
+            desired: Some(desired),
+            live: turn.live.found(),
+            source: facts.ground.source,
+            environment: &facts.ground.environment.name,
+            declared: None,
+            now: now.aws,
+        };
+        if let Some(breach) = refuse_breaches(&mut turn.plan, &subject) {
+            turn.effects.push(Effect::Breach(breach));
+        }
+        if turn.plan.verdict == Some(Verdict::Rejected) {
+            let since = turn.plan.rejected_at.or_else(|| self.rejected_since(turn, hash));
+            brake.note_rejected(&desired.service_name, since.unwrap_or(now.aws));
+        }
+        withhold::from_write(&mut Case { service: self, turn: &mut *turn, facts, brake, now });
+        if turn.plan.actions.is_empty() || turn.is_shown_only {
+            return None;
+        }
+        let existing = there(&turn.live);
+        turn.trigger = match existing {
+            None if turn.plan.health == Health::Missing => Trigger::Create,
+            Some(_) if orders.restart.is_some() => Trigger::Restart,
+            _ if self.was_deployed(turn, hash) => Trigger::Drift,
+            _ => Trigger::Change,
+        };
+        let starts = turn.plan.actions.iter().any(starts_deployment);
+        Some(if starts { Step::LookAgain } else { Step::Execute(turn.trigger) })
+    }
+
+    /// Judges the look before a deployment: where somebody did something meanwhile, nothing is written.
+    pub fn looked(&mut self, turn: &mut Evaluation, looked: Looked) -> Option<Step> {
+        if let Some(pause) = &looked.pause {
+            withhold::environment_paused(pause, &mut turn.plan);
+            if turn.plan.actions.is_empty() {
+                return None;
+            }
+        }
+        let Some(now) = looked.live else { return Some(Step::Execute(turn.trigger)) };
+        match (there(&turn.live), there(&now), &now) {
+            (_, None, Reading::Failed(text)) => {
+                turn.plan.withhold_all(Reason::Unread, format!("the read before the deployment failed: {text}"));
+            }
+            (None, None, _) => return Some(Step::Execute(turn.trigger)),
+            (Some(before), Some(now), _) if before.is_as(now) => return Some(Step::Execute(turn.trigger)),
+            _ => {
+                let text = "the service was changed while its change was planned; it is planned again".to_owned();
+                turn.plan.withhold_all(Reason::Queued, text);
+                turn.plan.verdict = Some(Verdict::Pending);
+            }
+        }
+        self.look_soon();
+        None
+    }
+
+    /// Takes in what came of carrying out the plan. `jitter` makes a pause longer or shorter by chance: what failed
+    /// together does not come back together.
+    pub fn executed(
+        &mut self,
+        turn: &mut Evaluation,
+        facts: &Facts<'_>,
+        outcome: &Outcome,
+        jitter: Jitter<'_>,
+        now: &Now,
+    ) {
+        let actions = actions_of(&turn.plan);
+        turn.note = match outcome {
+            Outcome::Done(done) => self.done(turn, facts, done, now),
+            Outcome::Stopping => {
+                turn.plan.actions.clear();
+                String::new()
+            }
+            Outcome::Failed(failure) => {
+                let note = self.failed(turn, facts, failure, jitter, now);
+                if self.setback.as_ref().is_some_and(|setback| setback.reason == Reason::Rejected) {
+                    turn.effects.push(Effect::Forget(revisions_of(&turn.plan)));
+                }
+                note
+            }
+        };
+        let times = self.written.take().map_or(0, |before| before.times + 1);
+        if let (Outcome::Done(_), false) = (outcome, turn.note.is_empty()) {
+            let (hash, before) = (facts.hash.to_owned(), there(&turn.live).cloned());
+            self.written = Some(Written { hash, before, actions, times, at: now.aws });
+        }
+    }
+
+    fn done(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, done: &Done, now: &Now) -> String {
+        let is_new = turn.trigger == Trigger::Create;
+        let mut changes = turn.plan.changes();
+        if is_new && facts.desired.ecs_service().is_some() {
+            // Of something new, that it is there says it all.
+            changes.retain(|change| !change.path.starts_with("taskDefinition"));
+        }
+        let healed = drift_of(&turn.plan);
+        self.failures = 0;
+        self.not_before = None;
+        self.setback = None;
+        self.newest = None;
+        if turn.trigger == Trigger::Drift {
+            self.healed_at = Some(now.aws);
+            self.memory.drift.healed(&healed);
+        }
+        if turn.plan.actions.iter().any(starts_deployment) {
+            self.retried = facts.ground.orders.retry;
+            // What the deployment before failed for is another matter.
+            self.looked_for = None;
+            self.memory.absent = None;
+            self.supersede(turn, facts, now);
+            let before = there(&turn.live).and_then(|live| live.current_deployment.clone());
+            self.started = Some(Started { before, at: now.uptime });
+            self.memory.progress = None;
+            turn.plan.verdict = Some(Verdict::Progressing);
+        } else if done.wrote_service || !done.actions.is_empty() {
+            // A change that starts no deployment is done when a fresh read is equal.
+            self.look_soon();
+            if turn.plan.verdict != Some(Verdict::Rejected) {
+                turn.plan.verdict = Some(Verdict::Progressing);
+            }
+        }
+        let words: Vec<&str> = done.actions.iter().map(|kind| action_word(*kind)).collect();
+        // Recording a verdict in tags is bookkeeping, told with the verdict itself.
+        if turn.plan.verdict != Some(Verdict::Rejected) {
+            turn.tell(now, What::Wrote { trigger: turn.trigger, actions: done.actions.clone(), changes });
+        }
+        turn.plan.actions.clear();
+        words.join(", ")
+    }
+
+    /// What a failed write means: by its remedy.
+    fn failed(
+        &mut self,
+        turn: &mut Evaluation,
+        facts: &Facts<'_>,
+        failure: &Failure,
+        jitter: Jitter<'_>,
+        now: &Now,
+    ) -> String {
+        let reason = failure.told.clone();
+        let bookkeeping =
+            matches!(failure.action, ActionKind::AdoptService | ActionKind::TagService | ActionKind::TagTaskDefinition);
+        let setback = match meaning(failure) {
+            // Tags are no deployment: what they are for is not rejected.
+            Reason::Rejected if bookkeeping => Setback { reason: Reason::Failed, text: reason.clone() },
+            Reason::Rejected => Setback { reason: Reason::Rejected, text: format!("rejected: {reason}") },
+            Reason::WaitingForAws => {
+                Setback { reason: Reason::WaitingForAws, text: format!("waiting for AWS: {reason}") }
+            }
+            Reason::Prerequisite => {
+                let missing = missing(facts.desired, &failure.code, &failure.text);
+                Setback { reason: Reason::Prerequisite, text: format!("waiting for {missing}: {reason}") }
+            }
+            other => Setback { reason: other, text: reason.clone() },
+        };
+        self.newest = None;
+        self.failures += 1;
+        let interval = facts.ground.interval;
+        let pause = match setback.reason {
+            // The same words again would not help; what they are about may be mended outside of Git.
+            Reason::Rejected => LONGEST_PAUSE,
+            Reason::WaitingForAws => jitter(grown(interval.min(SHORT), self.failures)),
+            _ => jitter(grown(interval, self.failures)),
+        };
+        let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX).max(1);
+        self.not_before = Some(now.aws.saturating_add(seconds));
+        turn.plan.verdict = setback.verdict(turn.plan.verdict);
+        turn.plan.withheld.push(Withheld { reason: setback.reason, text: setback.text.clone(), changes: Vec::new() });
+        // Said once, and again when it is another failure.
+        if self.setback.as_ref() != Some(&setback) {
+            turn.tell(now, What::Failed { reason: setback.text.clone() });
+        }
+        self.setback = Some(setback);
+        reason
+    }
+
+    /// What was under way for another desired state gives way.
+    fn supersede(&self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+        let Some((old, Verdict::Progressing | Verdict::Stalled, _)) = &self.verdict else { return };
+        if old != facts.hash {
+            let commit = facts.commit.map_or(facts.ground.commit, |commit| commit.id.as_str());
+            let text = match commit::short(commit) {
+                "" => "a newer state takes its place".to_owned(),
+                short => format!("commit {short} takes its place"),
+            };
+            turn.tell(now, What::Verdict { verdict: Verdict::Superseded, text });
+        }
+    }
+
+    /// Whether this very state was deployed before. After a restart only what was kept tells.
+    pub(super) fn was_deployed(&self, turn: &Evaluation, hash: &str) -> bool {
+        self.deployed.as_deref() == Some(hash)
+            || self.memory.registered.as_deref() == Some(hash)
+            || matches!(turn.kept_verdict, Some((Verdict::Deployed, _)))
+    }
+
+    /// Whether no commit and no parameter explains what is to be done.
+    pub(super) fn lacks_explanation(&self, turn: &Evaluation, hash: &str) -> bool {
+        if turn.live.found().is_none() {
+            return false;
+        }
+        let drift = drift_of(&turn.plan);
+        if drift.is_empty() || !turn.plan.causes.is_empty() {
+            return false;
+        }
+        if self.was_deployed(turn, hash) {
+            return true;
+        }
+        if self.deployed.is_some() || self.is_explained(hash) {
+            return false;
+        }
+        // Nothing is remembered. The revision in use says what its content was when we registered it: where Git has
+        // another one now, a commit changed it.
+        let revision = turn.observed.revision.found();
+        let registered = revision.and_then(|revision| revision.tags.get(identity::HASH));
+        let changes_definition = drift.iter().any(|change| change.path.starts_with("taskDefinition"));
+        registered.is_none() || !changes_definition
+    }
+
+    /// The differences that are not to be healed now.
+    pub(super) fn consider_drift(
+        &mut self,
+        turn: &Evaluation,
+        facts: &Facts<'_>,
+        now: &Now,
+    ) -> BTreeMap<String, drift::Hold> {
+        let heal = facts.ground.environment.sync.heal_of(&facts.desired.sync);
+        let changes = drift_of(&turn.plan);
+        let is_drift = self.was_deployed(turn, facts.hash);
+        let look = drift::Look { desired: facts.hash, changes: &changes, now: now.aws, heal, is_drift };
+        self.memory.drift.consider(&look)
+    }
+}
+
+/// Success is what ECS says of the deployment that we started, not that counts are equal.
+fn confirm(turn: &mut Evaluation, facts: &Facts<'_>) {
+    let Some(live) = turn.live.found().filter(|live| live.current_deployment.is_some()) else { return };
+    let Some(rollout) = &live.rollout else {
+        // It was asked for and did not come: nothing is concluded, unless the endpoint has no such thing.
+        if facts.ground.has_history {
+            turn.plan.verdict = Some(Verdict::Progressing);
+        }
+        return;
+    };
+    match rollout.status.as_str() {
+        "SUCCESSFUL" => {}
+        "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED" => {
+            turn.plan.verdict = Some(Verdict::Rejected);
+            let text = format!("rejected: {}", rollout.reason);
+            turn.plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
+        }
+        _ => turn.plan.verdict = Some(Verdict::Progressing),
+    }
+}
+
+/// A plan that breaks an invariant is not carried out. Answers what it breaks.
+pub fn refuse_breaches(plan: &mut ServicePlan, subject: &Subject<'_>) -> Option<Breach> {
+    let breach = lint(plan, subject).into_iter().next()?;
+    let text = format!(
+        "the plan breaks invariant {} ({}); this is a bug of Lockstep, please report it",
+        breach.number, breach.text
+    );
+    plan.actions.clear();
+    plan.withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
+    Some(breach)
+}
+
+/// What a plan changes of a service that should be as it is, less our own bookkeeping.
+pub(super) fn drift_of(plan: &ServicePlan) -> Vec<Change> {
+    let heals = [ActionKind::RegisterTaskDefinition, ActionKind::UpdateService, ActionKind::TagService];
+    plan.actions
+        .iter()
+        .filter(|action| heals.contains(&action.kind))
+        .flat_map(|action| action.changes.clone())
+        .filter(|change| change.path != "service.taskDefinition" && !change.path.contains(OWN_TAGS))
+        .collect()
+}
+
+/// What a plan does, without the commit that it is for.
+fn actions_of(plan: &ServicePlan) -> Vec<(ActionKind, Vec<Change>)> {
+    plan.actions.iter().map(|action| (action.kind, action.changes.clone())).collect()
+}
+
+/// The revisions that a plan uses and does not register.
+fn revisions_of(plan: &ServicePlan) -> Vec<String> {
+    let known = |action: &Action| match &action.order {
+        Some(Order::Update { revision: Some(RevisionRef::Known(arn)), .. }) => Some(arn.clone()),
+        _ => None,
+    };
+    plan.actions.iter().filter_map(known).collect()
+}
+
+/// What a failed write says of the state that it was to bring.
+fn meaning(failure: &Failure) -> Reason {
+    match (failure.remedy, refusal(&failure.code, &failure.text)) {
+        (Remedy::Throttled | Remedy::Unreachable, _) => Reason::WaitingForAws,
+        (Remedy::Refused | Remedy::NotFound, Refusal::Passing) => Reason::WaitingForAws,
+        (Remedy::Refused | Remedy::NotFound, Refusal::Prerequisite) => Reason::Prerequisite,
+        (Remedy::Refused, Refusal::Stands) => Reason::Rejected,
+        _ => Reason::Failed,
+    }
+}
+
+/// Twice as long with each failure.
+fn grown(pause: Duration, failures: u32) -> Duration {
+    pause.saturating_mul(1 << failures.min(9)).min(LONGEST_PAUSE)
+}
+
+/// Whether an action starts a deployment.
+pub(super) fn starts_deployment(action: &Action) -> bool {
+    let writes = matches!(action.kind, ActionKind::CreateService | ActionKind::UpdateService);
+    writes && action.effect() != Strength::InPlace
+}
+
+fn action_word(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::AdoptService => "adopted",
+        ActionKind::RegisterTaskDefinition => "registered a task definition revision",
+        ActionKind::CreateService => "created the service",
+        ActionKind::UpdateService => "updated the service",
+        ActionKind::DeleteService => "deleted the service to create it again",
+        ActionKind::PruneService => "removed the service",
+        ActionKind::TagService => "tagged the service",
+        ActionKind::TagTaskDefinition => "tagged the task definition revision",
+        ActionKind::EndScale => "ended the scale",
+    }
+}
