@@ -1,6 +1,7 @@
 //! The planner by example: what is desired and observed in, actions and reasons out.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod machine;
 mod people;
 mod rejection;
 mod truth;
