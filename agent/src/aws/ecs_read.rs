@@ -3,6 +3,7 @@
 use super::{AwsError, Clients, Remedy, call::Kind, error::words, generated, json, pace::Group, pages::Pages};
 use aws_sdk_ecs::types as sdk;
 use futures_util::{StreamExt, stream};
+use lockstep_core::observed::words::DeploymentStatus;
 use lockstep_core::{
     observed::{LiveDeployment, LiveService, Reading, Revision, ScalableTarget, ServiceEvent, ServiceRevision},
     tags::Tags,
@@ -24,8 +25,8 @@ pub struct Brief {
     pub arn: String,
     /// The ARN of the service revision that it was to bring.
     pub target: String,
-    /// Its status, as ECS writes it.
-    pub status: String,
+    /// Its status.
+    pub status: DeploymentStatus,
     /// ECS's words on the status.
     pub reason: String,
     /// When it was created, epoch seconds.
@@ -234,7 +235,7 @@ impl Clients {
                 .map(|brief| Brief {
                     arn: brief.service_deployment_arn().unwrap_or_default().to_owned(),
                     target: brief.target_service_revision_arn().unwrap_or_default().to_owned(),
-                    status: brief.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+                    status: brief.status().map(|status| status.as_str().into()).unwrap_or_default(),
                     reason: words(brief.status_reason().unwrap_or_default()),
                     started_at: brief.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
                     finished_at: brief.finished_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
@@ -290,13 +291,13 @@ fn live_service(service: &sdk::Service) -> LiveService {
     }
     LiveService {
         arn: service.service_arn().unwrap_or_default().to_owned(),
-        status: service.status().unwrap_or_default().to_owned(),
+        status: service.status().unwrap_or_default().into(),
         definition: to_json(&definition),
         tags: tags(service.tags()),
         task_definition: service.task_definition().unwrap_or_default().to_owned(),
         controller: service
             .deployment_controller()
-            .map(|controller| controller.r#type().as_str().to_owned())
+            .map(|controller| controller.r#type().as_str().into())
             .unwrap_or_default(),
         managed_by_ecs: service.resource_management_type().is_some_and(|kind| kind.as_str() == "ECS"),
         desired: service.desired_count().into(),
@@ -317,8 +318,8 @@ fn event(event: &sdk::ServiceEvent) -> Option<ServiceEvent> {
 fn live_deployment(deployment: &sdk::Deployment) -> LiveDeployment {
     LiveDeployment {
         id: deployment.id().unwrap_or_default().to_owned(),
-        status: deployment.status().unwrap_or_default().to_owned(),
-        rollout: deployment.rollout_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        status: deployment.status().unwrap_or_default().into(),
+        rollout: deployment.rollout_state().map(|state| state.as_str().into()).unwrap_or_default(),
         reason: words(deployment.rollout_state_reason().unwrap_or_default()),
         task_definition: deployment.task_definition().unwrap_or_default().to_owned(),
         desired: deployment.desired_count().into(),

@@ -65,7 +65,7 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
     };
     Rollout {
         arn: deployment.service_deployment_arn().unwrap_or_default().to_owned(),
-        status: deployment.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        status: deployment.status().map(|status| status.as_str().into()).unwrap_or_default(),
         reason: super::error::words(deployment.status_reason().unwrap_or_default()),
         production_permille: share(target.and_then(sdk::ServiceRevisionSummary::requested_production_traffic_weight)),
         test_permille: share(target.and_then(sdk::ServiceRevisionSummary::requested_test_traffic_weight)),
@@ -77,7 +77,7 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
                 id: hook.hook_id().unwrap_or_default().to_owned(),
                 since: 0,
                 expires_at: hook.expires_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
-                then: hook.timeout_action().map(|action| action.as_str().to_owned()).unwrap_or_default(),
+                then: hook.timeout_action().map(|action| action.as_str().into()).unwrap_or_default(),
             })
             .collect(),
         running: target.map_or(0, |target| target.running_task_count().into()),
@@ -88,6 +88,6 @@ fn rollout(deployment: &sdk::ServiceDeployment) -> Rollout {
             || is_triggered(alarms.and_then(|alarms| alarms.status())),
         alarms: alarms.map(|alarms| alarms.triggered_alarm_names().to_vec()).unwrap_or_default(),
         started_at: deployment.created_at().map_or(0, aws_sdk_ecs::primitives::DateTime::secs),
-        stage,
+        stage: stage.into(),
     }
 }

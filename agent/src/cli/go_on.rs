@@ -12,6 +12,7 @@ use crate::{
     output::{self, Format},
 };
 use clap::Args;
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::{
     observed::{LiveService, Reading, Rollout},
     stated::identity::{Owner, owner},
@@ -125,7 +126,7 @@ pub(super) async fn run(args: ContinueArgs, format: Format) -> Result<Exit, Fail
 async fn rollout_of(clients: &Clients, cluster: &str, service: &str) -> Result<(LiveService, Rollout), String> {
     let mut found = clients.services(cluster, &[service.to_owned()]).await;
     let live = match found.remove(service).unwrap_or_default() {
-        Reading::Found(live) if live.status == "ACTIVE" => live,
+        Reading::Found(live) if live.status == ServiceStatus::Active => live,
         Reading::Found(_) | Reading::Missing => return Err("the ECS service does not exist".to_owned()),
         Reading::Failed(text) => return Err(text),
         Reading::Unread => return Err("it was not read".to_owned()),

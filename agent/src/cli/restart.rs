@@ -15,6 +15,7 @@ use crate::{
     reconcile::Orders,
 };
 use clap::Args;
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::{
     observed::Reading,
     report::{ActionKind, Reason},
@@ -155,7 +156,7 @@ async fn jobs(opened: &Opened, selection: &Selection) -> Result<Vec<Job>, Failur
 /// The current deployment of a service.
 async fn current(clients: &Clients, cluster: &str, ecs_name: &str) -> Result<Option<String>, String> {
     match clients.services(cluster, &[ecs_name.to_owned()]).await.remove(ecs_name).unwrap_or_default() {
-        Reading::Found(live) if live.status == "ACTIVE" => Ok(live.current_deployment),
+        Reading::Found(live) if live.status == ServiceStatus::Active => Ok(live.current_deployment),
         Reading::Found(_) | Reading::Missing => Err("the ECS service does not exist".to_owned()),
         Reading::Failed(text) => Err(text),
         Reading::Unread => Err("it was not read".to_owned()),

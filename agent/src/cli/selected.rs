@@ -7,6 +7,7 @@ use crate::{
     output::{self, Format},
     permit::{Actor, Intent, Permit},
 };
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::{
     observed::{LiveService, Reading},
     stated::identity::{self, Owner, owner},
@@ -109,13 +110,15 @@ pub(super) async fn each(
         let mut live = clients.services(&environment.cluster, &names).await;
         for (service, ecs) in services {
             let result = match live.remove(&ecs).unwrap_or_default() {
-                Reading::Found(live) if live.status == "ACTIVE" => match refusal(opened, &live, name, &ecs) {
-                    Some(refusal) => Err(refusal),
-                    None => {
-                        let clients = &*clients;
-                        act(Selected { clients, environment, name: &service, ecs_name: &ecs, live }).await
+                Reading::Found(live) if live.status == ServiceStatus::Active => {
+                    match refusal(opened, &live, name, &ecs) {
+                        Some(refusal) => Err(refusal),
+                        None => {
+                            let clients = &*clients;
+                            act(Selected { clients, environment, name: &service, ecs_name: &ecs, live }).await
+                        }
                     }
-                },
+                }
                 Reading::Found(_) | Reading::Missing => Err(NOT_THERE.to_owned()),
                 Reading::Failed(text) => Err(text),
                 Reading::Unread => Err("it was not read".to_owned()),

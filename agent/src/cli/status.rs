@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::Args;
 use lockstep_core::observed::Reading;
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::state::{State, TaskList};
 use std::time::Duration;
 
@@ -163,7 +164,7 @@ async fn unmanaged(args: StatusArgs, format: Format) -> Result<Exit, Failure> {
         names.sort();
         for (service, reading) in clients.services(&environment.cluster, &names).await {
             let (tags, problem) = match reading {
-                Reading::Found(live) if live.status == "INACTIVE" => continue,
+                Reading::Found(live) if live.status == ServiceStatus::Inactive => continue,
                 Reading::Found(live) => (Some(live.tags), None),
                 Reading::Missing => continue,
                 Reading::Failed(text) => (None, Some(text)),

@@ -265,7 +265,7 @@ impl Scene<'_> {
         let found = clients.rollouts(std::slice::from_ref(&arn)).await.map_err(|error| error.to_string())?;
         found
             .get(&arn)
-            .map(|rollout| (rollout.status.clone(), rollout.reason.clone()))
+            .map(|rollout| (rollout.status.to_string(), rollout.reason.clone()))
             .ok_or_else(|| "ECS does not know the service deployment that it names".to_owned())
     }
 

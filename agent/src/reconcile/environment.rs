@@ -16,6 +16,7 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use lockstep_core::event::{Subject, What};
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::service::machine::{Begun, Evaluation, Ground, Now, Service, short};
 use lockstep_core::state::{EnvironmentState, ServiceState};
 use lockstep_core::{
@@ -485,7 +486,8 @@ impl Worker {
             live.tags.contains_key(identity::SOURCE)
                 && identity::owner(&live.tags, &self.source_id, &environment.name, &ecs_name) == identity::Owner::Us
         };
-        let found = reading.found().filter(|live| live.status != "INACTIVE" && (is_known || is_ours(live)));
+        let found =
+            reading.found().filter(|live| live.status != ServiceStatus::Inactive && (is_known || is_ours(live)));
         let now = jiff::Timestamp::from_second(clients.now()).map(|now| now.to_string()).unwrap_or_default();
         let mut state = self.unplanned(&name, found.map_or(Health::Unknown, health_of), reason, &text);
         if let Some(live) = found {

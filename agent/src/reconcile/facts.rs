@@ -5,6 +5,7 @@ use crate::{
     aws::{AwsError, Remedy},
     verify::Verifier,
 };
+use lockstep_core::observed::words::DeploymentStatus;
 use lockstep_core::{
     observed::{
         History, LiveService, Need, Observation, PastDeployment, Presence, Reading, Revision, ServiceEvent,
@@ -99,7 +100,7 @@ impl Round<'_> {
         let Some(briefs) = self.clients.past_deployments(&self.ground.environment.cluster, service).await? else {
             return Ok(History::Unsupported);
         };
-        if !whole && briefs.iter().all(|brief| brief.status == "SUCCESSFUL") {
+        if !whole && briefs.iter().all(|brief| brief.status == DeploymentStatus::Successful) {
             let past = briefs.into_iter().map(|brief| PastDeployment {
                 arn: brief.arn,
                 status: brief.status,
@@ -151,7 +152,7 @@ impl Round<'_> {
     async fn tell_superseded(&self, past: &mut [PastDeployment]) -> Result<(), AwsError> {
         let stopped: Vec<String> = past
             .iter()
-            .filter(|deployment| deployment.status == "STOPPED")
+            .filter(|deployment| deployment.status == DeploymentStatus::Stopped)
             .map(|deployment| deployment.arn.clone())
             .collect();
         if stopped.is_empty() {
@@ -159,7 +160,7 @@ impl Round<'_> {
         }
         let found = self.clients.rollouts(&stopped).await?;
         // The newest has nothing to give way to.
-        for deployment in past.iter_mut().skip(1).filter(|deployment| deployment.status == "STOPPED") {
+        for deployment in past.iter_mut().skip(1).filter(|deployment| deployment.status == DeploymentStatus::Stopped) {
             deployment.gave_way = found.get(&deployment.arn).is_some_and(|rollout| !rollout.triggered);
         }
         Ok(())
@@ -191,7 +192,7 @@ impl Round<'_> {
         let mut cause = Cause::default();
         if let Some(failed) = failed {
             failed.reason.clone_into(&mut cause.deployment);
-            if failed.status == "ROLLBACK_SUCCESSFUL" {
+            if failed.status == DeploymentStatus::RollbackSuccessful {
                 cause.rolled_back_to = short(&live.task_definition);
             }
             let found = self.clients.rollouts(std::slice::from_ref(&failed.arn)).await;

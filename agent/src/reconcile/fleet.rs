@@ -2,6 +2,7 @@
 
 use super::{environment::Worker, load::Snapshot, service::Round};
 use crate::aws::{Clients, Remedy};
+use lockstep_core::observed::words::RolloutState;
 use lockstep_core::{
     fleet::brake::Brake,
     observed::{LiveService, Reading},
@@ -33,8 +34,8 @@ impl Worker {
             let is_open = self.tracks.get(name).is_some_and(|track| track.machine.follows());
             let reading = wanted[name].0.ecs_service().and_then(|name| live.get(name));
             let Some(Reading::Found(service)) = reading else { continue };
-            let moves = service.deployments.len() > 1
-                || service.primary().is_some_and(|primary| !matches!(primary.rollout.as_str(), "COMPLETED" | ""));
+            let moves =
+                service.deployments.len() > 1 || service.primary().is_some_and(|primary| !primary.rollout.is_over());
             if (moves || is_open)
                 && let Some(arn) = &service.current_deployment
             {
@@ -82,7 +83,7 @@ impl Worker {
                 .get(identity::SERVICE)
                 .filter(|_| service.tags.get(identity::SOURCE) == Some(&self.source_id));
             if let Some(name) = name
-                && service.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS")
+                && service.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
             {
                 brake.note_in_flight(name);
             }

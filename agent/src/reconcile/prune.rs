@@ -10,6 +10,7 @@ use crate::{
     git::{GitError, Remote},
 };
 use lockstep_core::event::{Trigger, What};
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::service::{machine::short, outcome::refuse_breaches};
 use lockstep_core::state::{Axes, ServiceState, time_text};
 use lockstep_core::{
@@ -90,10 +91,10 @@ impl Orphans {
         let mut ours: BTreeMap<String, LiveService> = BTreeMap::new();
         for (name, reading) in live {
             match reading {
-                Reading::Found(live) if live.status == "ACTIVE" && is_ours(&live) => {
+                Reading::Found(live) if live.status == ServiceStatus::Active && is_ours(&live) => {
                     ours.insert(name, live);
                 }
-                Reading::Found(live) if live.status == "DRAINING" => {}
+                Reading::Found(live) if live.status == ServiceStatus::Draining => {}
                 // Gone, or somebody else's: no business of ours until the next scan.
                 Reading::Found(_) | Reading::Missing => {
                     self.found.remove(&name);

@@ -12,6 +12,7 @@ use crate::{
     execute::{Ended, Place, execute},
     permit::{Actor, Intent},
 };
+use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::{
     event::{Subject, Trigger, What},
     fleet::brake::Brake,
@@ -198,7 +199,7 @@ impl Round<'_> {
     /// Carries out the plan of a turn.
     async fn write(&self, facts: &Facts<'_>, turn: &Evaluation, trigger: Trigger) -> Outcome {
         let (desired, live, plan) = (facts.desired, turn.live().found(), turn.plan());
-        let existing = live.filter(|live| live.status != "INACTIVE");
+        let existing = live.filter(|live| live.status != ServiceStatus::Inactive);
         let place = Place {
             allow: self.allow,
             environment: self.ground.environment,

@@ -424,7 +424,7 @@ async fn a_pause_is_followed_and_its_time_is_no_stall() {
     let state = world.reported("web");
     assert_eq!(state.plan.verdict, Some(Verdict::Progressing), "80 minutes of a pause are no stall");
     let rollout = state.plan.rollout.unwrap();
-    assert_eq!(rollout.stage, "POST_TEST_TRAFFIC_SHIFT");
+    assert_eq!(rollout.stage.as_str(), "POST_TEST_TRAFFIC_SHIFT");
     assert_eq!(rollout.pauses.len(), 1);
     // G9: since when, until when, what then, and how to go on or back.
     let pause = &rollout.pauses[0];

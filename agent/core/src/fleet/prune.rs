@@ -71,7 +71,7 @@ fn guard(live: &LiveService, declared: &Declared, around: Circumstances<'_>) -> 
     if !around.prune {
         return not("no longer declared; sync.prune is off, so it stays".to_owned());
     }
-    if !matches!(live.controller.as_str(), "" | "ECS") || live.managed_by_ecs {
+    if !live.controller.is_ecs() || live.managed_by_ecs {
         let text = "no longer declared, and not controlled by ECS's own deployments; it stays".to_owned();
         return Err((Reason::Controller, text));
     }

@@ -4,10 +4,12 @@ pub mod cause;
 pub mod refusal;
 pub mod registrars;
 pub mod runs;
+pub mod words;
 
 use crate::{observed::cause::Cause, tags::Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use words::{Controller, DeploymentRole, DeploymentStatus, PauseEnd, RolloutState, ServiceStatus, Stage};
 
 /// The answer to a question that may not have been asked, or may have failed. A failure is never an empty answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,8 +40,8 @@ impl<T> Reading<T> {
 pub struct LiveService {
     /// Its ARN.
     pub arn: String,
-    /// ACTIVE, DRAINING or INACTIVE.
-    pub status: String,
+    /// Whether it exists.
+    pub status: ServiceStatus,
     /// The members that CreateService has too, in its shape; Service Connect, volumes and lattice from the PRIMARY
     /// deployment.
     pub definition: Value,
@@ -47,8 +49,8 @@ pub struct LiveService {
     pub tags: Tags,
     /// The task definition revision in use.
     pub task_definition: String,
-    /// The deployment controller's type.
-    pub controller: String,
+    /// What controls its deployments.
+    pub controller: Controller,
     /// Whether ECS itself manages the service (Express).
     pub managed_by_ecs: bool,
     /// Counts.
@@ -107,14 +109,14 @@ impl ServiceEvent {
 pub struct Rollout {
     /// Its ARN.
     pub arn: String,
-    /// Its status, as ECS writes it.
-    pub status: String,
+    /// Its status.
+    pub status: DeploymentStatus,
     /// ECS's words on the status.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The stage, as ECS writes it; none for a rolling deployment.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub stage: String,
+    /// The stage; none for a rolling deployment.
+    #[serde(default, skip_serializing_if = "Stage::is_none")]
+    pub stage: Stage,
     /// The new revision's share of the production traffic, in tenths of a percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production_permille: Option<u32>,
@@ -153,30 +155,28 @@ pub struct PausedHook {
     pub since: i64,
     /// When it ends by itself, epoch seconds.
     pub expires_at: i64,
-    /// What happens then: CONTINUE or ROLLBACK.
-    pub then: String,
+    /// What happens then.
+    pub then: PauseEnd,
 }
 
 impl Rollout {
     /// Whether its outcome is open. A status that nobody knows yet is taken as open: it is not an outcome.
     pub fn is_open(&self) -> bool {
-        !matches!(self.status.as_str(), "SUCCESSFUL" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED")
+        self.status.is_open()
     }
 
     /// Whether it waits by design: a bake time, a step's bake, or a pause. Such time is no lack of progress.
     pub fn waits_by_design(&self) -> bool {
         let partly = self.production_permille.is_some_and(|share| share > 0 && share < 1000);
-        self.stage == "BAKE_TIME" || !self.pauses.is_empty() || (self.stage == "PRODUCTION_TRAFFIC_SHIFT" && partly)
+        self.stage == Stage::BakeTime
+            || !self.pauses.is_empty()
+            || (self.stage == Stage::ProductionTrafficShift && partly)
     }
 
     /// In words: `SCALE_UP, 10 % of the production traffic, waits for ecs-pause-…`.
     pub fn text(&self) -> String {
         let mut parts = Vec::new();
-        if self.stage.is_empty() {
-            parts.push(self.status.clone());
-        } else {
-            parts.push(self.stage.clone());
-        }
+        parts.push(if self.stage.is_none() { self.status.to_string() } else { self.stage.to_string() });
         if let Some(share) = self.production_permille {
             let share =
                 if share % 10 == 0 { format!("{}", share / 10) } else { format!("{}.{}", share / 10, share % 10) };
@@ -221,11 +221,10 @@ impl PausedHook {
     pub fn text(&self) -> String {
         let time = |at: i64| jiff::Timestamp::from_second(at).ok().filter(|_| at > 0);
         let since = time(self.since).map_or_else(String::new, |since| format!(" since {since}"));
-        let then = match self.then.as_str() {
-            "CONTINUE" => "goes on",
-            "ROLLBACK" => "rolls back",
-            // ECS's word for something that is not known yet.
-            other => other,
+        let then = match &self.then {
+            PauseEnd::Continue => "continues",
+            PauseEnd::Rollback => "rolls back",
+            PauseEnd::Other(word) => word,
         };
         let until = match time(self.expires_at) {
             Some(at) if then.is_empty() => format!("; it ends at {at}"),
@@ -241,10 +240,10 @@ impl PausedHook {
 pub struct LiveDeployment {
     /// `ecs-svc/…`.
     pub id: String,
-    /// PRIMARY or ACTIVE.
-    pub status: String,
-    /// IN_PROGRESS, COMPLETED or FAILED; empty where ECS gives none.
-    pub rollout: String,
+    /// What it is.
+    pub status: DeploymentRole,
+    /// How it does.
+    pub rollout: RolloutState,
     /// ECS's words on it.
     pub reason: String,
     /// The task definition revision.
@@ -266,7 +265,9 @@ impl LiveService {
     /// Whether nothing is under way and nothing tells of trouble, as far as the service itself says.
     pub fn is_settled(&self) -> bool {
         let is_open = self.rollout.as_ref().is_some_and(Rollout::is_open);
-        let is_done = |deployment: &LiveDeployment| deployment.status == "PRIMARY" && deployment.rollout == "COMPLETED";
+        let is_done = |deployment: &LiveDeployment| {
+            deployment.status == DeploymentRole::Primary && deployment.rollout == RolloutState::Completed
+        };
         !is_open
             && matches!(self.deployments.as_slice(), [only] if is_done(only))
             && !self.events.iter().any(ServiceEvent::tells_of_trouble)
@@ -275,14 +276,16 @@ impl LiveService {
     /// A deployment that ECS has failed while it goes back to another one. Where there is a deployment history, that
     /// says it better.
     pub fn rolled_back_from(&self) -> Option<&LiveDeployment> {
-        let goes_back = self.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS");
-        let failed = |deployment: &&LiveDeployment| deployment.status != "PRIMARY" && deployment.rollout == "FAILED";
+        let goes_back = self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress);
+        let failed = |deployment: &&LiveDeployment| {
+            deployment.status != DeploymentRole::Primary && deployment.rollout == RolloutState::Failed
+        };
         self.deployments.iter().find(failed).filter(|_| goes_back)
     }
 
     /// The PRIMARY deployment.
     pub fn primary(&self) -> Option<&LiveDeployment> {
-        self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+        self.deployments.iter().find(|deployment| deployment.status == DeploymentRole::Primary)
     }
 
     /// Tasks that failed in the rollout that is under way, and when ECS last told of trouble with it: whether it goes
@@ -333,8 +336,8 @@ pub struct ServiceRevision {
 pub struct PastDeployment {
     /// Its ARN.
     pub arn: String,
-    /// Its status, as ECS writes it.
-    pub status: String,
+    /// Its status.
+    pub status: DeploymentStatus,
     /// ECS's words on the status.
     pub reason: String,
     /// The target service revision's members, in CreateService's shape.
@@ -355,21 +358,21 @@ pub struct PastDeployment {
 impl PastDeployment {
     /// Whether ECS failed, rolled back or stopped it.
     pub fn has_failed(&self) -> bool {
-        match self.status.as_str() {
-            "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" => true,
-            "STOPPED" => !self.gave_way,
+        match self.status {
+            DeploymentStatus::RollbackSuccessful | DeploymentStatus::RollbackFailed => true,
+            DeploymentStatus::Stopped => !self.gave_way,
             _ => false,
         }
     }
 
     /// Whether ECS is still taking it back.
     pub fn is_rolling_back(&self) -> bool {
-        matches!(self.status.as_str(), "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "STOP_REQUESTED")
+        self.status.is_rolling_back()
     }
 
     /// Whether its outcome is open.
     pub fn is_open(&self) -> bool {
-        !matches!(self.status.as_str(), "SUCCESSFUL" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED")
+        self.status.is_open()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     plan::{Outcome, Surroundings, Wait, plan_service},
     verdict::Failure,
 };
+use crate::observed::words::ServiceStatus;
 use crate::{
     event::{Trigger, What},
     fleet::brake::Brake,
@@ -581,7 +582,7 @@ impl Service {
             state.revision = short(&newest.arn);
         } else {
             let counts = match &turn.live {
-                Reading::Found(live) if live.status != "INACTIVE" => {
+                Reading::Found(live) if live.status != ServiceStatus::Inactive => {
                     state.images = images;
                     state.revision = short(&live.task_definition);
                     (live.running, live.desired)
@@ -711,7 +712,7 @@ impl Service {
 
 /// A service that is there.
 pub(super) fn there(live: &Reading<LiveService>) -> Option<&LiveService> {
-    live.found().filter(|live| live.status != "INACTIVE")
+    live.found().filter(|live| live.status != ServiceStatus::Inactive)
 }
 
 /// A number that changes when what was observed does.

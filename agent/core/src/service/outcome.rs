@@ -6,6 +6,7 @@ use super::{
     machine::{Effect, Evaluation, Facts, Now, Service, Step, there},
     withhold::{self, Case},
 };
+use crate::observed::words::DeploymentStatus;
 use crate::{
     compare::{diff::Change, rules::Effect as Strength},
     event::{Trigger, What},
@@ -396,9 +397,9 @@ fn confirm(turn: &mut Evaluation, facts: &Facts<'_>) {
         }
         return;
     };
-    match rollout.status.as_str() {
-        "SUCCESSFUL" => {}
-        "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" | "STOPPED" => {
+    match rollout.status {
+        DeploymentStatus::Successful => {}
+        DeploymentStatus::RollbackSuccessful | DeploymentStatus::RollbackFailed | DeploymentStatus::Stopped => {
             turn.plan.verdict = Some(Verdict::Rejected);
             let text = format!("rejected: {}", rollout.reason);
             turn.plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });

@@ -11,6 +11,7 @@ mod revision;
 mod update;
 
 use super::withhold;
+use crate::observed::words::{RolloutState, ServiceStatus};
 use crate::{
     compare::{
         diff::{Change, Remark, diff},
@@ -133,7 +134,7 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         Reading::Unread => unread(desired, "the service was not read"),
         Reading::Failed(text) => unread(desired, text),
         Reading::Missing => planner.missing(),
-        Reading::Found(live) if live.status == "INACTIVE" => planner.missing(),
+        Reading::Found(live) if live.status == ServiceStatus::Inactive => planner.missing(),
         Reading::Found(live) => planner.existing(live),
     };
     if let Some(text) = planner.unread.take() {
@@ -190,19 +191,19 @@ fn unread(desired: &Desired, text: &str) -> ServicePlan {
 
 /// Health from what ECS says of the service.
 pub fn health_of(live: &LiveService) -> Health {
-    if live.status == "DRAINING" {
+    if live.status == ServiceStatus::Draining {
         return Health::Progressing;
     }
-    let rollout = live.primary().map_or("", |primary| primary.rollout.as_str());
-    if live.rollout.as_ref().is_some_and(Rollout::is_open) && rollout != "FAILED" {
+    let rollout = live.primary().map(|primary| &primary.rollout);
+    if live.rollout.as_ref().is_some_and(Rollout::is_open) && rollout != Some(&RolloutState::Failed) {
         return Health::Progressing;
     }
     match rollout {
-        "IN_PROGRESS" => Health::Progressing,
-        "FAILED" => Health::Degraded,
+        Some(RolloutState::InProgress) => Health::Progressing,
+        Some(RolloutState::Failed) => Health::Degraded,
         _ if live.desired == 0 && live.running == 0 => Health::Suspended,
         _ if live.running < live.desired => {
-            if rollout.is_empty() && live.deployments.len() > 1 {
+            if rollout.is_none_or(|word| word.as_str().is_empty()) && live.deployments.len() > 1 {
                 Health::Progressing
             } else {
                 Health::Degraded
@@ -272,11 +273,11 @@ impl Planner<'_> {
 
     fn existing(&mut self, live: &LiveService) -> ServicePlan {
         let health = health_of(live);
-        if live.managed_by_ecs || !matches!(live.controller.as_str(), "" | "ECS") {
+        if live.managed_by_ecs || !live.controller.is_ecs() {
             let text = under_other_control(live);
             return self.not_ours(health, Reason::Controller, text);
         }
-        if live.status == "DRAINING" {
+        if live.status == ServiceStatus::Draining {
             let text = "the service is still draining; it is created again when ECS has deleted it".to_owned();
             return self.holding(health, Reason::RollingBack, text, self.creation_changes());
         }
@@ -342,13 +343,13 @@ impl Planner<'_> {
         plan.sync = if plan.actions.is_empty() { SyncStatus::Synced } else { SyncStatus::OutOfSync };
         let primary = live.primary();
         let followed = live.rollout.as_ref().filter(|rollout| rollout.is_open());
-        match primary.map_or("", |primary| primary.rollout.as_str()) {
-            "IN_PROGRESS" => plan.verdict = Some(Verdict::Progressing),
+        match primary.map(|primary| &primary.rollout) {
+            Some(RolloutState::InProgress) => plan.verdict = Some(Verdict::Progressing),
             // The classic list may say less than the deployment itself.
-            "COMPLETED" if followed.is_some() => plan.verdict = Some(Verdict::Progressing),
+            Some(RolloutState::Completed) if followed.is_some() => plan.verdict = Some(Verdict::Progressing),
             // Once more, by a person's order.
-            "FAILED" if self.around.retry => force_again(&mut plan),
-            "FAILED" => {
+            Some(RolloutState::Failed) if self.around.retry => force_again(&mut plan),
+            Some(RolloutState::Failed) => {
                 plan.verdict = Some(Verdict::Rejected);
                 let reason = primary.map_or(String::new(), |primary| primary.reason.clone());
                 let cause = self.cause_of(live);
@@ -425,14 +426,15 @@ impl Planner<'_> {
         }
         let deploys = |change: &Change| change.effect != Effect::InPlace;
         let starts_deployment = !differences.task_definition.is_empty() || differences.service.iter().any(deploys);
-        plan.verdict =
-            Some(if live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS") && !starts_deployment {
+        plan.verdict = Some(
+            if live.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress) && !starts_deployment {
                 Verdict::Progressing
             } else if starts_deployment {
                 Verdict::Pending
             } else {
                 Verdict::Deployed
-            });
+            },
+        );
         if starts_deployment && !self.check_history(live, &mut differences, plan) {
             return;
         }
@@ -441,7 +443,7 @@ impl Planner<'_> {
 
     /// What became of the desired state, where all that differs is left alone.
     fn verdict_of(&self, live: &LiveService) -> Verdict {
-        let under_way = live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS");
+        let under_way = live.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress);
         if under_way { Verdict::Progressing } else { Verdict::Deployed }
     }
 

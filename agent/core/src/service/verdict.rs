@@ -4,6 +4,7 @@ use super::{
     machine::{Effect, Evaluation, Facts, Newest, Now, Service},
     memory::Progress,
 };
+use crate::observed::words::RolloutState;
 use crate::{
     event::What,
     mask,
@@ -34,7 +35,7 @@ impl Service {
     pub(super) fn first_failure(&self, live: &LiveService) -> Option<Cause> {
         let is_open = match &live.rollout {
             Some(rollout) => rollout.is_open(),
-            None => live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS"),
+            None => live.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress),
         };
         let known = self.failure.as_ref().filter(|known| is_open && known.deployment == live.current_deployment)?;
         let is_enough = known.cause.is_first_hand() || known.signs == live.signs_of_failure();

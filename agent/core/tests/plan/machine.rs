@@ -224,14 +224,14 @@ const NEW: &str = "arn:aws:ecs:eu-central-1:111111111111:task-definition/web:2";
 
 /// ECS shows the deployment of `web:2`, with this status of its rollout.
 fn shows_new(rig: &mut Rig, rollout: &str) {
-    let status = rollout.to_owned();
+    let status = rollout;
     rig.world.revision = Reading::Found(revision(NEW, "web:2"));
     rig.world.newest = rig.world.revision.clone();
     let live = rig.live();
     NEW.clone_into(&mut live.task_definition);
     live.current_deployment = Some("arn:deployment/2".to_owned());
-    live.deployments[0].rollout = if status == "SUCCESSFUL" { "COMPLETED" } else { "IN_PROGRESS" }.to_owned();
-    live.rollout = Some(Rollout { arn: "arn:deployment/2".into(), status, ..Rollout::default() });
+    live.deployments[0].rollout = if status == "SUCCESSFUL" { "COMPLETED" } else { "IN_PROGRESS" }.into();
+    live.rollout = Some(Rollout { arn: "arn:deployment/2".into(), status: status.into(), ..Rollout::default() });
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_change_is_written_once_and_followed_to_its_verdict() {
     shows_new(&mut rig, "IN_PROGRESS");
     assert_eq!(rig.pass(5).look(), ["Synced Progressing"]);
     // Counts are equal, and success is what ECS says of the deployment.
-    rig.live().deployments[0].rollout = "COMPLETED".to_owned();
+    rig.live().deployments[0].rollout = "COMPLETED".into();
     assert_eq!(rig.pass(5).look(), ["Synced Progressing"]);
     shows_new(&mut rig, "SUCCESSFUL");
     let over = ["keep Deployed", "tell Deployed 2, 2/2 running", "Synced Deployed"];
@@ -255,7 +255,7 @@ fn what_did_not_come_of_a_write_is_no_success() {
     for status in ["ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"] {
         let mut rig = changed();
         shows_new(&mut rig, status);
-        rig.live().deployments[0].rollout = "COMPLETED".to_owned();
+        rig.live().deployments[0].rollout = "COMPLETED".into();
         let trace = rig.pass(5).look();
         assert_eq!(trace[..2], ["keep Rejected", "tell Rejected rejected: "], "{status}: {trace:?}");
         assert_eq!(trace[2..], ["Synced Rejected Rejected"], "{status}");
@@ -274,10 +274,10 @@ fn a_rollout_without_progress_is_stalled_after_its_deadline_and_waits_by_design_
     let text = format!("tell Stalled no progress for more than {minutes} minutes, 2/2 running");
     assert_eq!(trace, [text.as_str(), "Synced Stalled Stalled"]);
     // A new stage is progress.
-    rig.live().rollout.as_mut().unwrap().stage = "SCALE_UP".to_owned();
+    rig.live().rollout.as_mut().unwrap().stage = "SCALE_UP".into();
     assert_eq!(rig.pass(1).look(), ["tell Progressing 2, 2/2 running", "Synced Progressing"]);
     // A bake time is meant.
-    rig.live().rollout.as_mut().unwrap().stage = "BAKE_TIME".to_owned();
+    rig.live().rollout.as_mut().unwrap().stage = "BAKE_TIME".into();
     rig.pass(1).look();
     assert_eq!(rig.pass(deadline * 2).look(), ["Synced Progressing"]);
 }
@@ -358,10 +358,13 @@ fn nothing_is_written_twice_because_aws_shows_what_was_before() {
     }
 }
 
+/// What holds, how it is brought about, and what is known then.
+type Row = (&'static str, fn(&mut Rig), &'static str);
+
 /// What withholds a write, in its order: each row sets one thing more, and the first that holds is what is said.
 #[test]
 fn what_withholds_is_asked_in_one_order() {
-    let rows: &[(&str, fn(&mut Rig), &str)] = &[
+    let rows: &[Row] = &[
         (
             "the fleet brake: others are under way",
             |rig| {
@@ -455,7 +458,7 @@ fn an_evaluation_that_is_given_up_leaves_what_was_known() {
     let mut rig = Rig::settled();
     rig.wanted = desired("web:2", declared());
     assert_eq!(rig.pass(30).look_with(true), ["Unknown Pending Queued"], "the round took its time");
-    assert_eq!(rig.service.state().map(|state| told(state)), Some("Synced Deployed".to_owned()));
+    assert_eq!(rig.service.state().map(told), Some("Synced Deployed".to_owned()));
     assert!(rig.service.is_due(&desired_hash(&rig.wanted), Duration::from_secs(30), &rig.now));
     // What would be written next time is written, and as a change.
     assert_eq!(rig.pass(1).look()[1], "change RegisterTaskDefinition+UpdateService");

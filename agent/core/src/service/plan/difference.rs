@@ -1,6 +1,7 @@
 //! What differs: the task definition, the service's members, its tags.
 
 use super::{Planner, tag_changes};
+use crate::observed::words::Controller;
 use crate::{
     compare::{
         diff::{Change, Comparison, Remark, compare},
@@ -55,7 +56,7 @@ impl Planner<'_> {
     /// What differs; none while something that it takes is not known.
     pub(super) fn differences(&mut self, live: &LiveService) -> Option<Differences> {
         // A service under the EXTERNAL controller has task definitions in its task sets alone.
-        let revision = if live.controller == "EXTERNAL" && live.task_definition.is_empty() {
+        let revision = if live.controller == Controller::External && live.task_definition.is_empty() {
             None
         } else {
             Some(self.revision_in_use(live)?)

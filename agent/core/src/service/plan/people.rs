@@ -1,6 +1,7 @@
 //! People win: what is left alone because a person, another tool or another controller has a say in it.
 
 use super::{Differences, Planner, names as named, take};
+use crate::observed::words::Controller;
 use crate::{
     compare::diff::Change,
     observed::LiveService,
@@ -136,11 +137,13 @@ pub(super) fn under_other_control(live: &LiveService) -> String {
             "the service is managed by ECS itself (Express); {only}. The way out: create a service of your own beside it, move the traffic, and delete the Express service"
         );
     }
-    let first = match live.controller.as_str() {
-        "CODE_DEPLOY" => "with no CodeDeploy deployment under way and both target groups on the listener rules",
+    let first = match live.controller {
+        Controller::CodeDeploy => {
+            "with no CodeDeploy deployment under way and both target groups on the listener rules"
+        }
         _ => "with no task set being deployed",
     };
-    let after = if live.controller == "EXTERNAL" { ", and delete the task sets that are left" } else { "" };
+    let after = if live.controller == Controller::External { ", and delete the task sets that are left" } else { "" };
     format!(
         "the service is under the {} controller; {only}. The way out: {first}, `aws ecs update-service` with deploymentController type=ECS, the deployment strategy, and advancedConfiguration on its load balancers{after}; there is no way back",
         live.controller

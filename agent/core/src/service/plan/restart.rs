@@ -1,6 +1,7 @@
 //! A restart: the same state is deployed once more, because a person asked for it.
 
 use super::{Planner, health_of};
+use crate::observed::words::RolloutState;
 use crate::{
     compare::{diff::Change, rules::Effect},
     observed::{LiveService, Rollout},
@@ -28,7 +29,7 @@ impl Planner<'_> {
     pub(super) fn restart(&self, live: &LiveService, restart: &Restart) -> ServicePlan {
         let health = health_of(live);
         let is_open = live.rollout.as_ref().is_some_and(Rollout::is_open);
-        if is_open || live.primary().is_some_and(|primary| primary.rollout == "IN_PROGRESS") {
+        if is_open || live.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress) {
             let text = "a deployment is under way; restart when it has ended".to_owned();
             return self.holding(health, Reason::RollingBack, text, Vec::new());
         }

@@ -1,6 +1,7 @@
 //! Which task definition revision has the desired content: one that exists, or one to register.
 
 use super::{Differences, IN_DISPUTE, Planner, tag_changes};
+use crate::observed::words::ServiceStatus;
 use crate::{
     compare::{
         diff::{Change, diff},
@@ -121,7 +122,7 @@ impl Planner<'_> {
     }
 
     fn exists(&self) -> bool {
-        self.observed.service.found().is_some_and(|live| live.status != "INACTIVE")
+        self.observed.service.found().is_some_and(|live| live.status != ServiceStatus::Inactive)
     }
 
     fn is_same_definition(&self, live: &Revision) -> bool {
