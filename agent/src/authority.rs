@@ -5,6 +5,7 @@
 //! makes. Git and curl take it where their file names it. The library does not, because an authority is no server; so it is
 //! taken here if it is in the file letter for letter. Its time and its names are checked as those of any other.
 
+use reqwest::ClientBuilder;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
@@ -16,7 +17,11 @@ use rustls::{
     server::ParsedCertificate,
 };
 use rustls_platform_verifier::Verifier;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// TLS that trusts the system's authorities and a file's.
 ///
@@ -39,7 +44,30 @@ pub(crate) fn trusting(path: &Path) -> Result<ClientConfig, String> {
     config(provider, Trusted { inner, named }).map_err(|error| fail(error.to_string()))
 }
 
-fn config(provider: Arc<CryptoProvider>, verifier: Trusted) -> Result<ClientConfig, Error> {
+/// How long the system's authorities are used before they are read again.
+const SYSTEM_AGE: Duration = Duration::from_secs(3600);
+
+/// A client with TLS that trusts the system's authorities. They are hundreds of files, and are read once an hour, not for
+/// each client.
+pub(crate) fn with_system(builder: ClientBuilder) -> ClientBuilder {
+    static KNOWN: Mutex<Option<(Instant, ClientConfig)>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, config)) = known.as_ref().filter(|(at, _)| at.elapsed() < SYSTEM_AGE) {
+        return builder.tls_backend_preconfigured(config.clone());
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let read = Verifier::new(provider.clone()).and_then(|verifier| config(provider, verifier));
+    match read {
+        Ok(config) => {
+            *known = Some((Instant::now(), config.clone()));
+            builder.tls_backend_preconfigured(config)
+        }
+        // Whoever builds the client finds the same, and says it.
+        Err(_) => builder,
+    }
+}
+
+fn config(provider: Arc<CryptoProvider>, verifier: impl ServerCertVerifier + 'static) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()

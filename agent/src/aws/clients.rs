@@ -296,7 +296,7 @@ struct Caller {
 
 /// A client with the system's proxies and certificates, which follows no redirect: AWS's APIs give none.
 fn http() -> reqwest::Client {
-    let builder = reqwest::Client::builder()
+    let builder = crate::authority::with_system(reqwest::Client::builder())
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(20))
         .redirect(reqwest::redirect::Policy::none());

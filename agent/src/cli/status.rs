@@ -88,7 +88,11 @@ impl AgentUrl {
             Failure::new(Exit::Failed, format!("failed to ask the agent at {shown}: {reason}"))
                 .hint("name it with --agent URL or LOCKSTEP_AGENT, or look yourself with -C PATH or --config FILE")
         };
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().map_err(fail)?;
+        let client = crate::authority::with_system(reqwest::Client::builder())
+            .timeout(Duration::from_secs(10))
+            .no_proxy()
+            .build()
+            .map_err(fail)?;
         let answer = client.get(format!("{base}/api/v1/{what}")).send().await.map_err(fail)?;
         let mut answer = answer.error_for_status().map_err(fail)?;
         let unusable =

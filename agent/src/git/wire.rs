@@ -130,6 +130,8 @@ impl Wire {
         if let Some(path) = &self.access.authority {
             let tls = crate::authority::trusting(path).map_err(&unreadable)?;
             builder = builder.tls_backend_preconfigured(tls);
+        } else {
+            builder = crate::authority::with_system(builder);
         }
         // Where a request has no limit of its own, this is one for each wait on the server.
         let builder = reqwest::blocking::ClientBuilder::from(builder).timeout(self.access.limits.silence);

@@ -79,7 +79,7 @@ impl Http {
         let client = |guard: Guard| {
             let builder = reqwest::Client::builder();
             let builder = match &tls {
-                None => builder,
+                None => crate::authority::with_system(builder),
                 Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
             };
             builder

@@ -33,7 +33,7 @@ fn plain(text: &str) -> String {
         ("sha256:[0-9a-f]{64}", "sha256:DIGEST"),
         ("sha256:[0-9a-f]{12}", "sha256:SHORT"),
         ("20[0-9T:-]{17}Z", "TIME"),
-        ("in [0-9a-f]{8} ", "in COMMIT "),
+        ("in [0-9a-f]{10} ", "in COMMIT "),
         ("commit [0-9a-f]{10}", "commit COMMIT"),
     ] {
         filtered = regex::Regex::new(pattern).unwrap().replace_all(&filtered, with).into_owned();
