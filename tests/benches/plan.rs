@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use lockstep::reconcile::{Loader, Snapshot};
 use lockstep_core::{
     observed::{History, LiveDeployment, LiveService, Observation, Reading, Revision},
-    service::plan::{Outcome, Surroundings, plan_service},
+    service::plan::{PlanOutcome, Surroundings, plan_service},
     stated::identity,
     tags::Tags,
 };
@@ -110,7 +110,7 @@ fn one_of(snapshot: &Snapshot, number: usize) -> Desired {
 fn plan_all(desired: &[Desired], observed: &[Observation]) {
     let around = around();
     for (desired, observed) in desired.iter().zip(observed) {
-        let Outcome::Planned(plan) = plan_service(desired, observed, &around) else { panic!("it asks") };
+        let PlanOutcome::Planned(plan) = plan_service(desired, observed, &around) else { panic!("it asks") };
         assert!(!black_box(plan).has_differences());
     }
 }
@@ -150,7 +150,9 @@ fn benches(criterion: &mut Criterion) {
             flip = !flip;
             let snapshot = loader.load(if flip { &second } else { &first }, "c", "");
             let changed = one_of(&snapshot, 500);
-            let Outcome::Planned(plan) = plan_service(&changed, &answers[500], &around()) else { panic!("it asks") };
+            let PlanOutcome::Planned(plan) = plan_service(&changed, &answers[500], &around()) else {
+                panic!("it asks")
+            };
             black_box(plan);
         });
     });

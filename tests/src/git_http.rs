@@ -8,7 +8,10 @@ mod wire;
 pub use mischief::{Mischief, line};
 pub use repository::{Repository, git};
 
-use crate::certificates::{Certificates, accept};
+use crate::{
+    certificates::{Certificates, accept},
+    eventually,
+};
 use base64::Engine;
 use std::{
     io::{BufReader, Read, Write},
@@ -115,7 +118,9 @@ impl GitServer {
 
     /// The same with a certificate of the test's own.
     pub fn presenting(root: &Path, options: &Options, certificates: Option<Certificates>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", options.port)).expect("the port is free");
+        // A port that was used a moment ago may be the local end of somebody's connection for a while.
+        let bind = || TcpListener::bind(("127.0.0.1", options.port)).ok();
+        let listener = eventually("the port is free", std::time::Duration::from_secs(60), bind);
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let tls = certificates.as_ref().map(|certificates| certificates.config.clone());
         let shared = Arc::new(Shared {

@@ -9,7 +9,7 @@ use lockstep::{
     git::{Access, Location, Remote},
     images::{Shared, Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
-    writeback::Desk,
+    writeback::WriteQueue,
 };
 use lockstep_core::state::ImageState;
 use lockstep_sandbox::{Behaviour, NewImage};
@@ -93,7 +93,7 @@ impl ImageWorld {
             commit: CommitConfig::default(),
         };
         let shared = Arc::<Shared>::default();
-        let updater = Updater::new(config.clone(), shared.clone(), Desk::default());
+        let updater = Updater::new(config.clone(), shared.clone(), WriteQueue::default());
         Self { world, repository, updater, shared, config, root }
     }
 
@@ -112,7 +112,7 @@ impl ImageWorld {
 
     /// The updater is made anew: it remembers nothing.
     pub fn restart(&mut self) {
-        self.updater = Updater::new(self.config.clone(), self.shared.clone(), Desk::default());
+        self.updater = Updater::new(self.config.clone(), self.shared.clone(), WriteQueue::default());
     }
 
     /// Pushes an image to `app` of the agent's registry. Answers its digest.

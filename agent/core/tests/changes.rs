@@ -7,7 +7,7 @@ use lockstep_core::{
     report::{ActionKind, Order, Reason, ServicePlan, SyncStatus, Verdict},
     service::{
         lint::{Subject, lint},
-        plan::{Outcome, Surroundings, plan_service},
+        plan::{PlanOutcome, Surroundings, plan_service},
     },
     stated::identity,
     tags::Tags,
@@ -92,14 +92,14 @@ fn plan(desired: &Desired, observed: &Observation) -> ServicePlan {
         ..Surroundings::default()
     };
     match plan_service(desired, observed, &around) {
-        Outcome::Planned(plan) => {
+        PlanOutcome::Planned(plan) => {
             let live = observed.service.found();
             let subject =
                 Subject { desired: Some(desired), live, source: "acme", environment: "prod", declared: None, now: 0 };
             assert_eq!(lint(&plan, &subject), vec![], "{plan:#?}");
             *plan
         }
-        Outcome::Needs(needs) => panic!("needs {needs:?}"),
+        PlanOutcome::Needs(needs) => panic!("needs {needs:?}"),
     }
 }
 
@@ -272,7 +272,7 @@ fn what_only_a_service_revision_shows_is_read_from_the_history() {
         retry: false,
         ..Surroundings::default()
     };
-    assert_eq!(plan_service(&wanted, &world, &around), Outcome::Needs(BTreeSet::from([Need::History])));
+    assert_eq!(plan_service(&wanted, &world, &around), PlanOutcome::Needs(BTreeSet::from([Need::History])));
     let past = |status: &str, monitoring: &Value| PastDeployment {
         arn: "arn".into(),
         status: status.into(),

@@ -4,7 +4,7 @@ use crate::{
     exit::{Exit, Failure},
     output::{self, diagnostics},
 };
-use lockstep_core::verify::{self, Check, Outcome};
+use lockstep_core::verify::{self, Check, CheckOutcome};
 use lockstep_manifests::{
     Desired, Diagnostic, Severity,
     canonical::Root,
@@ -97,9 +97,9 @@ fn as_problem(check: &Check, definition: &Definition) -> Option<Diagnostic> {
     let span = locate(&definition.node, definition.root, check.path.0.get(1..).unwrap_or_default());
     let problem = Diagnostic::error(check.code, &span, format!("{}: {}", check.path, check.text));
     match check.outcome {
-        Outcome::Fail => Some(problem),
-        Outcome::Warn => Some(problem.as_warning()),
-        Outcome::Ok | Outcome::Skip => None,
+        CheckOutcome::Fail => Some(problem),
+        CheckOutcome::Warn => Some(problem.as_warning()),
+        CheckOutcome::Ok | CheckOutcome::Skip => None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 use clap::Args;
 use lockstep_core::event::Event;
 use lockstep_core::{
-    fleet::ending::{Asked, Standing, ending, is_over, not_done, standing},
+    fleet::ending::{Asked, SyncProgress, ending, is_over, not_done, standing},
     report::{ActionKind, EnvironmentPlan, Plan, Reason, ServicePlan, SyncStatus, Verdict},
 };
 use std::{
@@ -73,7 +73,8 @@ pub(super) async fn run(args: SyncArgs, format: Format) -> Result<Exit, Failure>
     }
     // With a broken lockstep.yaml nothing would be written.
     let to_do = opened.snapshot.valid
-        && services(&plan).any(|service| !matches!(standing(service, asked), Standing::Ended(_) | Standing::Behind));
+        && services(&plan)
+            .any(|service| !matches!(standing(service, asked), SyncProgress::Ended(_) | SyncProgress::Behind));
     if !to_do {
         finish(&plan, asked, format);
         return Ok(invalid.or(ending(services(&plan), asked).into()));
@@ -132,7 +133,8 @@ async fn follow(
             return;
         }
         let all = services(&plan).count();
-        let ended = services(&plan).filter(|service| matches!(standing(service, asked), Standing::Ended(_))).count();
+        let ended =
+            services(&plan).filter(|service| matches!(standing(service, asked), SyncProgress::Ended(_))).count();
         let seconds = started.elapsed().as_secs();
         progress.state(format!("{ended} of {all} done, {}:{:02}", seconds / 60, seconds % 60));
         tokio::time::sleep(opened.context.timing.follow).await;

@@ -7,7 +7,7 @@ use crate::{
     verify::{Verifier, count},
 };
 use clap::Args;
-use lockstep_core::verify::{self, Check, Outcome};
+use lockstep_core::verify::{self, Check, CheckOutcome};
 use lockstep_manifests::render::{bind, bind_offline};
 use serde_json::json;
 
@@ -92,7 +92,7 @@ pub(super) async fn run(args: VerifyArgs, format: Format) -> Result<Exit, Failur
     if verifier.failed {
         exit = exit.or(Exit::Failed);
     }
-    if all.iter().flat_map(|one| &one.checks).any(|check| check.outcome == Outcome::Fail) {
+    if all.iter().flat_map(|one| &one.checks).any(|check| check.outcome == CheckOutcome::Fail) {
         exit = exit.or(Exit::Invalid);
     }
     Ok(exit)
@@ -117,24 +117,24 @@ fn text(all: &[Verified], verbose: bool) -> String {
     let mut text = String::new();
     for one in all {
         text.push_str(&format!("{}\n", paint::strong(&format!("{}/{}", one.environment, one.service))));
-        for check in one.checks.iter().filter(|check| verbose || check.outcome != Outcome::Ok) {
+        for check in one.checks.iter().filter(|check| verbose || check.outcome != CheckOutcome::Ok) {
             let word = match check.outcome {
-                Outcome::Ok => paint::good("OK  "),
-                Outcome::Skip => paint::faint("SKIP"),
-                Outcome::Warn => paint::notable("WARN"),
-                Outcome::Fail => paint::bad("FAIL"),
+                CheckOutcome::Ok => paint::good("OK  "),
+                CheckOutcome::Skip => paint::faint("SKIP"),
+                CheckOutcome::Warn => paint::notable("WARN"),
+                CheckOutcome::Fail => paint::bad("FAIL"),
             };
             let (path, said) = (output::clean(&check.path.to_string()), output::clean(&check.text));
             text.push_str(&format!("  {word}  {path}: {said}  {}\n", paint::faint(check.code.id)));
         }
         let counts = count(&one.checks);
-        let number = |outcome: Outcome| counts.get(&outcome).copied().unwrap_or_default();
+        let number = |outcome: CheckOutcome| counts.get(&outcome).copied().unwrap_or_default();
         text.push_str(&format!(
             "  {} OK, {} WARN, {} FAIL, {} SKIP\n",
-            number(Outcome::Ok),
-            number(Outcome::Warn),
-            number(Outcome::Fail),
-            number(Outcome::Skip)
+            number(CheckOutcome::Ok),
+            number(CheckOutcome::Warn),
+            number(CheckOutcome::Fail),
+            number(CheckOutcome::Skip)
         ));
     }
     text

@@ -49,8 +49,8 @@ impl Driver {
     /// Starts them.
     pub fn start(config: &AgentConfig, context: &Arc<Context>, shared: &Arc<Shared>) -> Self {
         context.board.clear();
-        shared.doorbell.forget_sources();
-        shared.desks.clear();
+        shared.push_events.forget_sources();
+        shared.write_queues.clear();
         shared.registries.configure(config.registries.clone());
         let (stop, stopped) = watch::channel(false);
         let parts = Parts { context: context.clone(), stop: stopped };

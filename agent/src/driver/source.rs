@@ -67,9 +67,9 @@ pub(super) async fn run(source: Source, parts: Parts) {
     };
     let writing = async {
         let Some(opened) = when_open(on_open.clone(), parts.clone()).await else { return };
-        let desk = source.shared.desks.of(&source.config.location, &source.config.branch.value);
+        let write_queue = source.shared.write_queues.of(&source.config.location, &source.config.branch.value);
         let run = || {
-            let updater = Updater::new(source.updater(), source.shared.clone(), desk.clone());
+            let updater = Updater::new(source.updater(), source.shared.clone(), write_queue.clone());
             images::run(id, updater, &opened, parts.clone())
         };
         parts.supervised(&format!("images {id}"), run, |_: &str| ()).await;

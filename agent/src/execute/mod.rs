@@ -23,7 +23,7 @@ pub struct Failed {
 }
 
 /// Where the orders go.
-pub struct Place<'a> {
+pub struct Target<'a> {
     /// The clients of the account and region.
     pub clients: &'a Clients,
     /// What the source may reach; asked once more before anything is written.
@@ -55,19 +55,19 @@ pub enum Ended {
 ///
 /// # Errors
 /// The first order that failed, or that nothing was begun.
-pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Ended> {
-    let pass = place.gate.open()?;
+pub async fn execute(plan: &ServicePlan, target: &Target<'_>) -> Result<Done, Ended> {
+    let pass = target.gate.open()?;
     let mut done = Done::default();
-    if let Err(error) = guard(place) {
+    if let Err(error) = guard(target) {
         let action = plan.actions.first().map_or(ActionKind::UpdateService, |action| action.kind);
         return Err(Box::new(Failed { action, error, done }).into());
     }
     for action in &plan.actions {
         let Some(order) = &action.order else { continue };
-        let environment = &place.environment.name;
-        tracing::info!(environment, service = place.service, action = ?action.kind, "writing");
-        let permit = pass.permit(place.intent.of_action(call_of(order), action, plan));
-        let result = carry_out(order, plan, place, &permit, &mut done).await;
+        let environment = &target.environment.name;
+        tracing::info!(environment, service = target.service, action = ?action.kind, "writing");
+        let permit = pass.permit(target.intent.of_action(call_of(order), action, plan));
+        let result = carry_out(order, plan, target, &permit, &mut done).await;
         permit.tell(&result, |()| match order {
             Order::Register { .. } => done.registered.as_ref().map(|revision| revision.arn.clone()),
             _ if done.wrote_service => done.deployment.clone(),
@@ -84,11 +84,11 @@ pub async fn execute(plan: &ServicePlan, place: &Place<'_>) -> Result<Done, Ende
 }
 
 /// The allow-list and the account, again: what is written must be what was planned.
-fn guard(place: &Place<'_>) -> Result<(), AwsError> {
-    if let Some(reason) = place.allow.refuses_cluster(&place.environment.cluster) {
+fn guard(target: &Target<'_>) -> Result<(), AwsError> {
+    if let Some(reason) = target.allow.refuses_cluster(&target.environment.cluster) {
         return Err(AwsError::forbidden("ecs:UpdateService", &reason));
     }
-    if place.clients.account != place.environment.account || place.clients.region != place.environment.region {
+    if target.clients.account != target.environment.account || target.clients.region != target.environment.region {
         return Err(AwsError::forbidden("ecs:UpdateService", &"the clients are for another account or region"));
     }
     Ok(())
@@ -110,20 +110,20 @@ fn call_of(order: &Order) -> &'static str {
 async fn carry_out(
     order: &Order,
     plan: &ServicePlan,
-    place: &Place<'_>,
+    target: &Target<'_>,
     permit: &Permit,
     done: &mut Done,
 ) -> Result<(), AwsError> {
     match order {
         Order::Register { definition, tags } => {
-            done.registered = Some(place.clients.register(permit, definition, tags).await?);
+            done.registered = Some(target.clients.register(permit, definition, tags).await?);
         }
         Order::Create { service, revision, tags } => {
             let revision = resolve(revision, done)?;
             let token = token(&plan.desired);
-            let written = place
+            let written = target
                 .clients
-                .create_service(permit, &place.environment.cluster, service, &revision, tags, &token)
+                .create_service(permit, &target.environment.cluster, service, &revision, tags, &token)
                 .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
@@ -133,36 +133,44 @@ async fn carry_out(
                 Some(revision) => Some(resolve(revision, done)?),
                 None => None,
             };
-            let written = place
+            let written = target
                 .clients
-                .update_service(permit, &place.environment.cluster, place.service, members, revision.as_deref(), *force)
+                .update_service(
+                    permit,
+                    &target.environment.cluster,
+                    target.service,
+                    members,
+                    revision.as_deref(),
+                    *force,
+                )
                 .await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::Delete => {
-            place.clients.delete_service(permit, &place.environment.cluster, place.service).await?;
+            target.clients.delete_service(permit, &target.environment.cluster, target.service).await?;
             done.wrote_service = true;
         }
         Order::ScaleToZero => {
             let none = serde_json::json!({ "desiredCount": 0 });
-            let cluster = &place.environment.cluster;
-            let written = place.clients.update_service(permit, cluster, place.service, &none, None, false).await?;
+            let cluster = &target.environment.cluster;
+            let written = target.clients.update_service(permit, cluster, target.service, &none, None, false).await?;
             done.deployment = written.deployment;
             done.wrote_service = true;
         }
         Order::TagService { tags } => {
-            let arn = place.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
-            place.clients.tag(permit, arn, tags).await?;
+            let arn =
+                target.arn.ok_or_else(|| AwsError::build("ecs:TagResource", &"the service's ARN is not known"))?;
+            target.clients.tag(permit, arn, tags).await?;
         }
-        Order::TagRevision { arn, tags } => place.clients.tag(permit, arn, tags).await?,
+        Order::TagRevision { arn, tags } => target.clients.tag(permit, arn, tags).await?,
         Order::UntagService { tag } => {
             let arn =
-                place.arn.ok_or_else(|| AwsError::build("ecs:UntagResource", &"the service's ARN is not known"))?;
-            place.clients.untag(permit, arn, tag).await?;
+                target.arn.ok_or_else(|| AwsError::build("ecs:UntagResource", &"the service's ARN is not known"))?;
+            target.clients.untag(permit, arn, tag).await?;
         }
         Order::Minimum { capacity } => {
-            place.clients.set_minimum(permit, &place.environment.cluster, place.service, *capacity).await?;
+            target.clients.set_minimum(permit, &target.environment.cluster, target.service, *capacity).await?;
         }
     }
     Ok(())

@@ -25,20 +25,20 @@ struct Pending {
 }
 
 /// Where pushes are announced.
-pub struct Doorbell {
+pub struct PushEvents {
     pending: Mutex<Vec<Pending>>,
     /// The repositories that each source reads, by its place on the board.
     reads: Mutex<BTreeMap<usize, BTreeSet<Place>>>,
     rings: watch::Sender<u64>,
 }
 
-impl Default for Doorbell {
+impl Default for PushEvents {
     fn default() -> Self {
         Self { pending: Mutex::default(), reads: Mutex::default(), rings: watch::channel(0).0 }
     }
 }
 
-impl Doorbell {
+impl PushEvents {
     fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,20 +145,20 @@ mod tests {
 
     #[test]
     fn a_message_is_finished_when_every_source_is_done_with_it() {
-        let doorbell = Doorbell::default();
+        let push_events = PushEvents::default();
         let queue = Arc::new(QueueUrl::parse("https://sqs.eu-central-1.amazonaws.com/111111111111/q").unwrap());
         let place = pushed_to(PUSH).unwrap();
         let message = |receipt: &str| Message { receipt: receipt.into(), body: PUSH.into() };
-        doorbell.add(&queue, message("1"), place.clone(), 1);
-        doorbell.add(&queue, message("2"), place.clone(), 2);
-        assert_eq!(doorbell.pending().len(), 1, "the same message again");
+        push_events.add(&queue, message("1"), place.clone(), 1);
+        push_events.add(&queue, message("2"), place.clone(), 2);
+        assert_eq!(push_events.pending().len(), 1, "the same message again");
         let both = BTreeSet::from([place.clone()]);
-        assert!(doorbell.done(1, both.clone(), |_, push| push < 2).is_empty());
-        assert!(doorbell.done(0, both.clone(), |_, _| true).is_empty());
+        assert!(push_events.done(1, both.clone(), |_, push| push < 2).is_empty());
+        assert!(push_events.done(0, both.clone(), |_, _| true).is_empty());
         // One that reads something else is not waited for.
-        assert!(doorbell.done(2, BTreeSet::new(), |_, _| false).is_empty());
-        let finished = doorbell.done(1, both, |other, push| *other == place && push == 2);
+        assert!(push_events.done(2, BTreeSet::new(), |_, _| false).is_empty());
+        let finished = push_events.done(1, both, |other, push| *other == place && push == 2);
         assert_eq!(finished, [(queue, message("2"))]);
-        assert!(doorbell.pending().is_empty());
+        assert!(push_events.pending().is_empty());
     }
 }

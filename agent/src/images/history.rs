@@ -3,7 +3,7 @@
 
 use super::watched::{Watched, image_of};
 use crate::git::{GitError, Remote, Step};
-use lockstep_core::images::{Change, ImageReference, is_bump, releases};
+use lockstep_core::images::{ImageReference, PinChange, is_bump, releases};
 use lockstep_manifests::{
     Rendered, Repository, Service,
     parse::{decode, parse},
@@ -23,7 +23,7 @@ const LONGEST_WALK: usize = 50_000;
 #[derive(Clone, Debug)]
 struct Known {
     file: String,
-    change: Option<Change>,
+    change: Option<PinChange>,
     /// The pin's digests before the last change; only for policies that follow a moving tag.
     earlier: Option<BTreeSet<String>>,
 }
@@ -90,7 +90,7 @@ impl Histories {
         remote: &Remote,
         tip: &str,
         watched: &[Watched],
-    ) -> Result<BTreeMap<String, Change>, GitError> {
+    ) -> Result<BTreeMap<String, PinChange>, GitError> {
         let before = std::mem::take(&mut self.known);
         let follows = |watched: &Watched| matches!(watched.policy.strategy, Strategy::Digest(_));
         let mut searches: Vec<Search<'_>> = watched
@@ -214,7 +214,7 @@ fn settle(remote: &Remote, search: Search<'_>, past: &mut Past, depth: usize) ->
         pin.as_ref().map(|pin| ImageReference::parse(&pins::apply(image, pin)))
     };
     let current = || ImageReference { repository: watched.current().repository.clone(), tag: None, digest: None };
-    let mut change = Change {
+    let mut change = PinChange {
         commit: found.step.commit.clone(),
         author: found.step.author.clone(),
         at: found.step.at,

@@ -3,7 +3,7 @@
 use super::{
     memory::Memory,
     registries::{Facts, Listing, Place, Registries, Want},
-    seen::{Hold, Move, Outcome, Seen, Turn},
+    seen::{Hold, Move, OpenPin, PinOutcome, Seen},
     shared::Shared,
     watched::Watched,
 };
@@ -13,7 +13,7 @@ use crate::{
     reconcile::{Context, Snapshot},
 };
 use futures_util::future::join_all;
-use lockstep_core::images::{Candidate, Change, Decision, ImageReference, Rule, Verified, decide, held_by, judge};
+use lockstep_core::images::{Candidate, Decision, ImageReference, PinChange, Rule, Verified, decide, held_by, judge};
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -59,7 +59,7 @@ impl Patience<'_> {
             drop(reading);
             tasks.end(&task, listing.as_ref().map(drop).map_err(String::as_str), None);
             if late.load(Ordering::SeqCst) {
-                shared.doorbell.ring();
+                shared.push_events.ring();
             }
             listing
         });
@@ -79,7 +79,7 @@ fn unanswered(host: &str) -> String {
 }
 
 /// What a look needs.
-pub struct Eyes<'a> {
+pub struct PinReader<'a> {
     /// AWS.
     pub accounts: &'a Accounts,
     /// The registries.
@@ -100,9 +100,9 @@ pub struct Eyes<'a> {
 
 type Listings = HashMap<(Place, Want), Result<Arc<Listing>, String>>;
 
-impl Eyes<'_> {
+impl PinReader<'_> {
     /// Looks at all pins. `changes` are the last changes of pins in the branch's history, by name.
-    pub async fn look(&self, watched: &[Watched], changes: &BTreeMap<String, Change>) -> Vec<Seen> {
+    pub async fn look(&self, watched: &[Watched], changes: &BTreeMap<String, PinChange>) -> Vec<Seen> {
         let mut listings = Listings::new();
         let mut seen: Vec<Option<Seen>> = watched.iter().map(|_| None).collect();
         // Those that follow others come after what they follow.
@@ -114,12 +114,12 @@ impl Eyes<'_> {
             if ready.is_empty() {
                 for index in open.drain(..) {
                     let reason = "`follow` leads back to itself".to_owned();
-                    seen[index] = Some(Seen::without(&watched[index], Outcome::Nothing(reason)));
+                    seen[index] = Some(Seen::without(&watched[index], PinOutcome::Nothing(reason)));
                 }
                 break;
             }
             open = later;
-            let turn: Vec<Turn<'_>> = ready
+            let turn: Vec<OpenPin<'_>> = ready
                 .into_iter()
                 .map(|index| {
                     let watched_pin = &watched[index];
@@ -129,7 +129,7 @@ impl Eyes<'_> {
                         }
                         _ => Ok(None),
                     };
-                    Turn { index, watched: watched_pin, change: changes.get(&watched_pin.name()), followed }
+                    OpenPin { index, watched: watched_pin, change: changes.get(&watched_pin.name()), followed }
                 })
                 .collect();
             self.read_all(&turn, &mut listings).await;
@@ -141,7 +141,7 @@ impl Eyes<'_> {
     }
 
     /// Reads what pins need and nobody read yet, all registries at one time.
-    async fn read_all(&self, turn: &[Turn<'_>], listings: &mut Listings) {
+    async fn read_all(&self, turn: &[OpenPin<'_>], listings: &mut Listings) {
         let mut keys: Vec<(Place, Want)> = Vec::new();
         for it in turn.iter().filter(|it| it.watched.problem.is_none()) {
             let Some(want) = it.want() else { continue };
@@ -165,8 +165,8 @@ impl Eyes<'_> {
     }
 
     /// Looks at pins, those of several repositories at one time: an image that several pins share is asked for once.
-    async fn look_at_all(&self, turn: Vec<Turn<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
-        let mut repositories: HashMap<&str, Vec<&Turn<'_>>> = HashMap::new();
+    async fn look_at_all(&self, turn: Vec<OpenPin<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
+        let mut repositories: HashMap<&str, Vec<&OpenPin<'_>>> = HashMap::new();
         for it in &turn {
             repositories.entry(&it.watched.current().repository).or_default().push(it);
         }
@@ -182,7 +182,7 @@ impl Eyes<'_> {
                     let reason = unanswered(&crate::oci::split(repository).0);
                     unseen
                         .into_iter()
-                        .map(|(at, it)| (at, Seen::without(it, Outcome::Unknown(reason.clone()))))
+                        .map(|(at, it)| (at, Seen::without(it, PinOutcome::Unknown(reason.clone()))))
                         .collect()
                 }
             }
@@ -190,7 +190,7 @@ impl Eyes<'_> {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
-    async fn look_in_turn(&self, pins: Vec<&Turn<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
+    async fn look_in_turn(&self, pins: Vec<&OpenPin<'_>>, listings: &Listings) -> Vec<(usize, Seen)> {
         let mut looked = Vec::with_capacity(pins.len());
         for it in pins {
             looked.push((it.index, self.look_at(it, listings).await));
@@ -213,7 +213,7 @@ impl Eyes<'_> {
         {
             let moves = seen.hold.is_none() && seen.watched.write == watched[index].write;
             return match &seen.outcome {
-                Outcome::Move(moved) if moves => Ok(moved.tag.clone()),
+                PinOutcome::Move(moved) if moves => Ok(moved.tag.clone()),
                 _ => seen.watched.current().tag.clone().map_or_else(none, Ok),
             };
         }
@@ -231,20 +231,20 @@ impl Eyes<'_> {
         }
     }
 
-    async fn look_at(&self, turn: &Turn<'_>, listings: &Listings) -> Seen {
+    async fn look_at(&self, turn: &OpenPin<'_>, listings: &Listings) -> Seen {
         let watched = turn.watched;
-        let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
+        let mut seen = Seen::without(watched, PinOutcome::Nothing(String::new()));
         // What the registry does not decide is known without it.
         seen.hold = hold_of(turn, &[]);
         if let Some(problem) = &watched.problem {
-            seen.outcome = Outcome::Nothing(problem.clone());
+            seen.outcome = PinOutcome::Nothing(problem.clone());
             return seen;
         }
         let (followed, want) = match (&turn.followed, turn.want()) {
             (Ok(followed), Some(want)) => (followed, want),
             (Ok(_), None) => return seen,
             (Err(reason), _) => {
-                seen.outcome = Outcome::Nothing(reason.clone());
+                seen.outcome = PinOutcome::Nothing(reason.clone());
                 return seen;
             }
         };
@@ -253,7 +253,7 @@ impl Eyes<'_> {
                 Ok(place) => place,
                 Err(reason) => {
                     seen.places.clear();
-                    seen.outcome = Outcome::Unknown(reason);
+                    seen.outcome = PinOutcome::Unknown(reason);
                     return seen;
                 }
             };
@@ -270,7 +270,7 @@ impl Eyes<'_> {
                 // Where the pin's own repository cannot be read, nothing is known.
                 Some(Err(reason)) if at > 0 => seen.lagging.push((place.clone(), reason.clone())),
                 Some(Err(reason)) => {
-                    seen.outcome = Outcome::Unknown(reason.clone());
+                    seen.outcome = PinOutcome::Unknown(reason.clone());
                     return seen;
                 }
                 None => return seen,
@@ -283,7 +283,7 @@ impl Eyes<'_> {
         {
             let minutes = (left + 59) / 60;
             let text = format!("{reason}; the pin is moved without it in {minutes} min, if that goes on");
-            seen.outcome = Outcome::Unknown(text);
+            seen.outcome = PinOutcome::Unknown(text);
             seen.lagging = Vec::new();
             return seen;
         }
@@ -301,7 +301,7 @@ impl Eyes<'_> {
     }
 
     /// Decides what becomes of a pin whose listings were read. Answers whether the same listings lead to the same.
-    async fn decide(&self, turn: &Turn<'_>, followed: Option<&str>, seen: &mut Seen) -> bool {
+    async fn decide(&self, turn: &OpenPin<'_>, followed: Option<&str>, seen: &mut Seen) -> bool {
         let watched = turn.watched;
         let (Some((place, others)), Some(listing)) = (seen.places.split_first(), seen.listings.first().cloned()) else {
             return false;
@@ -318,14 +318,14 @@ impl Eyes<'_> {
             let what = if matches!(watched.policy.strategy, Strategy::Newest(_)) { "newest" } else { "minAge" };
             let reason =
                 format!("the registry of {place} does not tell when images were pushed, so `{what}` cannot be used");
-            seen.outcome = Outcome::Nothing(reason);
+            seen.outcome = PinOutcome::Nothing(reason);
             return true;
         }
         let is_certain = self.choose(watched, &place, &listing, followed, seen).await;
-        if let Outcome::Move(moved) = &seen.outcome
+        if let PinOutcome::Move(moved) = &seen.outcome
             && may_be_older(watched, &seen.candidates, moved, turn.change.map(|change| change.at))
         {
-            seen.outcome = Outcome::Nothing(format!(
+            seen.outcome = PinOutcome::Nothing(format!(
                 "{}, which Git declares, is not in the registry any more, and {} may be older; set `downgrade: true` to allow it",
                 watched.current().short(),
                 moved.tag
@@ -404,12 +404,12 @@ impl Eyes<'_> {
                 }
                 let reason =
                     format!("{most} images in a row cannot be taken; {} is the next to look at", candidate.tag);
-                seen.outcome = Outcome::Nothing(reason);
+                seen.outcome = PinOutcome::Nothing(reason);
                 return false;
             }
             match self.registries.facts(self.accounts, place, &candidate, self.allow).await {
                 Ok(Some(facts)) if facts.failure.is_some() && !wanted.is_empty() => {
-                    seen.outcome = Outcome::Unknown(facts.failure.clone().unwrap_or_default());
+                    seen.outcome = PinOutcome::Unknown(facts.failure.clone().unwrap_or_default());
                     return false;
                 }
                 Ok(Some(facts)) => {
@@ -422,7 +422,7 @@ impl Eyes<'_> {
                     verified.insert(candidate.tag, Verified::Gone);
                 }
                 Err(reason) => {
-                    seen.outcome = Outcome::Unknown(reason);
+                    seen.outcome = PinOutcome::Unknown(reason);
                     return false;
                 }
             }
@@ -433,14 +433,14 @@ impl Eyes<'_> {
         });
         let pair = picked.as_ref().zip(digest.as_deref());
         seen.outcome = match decide(&watched.policy, current, &seen.candidates, pair) {
-            Decision::UpToDate { note } => Outcome::UpToDate { note },
-            Decision::Nothing(reason) => Outcome::Nothing(self.nothing(watched, seen, followed, reason)),
+            Decision::UpToDate { note } => PinOutcome::UpToDate { note },
+            Decision::Nothing(reason) => PinOutcome::Nothing(self.nothing(watched, seen, followed, reason)),
             Decision::Move { tag } => match (looked.remove(&tag), picked, digest) {
                 (Some(facts), Some(candidate), Some(digest)) => {
                     // No update waits for its labels.
                     let labels = self.registries.labels(self.accounts, place, &facts, self.allow).await;
                     is_certain &= labels.is_some();
-                    Outcome::Move(Box::new(Move {
+                    PinOutcome::Move(Box::new(Move {
                         pin: watched.pin_of(&tag, &digest),
                         tag,
                         digest,
@@ -448,7 +448,7 @@ impl Eyes<'_> {
                         labels: labels.unwrap_or_default(),
                     }))
                 }
-                _ => Outcome::UpToDate { note: None },
+                _ => PinOutcome::UpToDate { note: None },
             },
         };
         is_certain
@@ -511,7 +511,7 @@ fn platforms(watched: &Watched) -> Vec<Platform> {
     wanted
 }
 
-fn hold_of(turn: &Turn<'_>, candidates: &[Candidate]) -> Option<Hold> {
+fn hold_of(turn: &OpenPin<'_>, candidates: &[Candidate]) -> Option<Hold> {
     let policy = &turn.watched.policy;
     if let Some(reason) = &policy.hold {
         let place = policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use super::{
     registries::{Listing, Place},
-    seen::{Outcome, Seen, Turn},
+    seen::{OpenPin, PinOutcome, Seen},
     watched::Watched,
 };
-use lockstep_core::images::{Candidate, Change};
+use lockstep_core::images::{Candidate, PinChange};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +20,7 @@ pub struct Memory {
 /// A finding with all that it was made from.
 struct Kept {
     candidates: Vec<Arc<Vec<Candidate>>>,
-    change: Option<Change>,
+    change: Option<PinChange>,
     followed: Option<String>,
     seen: Seen,
 }
@@ -28,7 +28,7 @@ struct Kept {
 impl Memory {
     /// What was found, if all that it was made from is the same still. Lists of tags are compared by their place: a
     /// registry that answers the same again keeps the list that it had.
-    pub(super) fn recall(&self, turn: &Turn<'_>, places: &[Place], listings: &[Arc<Listing>]) -> Option<Seen> {
+    pub(super) fn recall(&self, turn: &OpenPin<'_>, places: &[Place], listings: &[Arc<Listing>]) -> Option<Seen> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.get(&turn.watched.name())?;
         let is_same = known.seen.watched == *turn.watched
@@ -41,11 +41,11 @@ impl Memory {
     }
 
     /// Keeps a finding that lasts as long as what it was made from; forgets what was known where it does not.
-    pub(super) fn keep(&self, turn: &Turn<'_>, seen: &Seen, lasts: bool) {
+    pub(super) fn keep(&self, turn: &OpenPin<'_>, seen: &Seen, lasts: bool) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let name = turn.watched.name();
         match &turn.followed {
-            Ok(followed) if lasts && !matches!(seen.outcome, Outcome::Unknown(_)) => {
+            Ok(followed) if lasts && !matches!(seen.outcome, PinOutcome::Unknown(_)) => {
                 let candidates = seen.listings.iter().map(|listing| listing.candidates.clone()).collect();
                 // The listings themselves are newer the next time.
                 let seen = Seen { listings: Vec::new(), ..seen.clone() };

@@ -15,13 +15,13 @@ mod updater;
 mod watched;
 
 pub use bumps::{bump_of, move_of};
-pub use events::Doorbell;
+pub use events::PushEvents;
 pub use history::Histories;
-pub use look::{Eyes, Patience};
+pub use look::{Patience, PinReader};
 pub use memory::Memory;
 pub use queue::listen;
 pub use registries::{Listing, Place, Registries, Want};
-pub use seen::{Hold, Move, Outcome, Seen};
+pub use seen::{Hold, Move, PinOutcome, Seen};
 pub use shared::Shared;
 pub use state::{state_of, unasked};
 pub use updater::{Updater, UpdaterConfig};

@@ -47,7 +47,7 @@ pub async fn listen(queue: QueueUrl, context: &Context, shared: &Shared, mut sto
                 Some(place) => {
                     let push = shared.registries.pushed(&place);
                     tracing::debug!(%place, "a push was announced");
-                    shared.doorbell.add(&queue, message, place, push);
+                    shared.push_events.add(&queue, message, place, push);
                     rings = true;
                 }
                 // Nothing follows from it.
@@ -59,7 +59,7 @@ pub async fn listen(queue: QueueUrl, context: &Context, shared: &Shared, mut sto
             }
         }
         if rings {
-            shared.doorbell.ring();
+            shared.push_events.ring();
         }
     }
 }

@@ -4,21 +4,21 @@ use super::{
     registries::{Listing, Place, Want},
     watched::Watched,
 };
-use lockstep_core::images::{Candidate, Change, Held, Judged, Labels};
+use lockstep_core::images::{Candidate, Held, Judged, Labels, PinChange};
 use lockstep_manifests::updates::Strategy;
 use std::sync::Arc;
 
 /// A pin whose turn it is.
-pub(super) struct Turn<'a> {
+pub(super) struct OpenPin<'a> {
     pub(super) index: usize,
     pub(super) watched: &'a Watched,
     /// Its last change in the branch's history.
-    pub(super) change: Option<&'a Change>,
+    pub(super) change: Option<&'a PinChange>,
     /// The tag that it follows; none where it follows none; or why that is not known.
     pub(super) followed: Result<Option<String>, String>,
 }
 
-impl Turn<'_> {
+impl OpenPin<'_> {
     /// What is read of its repositories.
     pub(super) fn want(&self) -> Option<Want> {
         match (&self.watched.policy.strategy, self.followed.as_ref().ok()?) {
@@ -30,7 +30,7 @@ impl Turn<'_> {
 
 /// What becomes of a pin.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum PinOutcome {
     /// The policy picks another image.
     Move(Box<Move>),
     /// The pin is what the policy picks.
@@ -90,13 +90,13 @@ pub struct Seen {
     /// What became of each.
     pub judged: Vec<Judged>,
     /// What becomes of the pin.
-    pub outcome: Outcome,
+    pub outcome: PinOutcome,
     /// Whether it is left alone.
     pub hold: Option<Hold>,
 }
 
 impl Seen {
-    pub(super) fn without(watched: &Watched, outcome: Outcome) -> Self {
+    pub(super) fn without(watched: &Watched, outcome: PinOutcome) -> Self {
         Self {
             watched: watched.clone(),
             places: Vec::new(),
@@ -112,7 +112,7 @@ impl Seen {
     /// What would be written, if nothing holds it.
     pub fn pending(&self) -> Option<&Move> {
         match &self.outcome {
-            Outcome::Move(moved) => Some(moved),
+            PinOutcome::Move(moved) => Some(moved),
             _ => None,
         }
     }

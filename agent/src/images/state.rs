@@ -1,7 +1,7 @@
 //! What is shown of a pin.
 
 use super::{
-    seen::{Hold, Outcome, Seen},
+    seen::{Hold, PinOutcome, Seen},
     watched::Watched,
 };
 use lockstep_core::images::{Held, ImageReference};
@@ -24,12 +24,12 @@ pub fn state_of(seen: &Seen) -> ImageState {
         None => "nothing is waiting".to_owned(),
     };
     let (standing, mut text) = match (&seen.outcome, &hold) {
-        (Outcome::Unknown(reason), _) => (Standing::Unknown, reason.clone()),
+        (PinOutcome::Unknown(reason), _) => (Standing::Unknown, reason.clone()),
         (_, Some(hold)) => (Standing::Held, format!("{}; {waiting}", hold.text())),
-        (Outcome::UpToDate { note: Some(note) }, _) => (Standing::UpToDate, note.clone()),
-        (Outcome::UpToDate { note: None }, _) => (Standing::UpToDate, UP_TO_DATE.to_owned()),
-        (Outcome::Nothing(reason), _) => (Standing::Nothing, reason.clone()),
-        (Outcome::Move(moved), _) => {
+        (PinOutcome::UpToDate { note: Some(note) }, _) => (Standing::UpToDate, note.clone()),
+        (PinOutcome::UpToDate { note: None }, _) => (Standing::UpToDate, UP_TO_DATE.to_owned()),
+        (PinOutcome::Nothing(reason), _) => (Standing::Nothing, reason.clone()),
+        (PinOutcome::Move(moved), _) => {
             let new = ImageReference {
                 repository: current.repository.clone(),
                 tag: Some(moved.tag.clone()),
@@ -73,7 +73,7 @@ pub fn state_of(seen: &Seen) -> ImageState {
 
 /// What is to be shown of a pin without asking a registry.
 pub fn unasked(watched: &Watched, held: Option<Held>) -> ImageState {
-    let mut seen = Seen::without(watched, Outcome::Nothing(String::new()));
+    let mut seen = Seen::without(watched, PinOutcome::Nothing(String::new()));
     seen.hold = match &watched.policy.hold {
         Some(reason) => {
             let place = watched.policy.hold_span.as_ref().map(|span| format!("{span:?}")).unwrap_or_default();

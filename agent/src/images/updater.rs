@@ -4,10 +4,10 @@
 use super::{
     bumps::move_of,
     history::Histories,
-    look::{Eyes, Patience},
+    look::{Patience, PinReader},
     memory::Memory,
     registries::Place,
-    seen::{Outcome, Seen},
+    seen::{PinOutcome, Seen},
     shared::Shared,
     state::state_of,
     watched::{Watched, watched},
@@ -17,10 +17,10 @@ use crate::{
     git::{PushError, Remote, SigningKey, Tip},
     permit::{Actor, Gate, ImageChange, Intent},
     reconcile::{Branch, Context, Snapshot},
-    writeback::{self, Change as Write, Desk, Offer, Papers, PinMove, Refused as Uneditable},
+    writeback::{self, FileChange, Offer, PendingWrites, PinMove, Refused as Uneditable, WriteQueue},
 };
 use lockstep_core::event::{Subject, What};
-use lockstep_core::images::{BumpMessage, Change, trailer_of};
+use lockstep_core::images::{BumpMessage, PinChange, trailer_of};
 use lockstep_core::state::{ImageState, Standing};
 use lockstep_manifests::updates::WriteMode;
 use std::{
@@ -62,7 +62,7 @@ pub struct Updater {
     histories: Arc<Mutex<Histories>>,
     memory: Memory,
     shared: Arc<Shared>,
-    desk: Desk,
+    write_queue: WriteQueue,
     /// What was stated when it was looked last.
     stated: Option<Stated>,
     pushes: u64,
@@ -85,7 +85,7 @@ pub struct Updater {
 struct Stated {
     snapshot: Arc<Snapshot>,
     watched: Arc<Vec<Watched>>,
-    changes: Arc<BTreeMap<String, Change>>,
+    changes: Arc<BTreeMap<String, PinChange>>,
 }
 
 /// An edit that was refused.
@@ -110,14 +110,14 @@ enum Written {
 }
 
 impl Updater {
-    /// An updater that has seen nothing yet. What it writes is laid on the desk of its branch.
-    pub fn new(config: UpdaterConfig, shared: Arc<Shared>, desk: Desk) -> Self {
+    /// An updater that has seen nothing yet. What it writes is laid on the write_queue of its branch.
+    pub fn new(config: UpdaterConfig, shared: Arc<Shared>, write_queue: WriteQueue) -> Self {
         Self {
             config,
             histories: Arc::default(),
             memory: Memory::default(),
             shared,
-            desk,
+            write_queue,
             stated: None,
             pushes: 0,
             next: None,
@@ -133,7 +133,7 @@ impl Updater {
 
     /// Hears when there may be something new before its time.
     pub fn listener(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.shared.doorbell.listener()
+        self.shared.push_events.listener()
     }
 
     /// Looks at all pins where something may have changed since the last look, and writes what is due. Answers whether
@@ -161,24 +161,24 @@ impl Updater {
                 return (moved, None);
             };
             let Some(seen) = self.look(context, &snapshot, &remote).await else {
-                self.desk.sit().await.lay(&self.config.source, None, Instant::now());
+                self.write_queue.lock().await.put(&self.config.source, None, Instant::now());
                 return (moved, Some(self.config.images.interval));
             };
             let wanted = self.wanted(&seen);
-            let mut papers = self.desk.sit().await;
-            papers.lay(&self.config.source, self.offer(&snapshot, &wanted), Instant::now());
-            let due = papers.due(self.config.images.quiet, self.config.images.at_most).filter(|_| !wanted.is_empty());
+            let mut pending = self.write_queue.lock().await;
+            pending.put(&self.config.source, self.offer(&snapshot, &wanted), Instant::now());
+            let due = pending.due(self.config.images.quiet, self.config.images.at_most).filter(|_| !wanted.is_empty());
             let Some(due) = due.map(|due| self.not_before.map_or(due, |not_before| due.max(not_before))) else {
-                drop(papers);
+                drop(pending);
                 self.succeeded();
                 self.report(context, &seen, None);
                 self.acknowledge(context, &seen, &wanted).await;
                 return (moved, (!seen.is_empty()).then_some(self.config.images.interval));
             };
             let now = Instant::now();
-            let is_past = papers.is_past(&self.config.source, &snapshot.commit);
+            let is_past = pending.is_past(&self.config.source, &snapshot.commit);
             if due > now && !is_past {
-                drop(papers);
+                drop(pending);
                 // What failed is in the way until it was tried again.
                 let failure = self.failure.clone();
                 self.report(context, &seen, failure);
@@ -187,9 +187,9 @@ impl Updater {
             }
             let written = match is_past {
                 true => Written::Moved,
-                false => self.write(context, &snapshot, &remote, &wanted, &mut papers).await,
+                false => self.write(context, &snapshot, &remote, &wanted, &mut pending).await,
             };
-            drop(papers);
+            drop(pending);
             match written {
                 Written::Done(tip) => {
                     moved = true;
@@ -228,7 +228,7 @@ impl Updater {
         (moved, Some(PAUSE))
     }
 
-    /// What is laid on the desk.
+    /// What is laid on the write_queue.
     fn offer(&self, snapshot: &Snapshot, wanted: &[&Seen]) -> Option<Offer> {
         let moves: Vec<PinMove> = wanted.iter().filter_map(|it| move_of(it)).collect();
         let offer = Offer { base: snapshot.commit.clone(), commit: self.config.commit.clone(), moves };
@@ -266,7 +266,7 @@ impl Updater {
             }
         }
         let stated = self.stated.as_ref()?;
-        let eyes = Eyes {
+        let eyes = PinReader {
             accounts: &context.accounts,
             registries: &self.shared.registries,
             allow: &self.config.allow,
@@ -331,13 +331,13 @@ impl Updater {
         snapshot: &Arc<Snapshot>,
         remote: &Arc<Mutex<Remote>>,
         wanted: &[&Seen],
-        papers: &mut Papers,
+        pending: &mut PendingWrites,
     ) -> Written {
         let key = match writeback::signing_key(&self.config.commit, &context.accounts).await {
             Ok(key) => key,
             Err(reason) => return Written::Failed(format!("nothing is written unsigned: {reason}")),
         };
-        let sources = papers.together(&self.config.source);
+        let sources = pending.together(&self.config.source);
         let (base, remote, config) = (snapshot.commit.clone(), remote.clone(), self.config.commit.clone());
         let of = context.clone();
         let mut writing = tokio::task::spawn_blocking(move || {
@@ -362,7 +362,7 @@ impl Updater {
                     let Some(seen) = wanted.iter().find(|it| it.watched.name() == name) else {
                         // Another source's: it will see for itself.
                         let owner = sources.iter().find(|(_, moves)| moves.iter().any(|it| it.bump.name() == name));
-                        owner.into_iter().for_each(|(owner, _)| papers.lay(owner, None, now));
+                        owner.into_iter().for_each(|(owner, _)| pending.put(owner, None, now));
                         continue;
                     };
                     self.refused.insert(name.clone(), Refused { of: refusal_key(seen), reason: reason.clone() });
@@ -373,11 +373,11 @@ impl Updater {
                 match result {
                     Ok(None) if has_refused => Written::Again,
                     Ok(None) => {
-                        papers.lay(&self.config.source, None, now);
+                        pending.put(&self.config.source, None, now);
                         Written::Nothing
                     }
                     Ok(Some(tip)) => {
-                        papers.wrote(&self.config.source, &sources, &snapshot.commit, now);
+                        pending.wrote(&self.config.source, &sources, &snapshot.commit, now);
                         for (source, moves) in sources {
                             let bumps = moves.iter().map(|it| trailer_of(&it.bump)).collect();
                             let of = Subject { commit: tip.commit.clone(), ..Subject::source(&source) };
@@ -442,10 +442,11 @@ impl Updater {
                 && mine.all(|it| {
                     let at = it.places.iter().position(|other| other == place);
                     let listing = at.and_then(|at| it.listings.get(at));
-                    !matches!(it.outcome, Outcome::Unknown(_)) && listing.is_some_and(|listing| listing.is_after(push))
+                    !matches!(it.outcome, PinOutcome::Unknown(_))
+                        && listing.is_some_and(|listing| listing.is_after(push))
                 })
         };
-        for (queue, message) in self.shared.doorbell.done(self.config.index, places, done) {
+        for (queue, message) in self.shared.push_events.done(self.config.index, places, done) {
             let region = queue.region.clone().unwrap_or_else(|| context.accounts.region());
             let clients = context.accounts.clients(&queue.account, &region).await;
             if let Err(error) = clients.delete(&queue, &message).await {
@@ -500,6 +501,6 @@ fn commit(
         images: images.collect(),
         ..Intent::default()
     };
-    let change = Write { base, edits: &edits, message: &message, config, key };
+    let change = FileChange { base, edits: &edits, message: &message, config, key };
     (refused, writeback::push(remote, &change, gate, intent).map(Some))
 }

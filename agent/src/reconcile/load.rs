@@ -3,7 +3,7 @@
 use super::{changes::Changes, commits::Commits, together::check_together, totals::Totals};
 use lockstep_core::{
     stated::at::At,
-    verify::{self, Check, Outcome},
+    verify::{self, Check, CheckOutcome},
 };
 use lockstep_manifests::{
     Diagnostic, Environment, Rendered, Repository, Service,
@@ -531,10 +531,10 @@ fn disputed(repository: &Repository, service: &Service) -> BTreeMap<String, Disp
 
 /// What the checks found, at its place in the files. The service stays readable: its plan says why it is not written.
 fn checked(rendered: &Rendered, checks: &[Check], problems: &mut Vec<Diagnostic>) {
-    for check in checks.iter().filter(|check| check.outcome >= Outcome::Warn) {
+    for check in checks.iter().filter(|check| check.outcome >= CheckOutcome::Warn) {
         let message = format!("{}: {}", check.path, check.text);
         let problem = Diagnostic::error(check.code, &rendered.span_of(&check.path), message);
-        let problem = if check.outcome == Outcome::Fail { problem } else { problem.as_warning() };
+        let problem = if check.outcome == CheckOutcome::Fail { problem } else { problem.as_warning() };
         // The layer that sets the other side.
         let also = |problem: Diagnostic, path| problem.related(format!("{path} is set here"), &rendered.span_of(path));
         // The same in another environment is dropped when all are put in order.

@@ -6,7 +6,7 @@ use super::{
     service::{Round, log_breach},
 };
 use crate::{
-    execute::{Ended, Place, execute},
+    execute::{Ended, Target, execute},
     git::{GitError, Remote},
 };
 use lockstep_core::event::{Trigger, What};
@@ -151,7 +151,7 @@ impl Orphans {
 
     async fn remove(&mut self, round: &Round<'_>, live: &LiveService, plan: &mut ServicePlan) -> String {
         let service = plan.name.clone();
-        let place = Place {
+        let target = Target {
             allow: round.allow,
             environment: round.ground.environment,
             clients: round.clients,
@@ -161,7 +161,7 @@ impl Orphans {
             intent: round.intent(&service, Trigger::Removed.word(), None),
         };
         let changes = plan.actions.iter().flat_map(|action| action.changes.clone()).collect();
-        match execute(plan, &place).await {
+        match execute(plan, &target).await {
             Ok(_) => {
                 plan.actions.clear();
                 plan.causes.clear();

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     aws::Clients,
     config::Allow,
-    execute::{Ended, Place, execute},
+    execute::{Ended, Target, execute},
     permit::{Actor, Intent},
 };
 use lockstep_core::observed::words::ServiceStatus;
@@ -21,7 +21,7 @@ use lockstep_core::{
     service::{
         lint,
         machine::{Begun, Effect, Evaluation, Facts, Ground, Known, Now, Service, Step},
-        outcome::{Failure, Looked, Outcome},
+        outcome::{Looked, WriteFailure, WriteOutcome},
         plan::Wait,
     },
     state::ServiceState,
@@ -197,10 +197,10 @@ impl Round<'_> {
     }
 
     /// Carries out the plan of a turn.
-    async fn write(&self, facts: &Facts<'_>, turn: &Evaluation, trigger: Trigger) -> Outcome {
+    async fn write(&self, facts: &Facts<'_>, turn: &Evaluation, trigger: Trigger) -> WriteOutcome {
         let (desired, live, plan) = (facts.desired, turn.live().found(), turn.plan());
         let existing = live.filter(|live| live.status != ServiceStatus::Inactive);
-        let place = Place {
+        let target = Target {
             allow: self.allow,
             environment: self.ground.environment,
             clients: self.clients,
@@ -209,22 +209,28 @@ impl Round<'_> {
             gate: &self.context.gate,
             intent: self.intent(&desired.name, trigger.word(), facts.commit.cloned()),
         };
-        match execute(plan, &place).await {
+        match execute(plan, &target).await {
             Ok(done) => {
                 if let Some(revision) = &done.registered {
                     self.context.cache.keep_revision(&self.place(), revision);
                 }
                 self.remember_tags(plan, live, facts.hash);
-                Outcome::Done(done)
+                WriteOutcome::Done(done)
             }
-            Err(Ended::Stopping(_)) => Outcome::Stopping,
+            Err(Ended::Stopping(_)) => WriteOutcome::Stopping,
             Err(Ended::Failed(failed)) => {
                 if let Some(revision) = &failed.done.registered {
                     self.context.cache.keep_revision(&self.place(), revision);
                 }
                 let (action, told) = (failed.action, failed.to_string());
                 let error = failed.error;
-                Outcome::Failed(Failure { action, told, remedy: error.remedy, code: error.code, text: error.text })
+                WriteOutcome::Failed(WriteFailure {
+                    action,
+                    told,
+                    remedy: error.remedy,
+                    code: error.code,
+                    text: error.text,
+                })
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Verifier, account_of, image, list, push, text};
 use crate::aws::{Clients, EcrImage};
-use lockstep_core::verify::{Check, Outcome, object};
+use lockstep_core::verify::{Check, CheckOutcome, object};
 use lockstep_manifests::{Environment, codes, name::is_region, path::Path, substitute::Reference};
 use serde_json::Value;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ impl Verifier<'_> {
     ) {
         let Some(image) = EcrImage::parse(written) else {
             let text = "not checked: only images in ECR are looked up".to_owned();
-            push(checks, codes::IMAGE, path, (Outcome::Skip, text));
+            push(checks, codes::IMAGE, path, (CheckOutcome::Skip, text));
             return;
         };
         if !self.allow.registry(&image.host, &environment.account) {
             let text =
                 format!("not checked: the agent's file does not allow the registry {} (allow.registries)", image.host);
-            push(checks, codes::IMAGE, path, (Outcome::Skip, text));
+            push(checks, codes::IMAGE, path, (CheckOutcome::Skip, text));
             return;
         }
         // The environment's credentials, in the image's region.
@@ -34,7 +34,9 @@ impl Verifier<'_> {
         let answer = self
             .ask(key, async {
                 Ok(match clients.image(&image.id).await? {
-                    None => (Outcome::Fail, format!("{} has no image {}", image.id.repository, image.id.reference)),
+                    None => {
+                        (CheckOutcome::Fail, format!("{} has no image {}", image.id.repository, image.id.reference))
+                    }
                     Some(found) => image::judge(&found, wanted.as_ref()),
                 })
             })
@@ -68,16 +70,16 @@ impl Verifier<'_> {
         }
     }
 
-    pub(super) async fn secret(&mut self, environment: &Environment, value: &str) -> (Outcome, String) {
+    pub(super) async fn secret(&mut self, environment: &Environment, value: &str) -> (CheckOutcome, String) {
         let parts: Vec<&str> = value.splitn(8, ':').collect();
         let is_secret = parts.first() == Some(&"arn") && parts.get(2) == Some(&"secretsmanager");
         let region = if parts.first() == Some(&"arn") { parts.get(3).copied() } else { None };
         let region = region.filter(|region| !region.is_empty()).unwrap_or(&environment.region).to_owned();
         if !is_region(&region) {
-            return (Outcome::Fail, format!("`{}` is not a region", region.escape_debug()));
+            return (CheckOutcome::Fail, format!("`{}` is not a region", region.escape_debug()));
         }
         if let Some(account) = account_of(value).filter(|account| *account != environment.account) {
-            return (Outcome::Skip, format!("not checked: it belongs to account {account}"));
+            return (CheckOutcome::Skip, format!("not checked: it belongs to account {account}"));
         }
         let (id, name) = if is_secret {
             // arn:aws:secretsmanager:region:account:secret:name-suffix[:json-key:stage:version]
@@ -95,7 +97,10 @@ impl Verifier<'_> {
         };
         if !self.allow.reference(&reference) {
             let list = if is_secret { "allow.secrets" } else { "allow.ssm" };
-            return (Outcome::Skip, format!("not checked: the agent's file does not allow to ask for it ({list})"));
+            return (
+                CheckOutcome::Skip,
+                format!("not checked: the agent's file does not allow to ask for it ({list})"),
+            );
         }
         // `:json-key:stage:version` behind the ARN.
         let inside = if is_secret { parts.get(7).and_then(|rest| rest.split(':').next()) } else { None };
@@ -117,9 +122,9 @@ impl Verifier<'_> {
                     let said = format!(
                         "the secret {name} exists; whether it has the key `{inside}` is not known, because its value is not read"
                     );
-                    (Outcome::Skip, said)
+                    (CheckOutcome::Skip, said)
                 }
-                _ if there => (Outcome::Ok, format!("the {what} {name} exists")),
+                _ if there => (CheckOutcome::Ok, format!("the {what} {name} exists")),
                 // A question that only makes the answer clearer; where it cannot be asked, the answer stands.
                 _ if may_be_secret && clients.secret_there(&id).await.unwrap_or(false) => {
                     let said = format!(
@@ -127,9 +132,9 @@ impl Verifier<'_> {
                         shown(&name),
                         shown(&name)
                     );
-                    (Outcome::Fail, said)
+                    (CheckOutcome::Fail, said)
                 }
-                _ => (Outcome::Fail, format!("there is no {what} {}", shown(&name))),
+                _ => (CheckOutcome::Fail, format!("there is no {what} {}", shown(&name))),
             })
         })
         .await
@@ -150,13 +155,18 @@ impl Verifier<'_> {
         let creates = options.get("awslogs-create-group").is_some_and(|value| value == "true" || *value == true);
         if creates {
             let text = "the log group is created when it is missing (awslogs-create-group)".to_owned();
-            push(checks, codes::EXISTS, path, (Outcome::Ok, text));
+            push(checks, codes::EXISTS, path, (CheckOutcome::Ok, text));
             return;
         }
         let region = text(options, "awslogs-region").unwrap_or(&environment.region).to_owned();
         if !is_region(&region) {
             let path = base.element("awslogs-region");
-            push(checks, codes::EXISTS, path, (Outcome::Fail, format!("`{}` is not a region", region.escape_debug())));
+            push(
+                checks,
+                codes::EXISTS,
+                path,
+                (CheckOutcome::Fail, format!("`{}` is not a region", region.escape_debug())),
+            );
             return;
         }
         let clients = self.accounts.clients(&environment.account, &region).await;
@@ -164,9 +174,9 @@ impl Verifier<'_> {
         let answer = self
             .ask(format!("log group {} {region} {group}", clients.account), async {
                 Ok(if clients.log_group_there(&group).await? {
-                    (Outcome::Ok, format!("the log group {group} exists"))
+                    (CheckOutcome::Ok, format!("the log group {group} exists"))
                 } else {
-                    (Outcome::Fail, format!("there is no log group {group} in {region}"))
+                    (CheckOutcome::Fail, format!("there is no log group {group} in {region}"))
                 })
             })
             .await;
@@ -193,9 +203,9 @@ impl Verifier<'_> {
             let answer = self
                 .ask(format!("object {} {bucket}/{key}", clients.account), async {
                     Ok(if clients.object_there(bucket, key).await? {
-                        (Outcome::Ok, format!("{key} is there"))
+                        (CheckOutcome::Ok, format!("{key} is there"))
                     } else {
-                        (Outcome::Fail, format!("there is no {key} in the bucket {bucket}"))
+                        (CheckOutcome::Fail, format!("there is no {key} in the bucket {bucket}"))
                     })
                 })
                 .await;

@@ -1,24 +1,24 @@
 //! Whether an image has the platform that the task asks for.
 
 use crate::aws::Image;
-use lockstep_core::verify::Outcome;
+use lockstep_core::verify::CheckOutcome;
 use lockstep_manifests::updates::Platform;
 
 /// What is to be said of an image that is there.
-pub(super) fn judge(image: &Image, wanted: Option<&Platform>) -> (Outcome, String) {
+pub(super) fn judge(image: &Image, wanted: Option<&Platform>) -> (CheckOutcome, String) {
     let name = ToString::to_string;
     match (&image.platforms, wanted) {
-        (_, None) => (Outcome::Ok, "the image exists".to_owned()),
+        (_, None) => (CheckOutcome::Ok, "the image exists".to_owned()),
         (Err(reason), Some(wanted)) => {
-            (Outcome::Skip, format!("the image exists; whether it has {} is not known: {reason}", name(wanted)))
+            (CheckOutcome::Skip, format!("the image exists; whether it has {} is not known: {reason}", name(wanted)))
         }
         (Ok(platforms), Some(wanted)) if platforms.contains(wanted) => {
-            (Outcome::Ok, format!("the image exists, with {}", name(wanted)))
+            (CheckOutcome::Ok, format!("the image exists, with {}", name(wanted)))
         }
         (Ok(platforms), Some(wanted)) => {
             let has: Vec<String> = platforms.iter().map(name).collect();
             let has = if has.is_empty() { "none that is known".to_owned() } else { has.join(", ") };
-            (Outcome::Fail, format!("the image has no {}; it has {has}", name(wanted)))
+            (CheckOutcome::Fail, format!("the image has no {}; it has {has}", name(wanted)))
         }
     }
 }
@@ -44,10 +44,10 @@ mod tests {
             artifact: None,
             failed: false,
         };
-        assert_eq!(judge(&image, Some(&amd)).0, Outcome::Ok);
+        assert_eq!(judge(&image, Some(&amd)).0, CheckOutcome::Ok);
         assert_eq!(
             judge(&image, Some(&arm)),
-            (Outcome::Fail, "the image has no linux/arm64; it has linux/amd64".into())
+            (CheckOutcome::Fail, "the image has no linux/arm64; it has linux/amd64".into())
         );
         assert_eq!(
             judge(
@@ -61,7 +61,7 @@ mod tests {
                 Some(&arm)
             )
             .0,
-            Outcome::Skip
+            CheckOutcome::Skip
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use lockstep_core::{
     observed::{Presence, refusal::Absent},
-    verify::{Check, Outcome},
+    verify::{Check, CheckOutcome},
 };
 use lockstep_manifests::{
     Desired, Environment,
@@ -29,7 +29,7 @@ use std::{
 pub struct Verifier<'a> {
     accounts: &'a Accounts,
     allow: &'a Allow,
-    known: HashMap<String, (Outcome, String)>,
+    known: HashMap<String, (CheckOutcome, String)>,
     /// Whether a call failed for another reason than a missing permission.
     pub failed: bool,
 }
@@ -99,8 +99,8 @@ impl<'a> Verifier<'a> {
             }
         };
         match outcome {
-            Some(Outcome::Ok) => Presence::There(self.since(absent, environment).await),
-            Some(Outcome::Fail) => Presence::Absent,
+            Some(CheckOutcome::Ok) => Presence::There(self.since(absent, environment).await),
+            Some(CheckOutcome::Fail) => Presence::Absent,
             _ => Presence::Unknown,
         }
     }
@@ -117,8 +117,8 @@ impl<'a> Verifier<'a> {
     async fn ask(
         &mut self,
         key: String,
-        question: impl Future<Output = Result<(Outcome, String), AwsError>>,
-    ) -> (Outcome, String) {
+        question: impl Future<Output = Result<(CheckOutcome, String), AwsError>>,
+    ) -> (CheckOutcome, String) {
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
@@ -133,7 +133,7 @@ impl<'a> Verifier<'a> {
                         format!("not checked: {error}")
                     }
                 };
-                (Outcome::Skip, missing)
+                (CheckOutcome::Skip, missing)
             }
         };
         self.known.insert(key, answer.clone());
@@ -156,12 +156,15 @@ impl<'a> Verifier<'a> {
         let answer = self
             .ask(key, async {
                 Ok(match clients.capacity_providers(&name).await? {
-                    None => (Outcome::Fail, format!("there is no active cluster {name}")),
+                    None => (CheckOutcome::Fail, format!("there is no active cluster {name}")),
                     Some(attached) => match asked.iter().find(|provider| !attached.contains(provider)) {
-                        Some(other) => (Outcome::Fail, format!("the cluster {name} has no capacity provider {other}")),
-                        None => {
-                            (Outcome::Ok, format!("the cluster {name} is active and has what the service asks for"))
+                        Some(other) => {
+                            (CheckOutcome::Fail, format!("the cluster {name} has no capacity provider {other}"))
                         }
+                        None => (
+                            CheckOutcome::Ok,
+                            format!("the cluster {name} is active and has what the service asks for"),
+                        ),
                     },
                 })
             })
@@ -180,17 +183,17 @@ impl<'a> Verifier<'a> {
         let name = written.rsplit('/').next().unwrap_or(written).to_owned();
         if let Some(account) = account_of(written).filter(|account| *account != clients.account) {
             let text = format!("not checked: the role belongs to account {account}");
-            push(checks, codes::ROLES, path, (Outcome::Skip, text));
+            push(checks, codes::ROLES, path, (CheckOutcome::Skip, text));
             return;
         }
         let answer = self
             .ask(format!("role {} {name} {service}", clients.account), async {
                 Ok(match clients.trust_policy(&name).await? {
-                    None => (Outcome::Fail, format!("there is no role {name}")),
+                    None => (CheckOutcome::Fail, format!("there is no role {name}")),
                     Some(policy) if trusts(&policy, service) => {
-                        (Outcome::Ok, format!("the role {name} trusts {service}"))
+                        (CheckOutcome::Ok, format!("the role {name} trusts {service}"))
                     }
-                    Some(_) => (Outcome::Fail, format!("the role {name} does not trust {service}")),
+                    Some(_) => (CheckOutcome::Fail, format!("the role {name} does not trust {service}")),
                 })
             })
             .await;
@@ -198,7 +201,7 @@ impl<'a> Verifier<'a> {
     }
 }
 
-fn push(checks: &mut Vec<Check>, code: Code, path: Path, (outcome, text): (Outcome, String)) {
+fn push(checks: &mut Vec<Check>, code: Code, path: Path, (outcome, text): (CheckOutcome, String)) {
     checks.push(Check { code, path, outcome, text, also: Vec::new() });
 }
 
@@ -237,7 +240,7 @@ fn trusts(policy: &Value, service: &str) -> bool {
 }
 
 /// How many checks ended in each way.
-pub fn count(checks: &[Check]) -> BTreeMap<Outcome, usize> {
+pub fn count(checks: &[Check]) -> BTreeMap<CheckOutcome, usize> {
     let mut counts = BTreeMap::new();
     for check in checks {
         *counts.entry(check.outcome).or_default() += 1;

@@ -2,7 +2,7 @@
 
 use super::{Verifier, list, push, text};
 use crate::aws::{Clients, Network};
-use lockstep_core::verify::{Check, Outcome};
+use lockstep_core::verify::{Check, CheckOutcome};
 use lockstep_manifests::{
     Desired, codes,
     lists::{ListKind, list_kind},
@@ -30,7 +30,7 @@ impl Verifier<'_> {
                 .ask(key, async {
                     let mut vpcs = match clients.vpcs(what, asked).await? {
                         Ok(vpcs) => vpcs,
-                        Err(text) => return Ok((Outcome::Fail, text)),
+                        Err(text) => return Ok((CheckOutcome::Fail, text)),
                     };
                     if what == Network::SecurityGroups
                         && let Ok(of_subnets) = clients.vpcs(Network::Subnets, subnets).await?
@@ -40,9 +40,9 @@ impl Verifier<'_> {
                     vpcs.sort();
                     vpcs.dedup();
                     Ok(match vpcs.as_slice() {
-                        [] => (Outcome::Fail, "none of them exists".to_owned()),
-                        [vpc] => (Outcome::Ok, format!("they exist, in {vpc}")),
-                        several => (Outcome::Fail, format!("they are of several VPCs: {}", several.join(", "))),
+                        [] => (CheckOutcome::Fail, "none of them exists".to_owned()),
+                        [vpc] => (CheckOutcome::Ok, format!("they exist, in {vpc}")),
+                        several => (CheckOutcome::Fail, format!("they are of several VPCs: {}", several.join(", "))),
                     })
                 })
                 .await;
@@ -66,11 +66,11 @@ impl Verifier<'_> {
                 let answer = self
                     .ask(format!("target group {arn} {is_awsvpc}"), async {
                         Ok(match clients.target_type(&arn).await? {
-                            None => (Outcome::Fail, "there is no such target group".to_owned()),
+                            None => (CheckOutcome::Fail, "there is no such target group".to_owned()),
                             Some(kind) if is_awsvpc && kind != "ip" => {
-                                (Outcome::Fail, format!("with networkMode awsvpc its type must be ip, not {kind}"))
+                                (CheckOutcome::Fail, format!("with networkMode awsvpc its type must be ip, not {kind}"))
                             }
-                            Some(kind) => (Outcome::Ok, format!("the target group exists, of type {kind}")),
+                            Some(kind) => (CheckOutcome::Ok, format!("the target group exists, of type {kind}")),
                         })
                     })
                     .await;
@@ -106,9 +106,9 @@ impl Verifier<'_> {
                 let answer = self
                     .ask(format!("lattice target group {arn}"), async {
                         Ok(if clients.lattice_target_there(arn).await? {
-                            (Outcome::Ok, "the target group exists".to_owned())
+                            (CheckOutcome::Ok, "the target group exists".to_owned())
                         } else {
-                            (Outcome::Fail, "there is no such target group".to_owned())
+                            (CheckOutcome::Fail, "there is no such target group".to_owned())
                         })
                     })
                     .await;
@@ -127,9 +127,9 @@ impl Verifier<'_> {
                 let answer = self
                     .ask(format!("function {arn}"), async {
                         Ok(if clients.function_there(arn).await? {
-                            (Outcome::Ok, "the function exists".to_owned())
+                            (CheckOutcome::Ok, "the function exists".to_owned())
                         } else {
-                            (Outcome::Fail, "there is no such function".to_owned())
+                            (CheckOutcome::Fail, "there is no such function".to_owned())
                         })
                     })
                     .await;
@@ -149,9 +149,9 @@ impl Verifier<'_> {
             .ask(format!("alarms {} {} {names:?}", clients.account, clients.region), async {
                 let missing = clients.alarms_missing(&names).await?;
                 Ok(if missing.is_empty() {
-                    (Outcome::Ok, "the alarms exist".to_owned())
+                    (CheckOutcome::Ok, "the alarms exist".to_owned())
                 } else {
-                    (Outcome::Fail, format!("there is no alarm {}", missing.join(", ")))
+                    (CheckOutcome::Fail, format!("there is no alarm {}", missing.join(", ")))
                 })
             })
             .await;

@@ -1,12 +1,12 @@
 //! Every commit to a config repository: the edits of pins, the window that gathers them, the message, the signature and
 //! the push. Used by the agent and by commands.
 
-mod desk;
+mod pending;
 mod pins;
 mod window;
 
-pub use desk::{Desk, Desks};
-pub(crate) use desk::{Offer, Papers};
+pub(crate) use pending::{Offer, PendingWrites};
+pub use pending::{WriteQueue, WriteQueues};
 pub use pins::{PinMove, Refused, edit};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 use lockstep_core::stated::commit::Commit;
 
 /// What is committed.
-pub struct Change<'a> {
+pub struct FileChange<'a> {
     /// The commit that it was decided on.
     pub base: &'a str,
     /// The files; none for a commit that only says something.
@@ -36,7 +36,7 @@ pub struct Change<'a> {
 ///
 /// # Errors
 /// When somebody else was faster, when the push is refused or fails, and while the agent ends.
-pub fn push(remote: &mut Remote, change: &Change<'_>, gate: &Gate, intent: Intent) -> Result<Tip, PushError> {
+pub fn push(remote: &mut Remote, change: &FileChange<'_>, gate: &Gate, intent: Intent) -> Result<Tip, PushError> {
     let base = remote.tip_at(change.base)?;
     let commit = Commit { id: base.commit.clone(), summary: base.summary.clone(), ..Commit::default() };
     let paths = change.edits.iter().map(|edit| edit.path.clone()).collect();

@@ -7,7 +7,7 @@ use lockstep::{
     git::{Access, Location, Remote, SshAccess, SshKey},
     images::{Updater, UpdaterConfig},
     reconcile::{Content, Context, SourceRunner},
-    writeback::Desk,
+    writeback::WriteQueue,
 };
 use lockstep_sandbox::Behaviour;
 use lockstep_tests::{
@@ -82,7 +82,7 @@ impl Racer {
         let runner = SourceRunner::new(index, "acme", config.allow.clone(), environments.clone(), content);
         Self {
             runner,
-            updater: Updater::new(config, it.shared.clone(), Desk::default()),
+            updater: Updater::new(config, it.shared.clone(), WriteQueue::default()),
             context: it.world.context.clone(),
             index,
             environments,
@@ -92,7 +92,7 @@ impl Racer {
     /// What it remembers of failures would only make it wait.
     fn forget(&mut self, it: &ImageWorld) {
         let config = UpdaterConfig { index: self.index, environments: self.environments.clone(), ..it.config.clone() };
-        self.updater = Updater::new(config, it.shared.clone(), Desk::default());
+        self.updater = Updater::new(config, it.shared.clone(), WriteQueue::default());
     }
 
     async fn turn(&mut self) -> bool {

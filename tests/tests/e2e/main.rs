@@ -4,6 +4,7 @@
 mod at;
 mod beside_moto;
 mod budgets;
+mod chaos;
 mod commands;
 mod definitions;
 mod fleet;

@@ -71,7 +71,7 @@ pub enum Text {
 
 /// How a member of CreateService is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ChangeRule {
     /// What a change does.
     pub effect: Effect,
     /// What UpdateService is sent to remove it, as JSON; absent where it cannot be removed.
@@ -90,7 +90,7 @@ pub struct Rule {
     /// How its text compares.
     pub text: Text,
     /// For members of `Service` alone.
-    pub change: Option<Change>,
+    pub change: Option<ChangeRule>,
 }
 
 const fn rule(structure: &'static str, member: &'static str, absent: Absent) -> Rule {
@@ -102,7 +102,7 @@ const fn text(structure: &'static str, member: &'static str, absent: Absent, tex
 }
 
 const fn service(member: &'static str, absent: Absent, effect: Effect, remove: Option<&'static str>) -> Rule {
-    Rule { structure: "Service", member, absent, text: Text::Plain, change: Some(Change { effect, remove }) }
+    Rule { structure: "Service", member, absent, text: Text::Plain, change: Some(ChangeRule { effect, remove }) }
 }
 
 /// The rule of a member. Members of the model are always there (a test holds that).
@@ -294,7 +294,7 @@ pub const TABLE: &[Rule] = &[
     rule("FirelensConfiguration", "type", NONE),
     rule("FirelensConfiguration", "options", NONE),
     // CreateService
-    Rule { structure: "Service", member: "cluster", absent: ServerDecides, text: Text::Cluster, change: Some(Change { effect: Replace, remove: None }) },
+    Rule { structure: "Service", member: "cluster", absent: ServerDecides, text: Text::Cluster, change: Some(ChangeRule { effect: Replace, remove: None }) },
     service("serviceName", NONE, Replace, None),
     service("taskDefinition", ServerDecides, NewDeployment, None),
     service("availabilityZoneRebalancing", ServerDecides, InPlace, None),
@@ -306,7 +306,7 @@ pub const TABLE: &[Rule] = &[
     service("capacityProviderStrategy", UnlessOtherDeclared, NeedsForce, Some("[]")),
     // On instances there is no version to send; an endpoint may answer LATEST for them all the same.
     service("platformVersion", Is("\"LATEST\""), NewDeployment, Some("\"LATEST\"")),
-    Rule { structure: "Service", member: "role", absent: ServerDecides, text: Text::Role, change: Some(Change { effect: Replace, remove: None }) },
+    Rule { structure: "Service", member: "role", absent: ServerDecides, text: Text::Role, change: Some(ChangeRule { effect: Replace, remove: None }) },
     service("deploymentConfiguration", NONE, InPlace, None),
     service("placementConstraints", NONE, InPlace, Some("[]")),
     service("placementStrategy", NONE, InPlace, Some("[]")),

@@ -39,7 +39,7 @@ const NOTES: &[Reason] =
 
 /// Where a service stands on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SyncProgress {
     /// It is at its end.
     Ended(Ending),
     /// It is written, and ECS is at it.
@@ -51,39 +51,39 @@ pub enum Standing {
 }
 
 /// Where a service stands.
-pub fn standing(plan: &ServicePlan, asked: Asked) -> Standing {
+pub fn standing(plan: &ServicePlan, asked: Asked) -> SyncProgress {
     let has = |reasons: &[Reason]| reasons.iter().any(|reason| plan.is_withheld_for(*reason));
     if has(&[Reason::Invalid, Reason::Verify]) {
-        return Standing::Ended(Ending::Invalid);
+        return SyncProgress::Ended(Ending::Invalid);
     }
     // One write was tried and failed: what helps is outside of this order.
     if has(&[Reason::Failed, Reason::Unread, Reason::WrongAccount, Reason::NotAllowed]) {
-        return Standing::Ended(Ending::Failed);
+        return SyncProgress::Ended(Ending::Failed);
     }
     if has(&[Reason::Queued, Reason::RollingBack, Reason::WaitingForAws]) {
-        return Standing::Open;
+        return SyncProgress::Open;
     }
     match plan.verdict {
-        Some(Verdict::Rejected) => return Standing::Ended(Ending::Rejected),
-        Some(Verdict::Stalled) => return Standing::Ended(Ending::TimedOut),
+        Some(Verdict::Rejected) => return SyncProgress::Ended(Ending::Rejected),
+        Some(Verdict::Stalled) => return SyncProgress::Ended(Ending::TimedOut),
         // Also of a service that is being removed.
-        Some(Verdict::Progressing) => return Standing::Moving,
+        Some(Verdict::Progressing) => return SyncProgress::Moving,
         _ => {}
     }
     if has(&[Reason::Prerequisite]) {
-        return Standing::Ended(Ending::Rejected);
+        return SyncProgress::Ended(Ending::Rejected);
     }
     if has(&[Reason::Waiting]) {
-        return Standing::Behind;
+        return SyncProgress::Behind;
     }
     if !plan.actions.is_empty() {
-        return Standing::Open;
+        return SyncProgress::Open;
     }
     match plan.sync {
-        SyncStatus::Synced => Standing::Ended(Ending::Done),
-        SyncStatus::Unknown => Standing::Ended(Ending::Failed),
+        SyncStatus::Synced => SyncProgress::Ended(Ending::Done),
+        SyncStatus::Unknown => SyncProgress::Ended(Ending::Failed),
         SyncStatus::OutOfSync => {
-            Standing::Ended(if is_left_alone(plan, asked) { Ending::Done } else { Ending::Failed })
+            SyncProgress::Ended(if is_left_alone(plan, asked) { Ending::Done } else { Ending::Failed })
         }
     }
 }
@@ -102,29 +102,29 @@ fn is_left_alone(plan: &ServicePlan, asked: Asked) -> bool {
 
 /// Whether nothing comes any more of what was asked for.
 pub fn is_over<'a>(plans: impl Iterator<Item = &'a ServicePlan> + Clone, asked: Asked) -> bool {
-    let has = |wanted: Standing| plans.clone().any(|plan| standing(plan, asked) == wanted);
-    if has(Standing::Open) {
+    let has = |wanted: SyncProgress| plans.clone().any(|plan| standing(plan, asked) == wanted);
+    if has(SyncProgress::Open) {
         return false;
     }
     // What waits for something under way will be written when that is done, whether or not it is followed.
-    !has(Standing::Moving) || (!asked.follow && !has(Standing::Behind))
+    !has(SyncProgress::Moving) || (!asked.follow && !has(SyncProgress::Behind))
 }
 
 /// How it ends with these states.
 pub fn ending<'a>(plans: impl Iterator<Item = &'a ServicePlan> + Clone, asked: Asked) -> Ending {
-    let comes = plans.clone().any(|plan| matches!(standing(plan, asked), Standing::Open | Standing::Moving));
+    let comes = plans.clone().any(|plan| matches!(standing(plan, asked), SyncProgress::Open | SyncProgress::Moving));
     plans.map(|plan| ending_of(plan, asked, comes)).max().unwrap_or(Ending::Done)
 }
 
 /// How it ends for one service; `comes` says whether anything is still under way.
 fn ending_of(plan: &ServicePlan, asked: Asked, comes: bool) -> Ending {
     match standing(plan, asked) {
-        Standing::Ended(ending) => ending,
-        Standing::Moving if asked.follow => Ending::TimedOut,
-        Standing::Moving => Ending::Done,
-        Standing::Open => Ending::TimedOut,
-        Standing::Behind if comes => Ending::TimedOut,
-        Standing::Behind => Ending::Failed,
+        SyncProgress::Ended(ending) => ending,
+        SyncProgress::Moving if asked.follow => Ending::TimedOut,
+        SyncProgress::Moving => Ending::Done,
+        SyncProgress::Open => Ending::TimedOut,
+        SyncProgress::Behind if comes => Ending::TimedOut,
+        SyncProgress::Behind => Ending::Failed,
     }
 }
 
@@ -133,7 +133,7 @@ pub fn not_done<'a>(
     plans: impl Iterator<Item = &'a ServicePlan> + Clone,
     asked: Asked,
 ) -> Vec<(&'a ServicePlan, String)> {
-    let comes = plans.clone().any(|plan| matches!(standing(plan, asked), Standing::Open | Standing::Moving));
+    let comes = plans.clone().any(|plan| matches!(standing(plan, asked), SyncProgress::Open | SyncProgress::Moving));
     plans
         .filter(|plan| ending_of(plan, asked, comes) != Ending::Done)
         .map(|plan| {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// The last change of a pin on the branch's first-parent history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct PinChange {
     /// The commit.
     pub commit: String,
     /// Who made it, as the commit names its author.
@@ -46,7 +46,7 @@ pub struct Held {
 
 /// Whether a change means that the pin is left alone. The registry's tags tell what a digest is called and when it was
 /// pushed.
-pub fn held_by(change: &Change, candidates: &[Candidate]) -> Option<Held> {
+pub fn held_by(change: &PinChange, candidates: &[Candidate]) -> Option<Held> {
     let policy = change.policy.as_ref()?;
     let before = change.before.as_ref()?;
     if change.is_ours || *before == change.after {
@@ -59,7 +59,7 @@ pub fn held_by(change: &Change, candidates: &[Candidate]) -> Option<Held> {
 fn contradiction(
     policy: &Policy,
     before: &ImageReference,
-    change: &Change,
+    change: &PinChange,
     candidates: &[Candidate],
 ) -> Option<String> {
     let after = &change.after;

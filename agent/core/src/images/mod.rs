@@ -10,7 +10,7 @@ mod reference;
 
 pub use choose::{Candidate, Decision, Judged, Ranked, Rule, Verified, decide, judge};
 pub use ecr::EcrRegistry;
-pub use hold::{Change, Held, held_by};
+pub use hold::{Held, PinChange, held_by};
 pub use labels::Labels;
 pub use message::{Bump, BumpMessage, Template, TemplateError, is_bump, release_message, releases, trailer_of};
 pub use reference::ImageReference;

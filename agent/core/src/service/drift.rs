@@ -19,7 +19,7 @@ const COUNT: &str = "service.desiredCount";
 
 /// What is remembered of the drift of one service. Times are epoch seconds of AWS's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct DriftMemory {
     /// The desired state that it is about.
     pub desired: String,
     /// When a difference was first seen that is still there, by path.
@@ -54,7 +54,7 @@ struct Raised {
 
 /// A difference that is not healed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum Delay {
     /// It is younger than the grace period.
     Young {
         /// When it is healed, epoch seconds.
@@ -97,9 +97,9 @@ pub struct Look<'a> {
     pub is_drift: bool,
 }
 
-impl Memory {
+impl DriftMemory {
     /// What is not to be written now, by path.
-    pub fn consider(&mut self, look: &Look<'_>) -> BTreeMap<String, Hold> {
+    pub fn consider(&mut self, look: &Look<'_>) -> BTreeMap<String, Delay> {
         self.turn_to(look.desired);
         let mut holds = BTreeMap::new();
         if let Some(hold) = self.count_hold(look) {
@@ -109,7 +109,7 @@ impl Memory {
             return holds;
         }
         let Heal::When { after, .. } = look.heal else {
-            let never = |change: &Change| (change.path.clone(), Hold::Never { count: false });
+            let never = |change: &Change| (change.path.clone(), Delay::Never { count: false });
             return look.changes.iter().map(never).collect();
         };
         self.forget(look);
@@ -123,11 +123,11 @@ impl Memory {
             let slow = self.foreign.get(&change.path).map_or(0, |foreign| foreign.at.len());
             let until = since.saturating_add(after);
             if fast >= FLIPS {
-                holds.insert(change.path.clone(), Hold::Contested { flips: fast, slowly: false });
+                holds.insert(change.path.clone(), Delay::Contested { flips: fast, slowly: false });
             } else if slow >= FLIPS {
-                holds.insert(change.path.clone(), Hold::Contested { flips: slow, slowly: true });
+                holds.insert(change.path.clone(), Delay::Contested { flips: slow, slowly: true });
             } else if look.now < until {
-                holds.insert(change.path.clone(), Hold::Young { until });
+                holds.insert(change.path.clone(), Delay::Young { until });
             }
         }
         holds
@@ -158,14 +158,14 @@ impl Memory {
 
     /// Whether the desired count is to be left as it is. A count above Git's is not lowered while it is young, unless a
     /// commit changed the declared one: nobody knows better than the person who raised it.
-    fn count_hold(&mut self, look: &Look<'_>) -> Option<Hold> {
+    fn count_hold(&mut self, look: &Look<'_>) -> Option<Delay> {
         let change = look.changes.iter().find(|change| change.path == COUNT)?;
         let (live, declared) = (change.old.as_ref()?.as_i64()?, change.new.as_ref()?.as_i64()?);
         let by_commit = !look.is_drift && self.count.is_some_and(|before| before != declared);
         let (after, rule) = match look.heal {
             _ if by_commit => return None,
-            Heal::Never => return Some(Hold::Never { count: false }),
-            Heal::When { count: CountRule::Never, .. } => return Some(Hold::Never { count: true }),
+            Heal::Never => return Some(Delay::Never { count: false }),
+            Heal::When { count: CountRule::Never, .. } => return Some(Delay::Never { count: true }),
             Heal::When { after, count } => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), count),
         };
         if live <= declared || rule == CountRule::Both {
@@ -177,7 +177,7 @@ impl Memory {
         };
         self.raised = Some(Raised { live, since });
         let until = since.saturating_add(after.max(HOUR));
-        (look.now < until).then_some(Hold::Raised { live, until })
+        (look.now < until).then_some(Delay::Raised { live, until })
     }
 
     /// Notes that somebody changed a field, and returns since when it differs.
@@ -247,14 +247,14 @@ mod tests {
 
     #[test]
     fn a_field_that_flips_three_times_in_an_hour_is_contested() {
-        let mut memory = Memory::default();
+        let mut memory = DriftMemory::default();
         let changes = [change("service.enableExecuteCommand")];
         for at in [0, 600] {
             assert_eq!(memory.consider(&drift("v1", &changes, at)), BTreeMap::new());
             memory.healed(&changes);
             assert_eq!(memory.consider(&drift("v1", &[], at + 30)), BTreeMap::new());
         }
-        let hold = |slowly| BTreeMap::from([(changes[0].path.clone(), Hold::Contested { flips: 3, slowly })]);
+        let hold = |slowly| BTreeMap::from([(changes[0].path.clone(), Delay::Contested { flips: 3, slowly })]);
         assert_eq!(memory.consider(&drift("v1", &changes, 1200)), hold(false));
         assert_eq!(memory.consider(&drift("v1", &changes, 1230)), hold(false), "looking again is no flip");
         assert_eq!(memory.consider(&drift("v1", &changes, 3600)), hold(true), "it was the same value each time");
@@ -268,14 +268,14 @@ mod tests {
             [Change { old: Some(live.into()), new: Some(declared.into()), ..change("service.propagateTags") }]
         };
         let theirs = to("NONE", "SERVICE");
-        let mut memory = Memory::default();
+        let mut memory = DriftMemory::default();
         for day in [0, 1] {
             // A commit that leaves the field alone comes in between.
             let desired = format!("v{day}");
             assert_eq!(memory.consider(&drift(&desired, &theirs, day * DAY)), BTreeMap::new());
             memory.healed(&theirs);
         }
-        let contested = BTreeMap::from([(theirs[0].path.clone(), Hold::Contested { flips: 3, slowly: true })]);
+        let contested = BTreeMap::from([(theirs[0].path.clone(), Delay::Contested { flips: 3, slowly: true })]);
         assert_eq!(memory.consider(&drift("v1", &theirs, 2 * DAY)), contested);
         let mut other_value = memory.clone();
         assert_eq!(
@@ -286,7 +286,7 @@ mod tests {
         let mut by_commit = memory.clone();
         assert_eq!(by_commit.consider(&drift("v2", &to("NONE", "TASK_DEFINITION"), 2 * DAY)), BTreeMap::new());
         // Another value each time is another matter: a person, not a tool.
-        let mut varied = Memory::default();
+        let mut varied = DriftMemory::default();
         for day in 0..6 {
             let changes = to(&format!("value {day}"), "SERVICE");
             assert_eq!(varied.consider(&drift("v1", &changes, day * DAY)), BTreeMap::new());
@@ -296,13 +296,13 @@ mod tests {
 
     #[test]
     fn drift_may_have_to_last() {
-        let mut memory = Memory::default();
+        let mut memory = DriftMemory::default();
         let changes = [change("service.desiredCount"), change("service.propagateTags")];
         let mut consider = |changes: &[Change], now| {
             let heal = when(Duration::from_secs(900), CountRule::Both);
             memory.consider(&Look { heal, ..drift("v1", changes, now) })
         };
-        let young = |until| Hold::Young { until };
+        let young = |until| Delay::Young { until };
         assert_eq!(consider(&changes[..1], 100), BTreeMap::from([("service.desiredCount".to_owned(), young(1000))]));
         assert_eq!(
             consider(&changes, 500),
@@ -317,8 +317,8 @@ mod tests {
     /// K1: who raised a count in an incident keeps it for an hour, each time anew; one that is too low is raised at once.
     #[test]
     fn a_count_that_was_raised_is_not_lowered_at_once() {
-        let raised = |live, until| BTreeMap::from([(COUNT.to_owned(), Hold::Raised { live, until })]);
-        let mut memory = Memory::default();
+        let raised = |live, until| BTreeMap::from([(COUNT.to_owned(), Delay::Raised { live, until })]);
+        let mut memory = DriftMemory::default();
         memory.settled(Some(3));
         assert_eq!(memory.consider(&drift("v1", &count(1, 3), 0)), BTreeMap::new(), "too low");
         memory.settled(Some(3));
@@ -326,39 +326,39 @@ mod tests {
         assert_eq!(memory.consider(&drift("v1", &count(12, 3), 3000)), raised(12, 3000 + HOUR), "raised again");
         assert_eq!(memory.consider(&drift("v1", &count(12, 3), 3000 + HOUR)), BTreeMap::new(), "an hour later");
         // A commit that leaves the count alone leaves the raised one, too; one that changes it is obeyed.
-        let by_commit = |memory: &Memory, declared| {
+        let by_commit = |memory: &DriftMemory, declared| {
             let changes = count(12, declared);
             memory.clone().consider(&Look { is_drift: false, ..drift("v2", &changes, 4000) })
         };
         assert_eq!(by_commit(&memory, 3), raised(12, 3000 + HOUR));
         assert_eq!(by_commit(&memory, 5), BTreeMap::new());
         // Whether a commit changed it is not known: it is not lowered at once.
-        assert_eq!(by_commit(&Memory::default(), 5), raised(12, 4000 + HOUR));
+        assert_eq!(by_commit(&DriftMemory::default(), 5), raised(12, 4000 + HOUR));
     }
 
     /// K1: the rules of `sync.heal`.
     #[test]
     fn healing_follows_its_rules() {
-        let never = |count| Some(Hold::Never { count });
-        let raised = |until| Some(Hold::Raised { live: 10, until });
-        let table: [(Heal, i64, bool, Option<Hold>); 8] = [
+        let never = |count| Some(Delay::Never { count });
+        let raised = |until| Some(Delay::Raised { live: 10, until });
+        let table: [(Heal, i64, bool, Option<Delay>); 8] = [
             (Heal::Never, 10, true, never(false)),
             (Heal::Never, 1, true, never(false)),
             (when(Duration::ZERO, CountRule::Never), 1, true, never(true)),
             (when(Duration::ZERO, CountRule::Both), 10, true, None),
             (when(Duration::ZERO, CountRule::Up), 10, true, raised(HOUR)),
             (when(Duration::from_secs(7200), CountRule::Up), 10, true, raised(7200)),
-            (when(Duration::from_secs(60), CountRule::Up), 1, true, Some(Hold::Young { until: 60 })),
+            (when(Duration::from_secs(60), CountRule::Up), 1, true, Some(Delay::Young { until: 60 })),
             (Heal::Never, 10, false, never(false)),
         ];
         for (heal, live, is_drift, expected) in table {
-            let mut memory = Memory::default();
+            let mut memory = DriftMemory::default();
             memory.settled(Some(3));
             let holds = memory.consider(&Look { heal, is_drift, ..drift("v1", &count(live, 3), 0) });
             assert_eq!(holds.get(COUNT).cloned(), expected, "{heal:?} {live} {is_drift}");
         }
         // What a commit changes is deployed, whatever the rule.
-        let mut memory = Memory::default();
+        let mut memory = DriftMemory::default();
         memory.settled(Some(3));
         let changes = count(10, 5);
         let commit = Look { heal: Heal::Never, is_drift: false, ..drift("v2", &changes, 0) };

@@ -2,13 +2,13 @@
 //! read, what to write, what to tell and to remember. Whoever carries the steps out decides nothing.
 
 use super::{
-    drift::Hold,
+    drift::Delay,
     lint::Breach,
     memory::Memory,
     orders::Orders,
     outcome::{Setback, Started, Written},
-    plan::{Outcome, Surroundings, Wait, plan_service},
-    verdict::Failure,
+    plan::{PlanOutcome, Surroundings, Wait, plan_service},
+    verdict::FirstFailure,
 };
 use crate::observed::words::ServiceStatus;
 use crate::{
@@ -182,7 +182,7 @@ pub struct Service {
     /// The ECS service's name, as it was declared last.
     ecs_name: String,
     /// The first failure of the rollout that is under way.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<FirstFailure>,
     /// What the last look for something that a deployment failed for has shown: of which state, when, and what.
     pub(super) looked_for: Option<(String, i64, Presence)>,
     is_recalled: bool,
@@ -209,7 +209,7 @@ impl Newest {
 enum Phase {
     Plan,
     PlanAgain,
-    Hold,
+    Delay,
     Decide,
     Write,
     Settle,
@@ -231,7 +231,7 @@ pub struct Evaluation {
     questions: usize,
     newest_is_old: bool,
     looked_for_is_new: bool,
-    holds: BTreeMap<String, Hold>,
+    holds: BTreeMap<String, Delay>,
     pub(super) plan: ServicePlan,
     pub(super) unexplained: bool,
     /// Whether the actions only show what would be done.
@@ -386,12 +386,12 @@ impl Service {
         while matches!(turn.phase, Phase::Plan | Phase::PlanAgain) {
             let around = self.surroundings(facts, turn, now);
             let plan = match plan_service(facts.desired, &turn.observed, &around) {
-                Outcome::Planned(plan) => *plan,
-                Outcome::Needs(needs) if turn.questions < MOST_QUESTIONS => {
+                PlanOutcome::Planned(plan) => *plan,
+                PlanOutcome::Needs(needs) if turn.questions < MOST_QUESTIONS => {
                     turn.questions += 1;
                     return Step::Ask(needs);
                 }
-                Outcome::Needs(_) => {
+                PlanOutcome::Needs(_) => {
                     let text = "the planner asked too many questions; this is a bug of Lockstep, please report it";
                     let (name, unknown) = (&facts.desired.name, Health::Unknown);
                     ServicePlan::withheld(name, SyncStatus::Unknown, unknown, Reason::Unread, text)
@@ -409,7 +409,7 @@ impl Service {
             if turn.phase == Phase::Plan {
                 self.learn(turn, facts, now);
                 turn.unexplained = self.lacks_explanation(turn, facts.hash);
-                turn.phase = Phase::Hold;
+                turn.phase = Phase::Delay;
             } else {
                 turn.phase = Phase::Decide;
             }
@@ -425,7 +425,7 @@ impl Service {
                     Step::Over => {}
                     step => return step,
                 },
-                Phase::Hold => self.hold_drift(turn, facts, now),
+                Phase::Delay => self.hold_drift(turn, facts, now),
                 Phase::Decide => {
                     turn.phase = Phase::Settle;
                     if let Some(step) = self.decide(turn, facts, brake, now) {

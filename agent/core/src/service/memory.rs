@@ -12,7 +12,7 @@ pub struct Memory {
     pub pending: Option<(String, i64)>,
     /// Its drift.
     #[serde(default)]
-    pub drift: drift::Memory,
+    pub drift: drift::DriftMemory,
     /// Its two axes.
     #[serde(default)]
     pub axes: Axes,

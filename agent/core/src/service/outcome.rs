@@ -101,18 +101,18 @@ pub struct Done {
 
 /// What came of carrying out a plan.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// All of it was done.
     Done(Done),
     /// Nothing was begun: the agent ends.
     Stopping,
     /// An action failed.
-    Failed(Failure),
+    Failed(WriteFailure),
 }
 
 /// An action that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct WriteFailure {
     /// The action.
     pub action: ActionKind,
     /// What helps.
@@ -215,18 +215,18 @@ impl Service {
         &mut self,
         turn: &mut Evaluation,
         facts: &Facts<'_>,
-        outcome: &Outcome,
+        outcome: &WriteOutcome,
         jitter: Jitter<'_>,
         now: &Now,
     ) {
         let actions = actions_of(&turn.plan);
         turn.note = match outcome {
-            Outcome::Done(done) => self.done(turn, facts, done, now),
-            Outcome::Stopping => {
+            WriteOutcome::Done(done) => self.done(turn, facts, done, now),
+            WriteOutcome::Stopping => {
                 turn.plan.actions.clear();
                 String::new()
             }
-            Outcome::Failed(failure) => {
+            WriteOutcome::Failed(failure) => {
                 let note = self.failed(turn, facts, failure, jitter, now);
                 if self.setback.as_ref().is_some_and(|setback| setback.reason == Reason::Rejected) {
                     turn.effects.push(Effect::Forget(revisions_of(&turn.plan)));
@@ -235,7 +235,7 @@ impl Service {
             }
         };
         let times = self.written.take().map_or(0, |before| before.times + 1);
-        if let (Outcome::Done(_), false) = (outcome, turn.note.is_empty()) {
+        if let (WriteOutcome::Done(_), false) = (outcome, turn.note.is_empty()) {
             let (hash, before) = (facts.hash.to_owned(), there(&turn.live).cloned());
             self.written = Some(Written { hash, before, actions, times, at: now.aws });
         }
@@ -288,7 +288,7 @@ impl Service {
         &mut self,
         turn: &mut Evaluation,
         facts: &Facts<'_>,
-        failure: &Failure,
+        failure: &WriteFailure,
         jitter: Jitter<'_>,
         now: &Now,
     ) -> String {
@@ -378,7 +378,7 @@ impl Service {
         turn: &Evaluation,
         facts: &Facts<'_>,
         now: &Now,
-    ) -> BTreeMap<String, drift::Hold> {
+    ) -> BTreeMap<String, drift::Delay> {
         let heal = facts.ground.environment.sync.heal_of(&facts.desired.sync);
         let changes = drift_of(&turn.plan);
         let is_drift = self.was_deployed(turn, facts.hash);
@@ -446,7 +446,7 @@ fn revisions_of(plan: &ServicePlan) -> Vec<String> {
 }
 
 /// What a failed write says of the state that it was to bring.
-fn meaning(failure: &Failure) -> Reason {
+fn meaning(failure: &WriteFailure) -> Reason {
     match (failure.remedy, refusal(&failure.code, &failure.text)) {
         (Remedy::Throttled | Remedy::Unreachable, _) => Reason::WaitingForAws,
         (Remedy::Refused | Remedy::NotFound, Refusal::Passing) => Reason::WaitingForAws,

@@ -25,7 +25,7 @@ use crate::{
         Action, ActionKind, Health, Order, Reason, RevisionRef, RevisionTasks, ServicePlan, SyncStatus, Verdict,
         Withheld,
     },
-    service::{drift::Hold, pause::Pause},
+    service::{drift::Delay, pause::Pause},
     stated::{
         commit::Commit,
         identity::{self, Owner, desired_hash, owner},
@@ -85,7 +85,7 @@ pub struct Surroundings<'a> {
     /// AWS's time, epoch seconds.
     pub now: i64,
     /// Differences that are not to be healed now, by path.
-    pub holds: BTreeMap<String, Hold>,
+    pub holds: BTreeMap<String, Delay>,
     /// The versions of the parameters that were bound when the service was last as declared.
     pub parameters_before: BTreeMap<String, u64>,
 }
@@ -111,7 +111,7 @@ impl Wait {
 
 /// The planner's answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum PlanOutcome {
     /// A finished plan.
     Planned(Box<ServicePlan>),
     /// These questions are open.
@@ -119,7 +119,7 @@ pub enum Outcome {
 }
 
 /// Plans one service.
-pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> Outcome {
+pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> PlanOutcome {
     let ignore: Vec<Path> = desired.ignore.iter().filter_map(|path| path.parse().ok()).collect();
     let is_alone = desired.ecs_service().is_none();
     let in_use =
@@ -157,9 +157,9 @@ pub fn plan_service(desired: &Desired, observed: &Observation, around: &Surround
         let open = |live: &LiveService| live.rollout.clone().filter(Rollout::is_open);
         let rollout = live.and_then(|live| Some(open(live)?.with_pauses_since(&live.definition)));
         let tasks = live.filter(|_| plan.verdict == Some(Verdict::Progressing)).map(tasks_of).unwrap_or_default();
-        Outcome::Planned(Box::new(ServicePlan { desired: planner.hash, causes, rollout, tasks, ..plan }))
+        PlanOutcome::Planned(Box::new(ServicePlan { desired: planner.hash, causes, rollout, tasks, ..plan }))
     } else {
-        Outcome::Needs(planner.needs)
+        PlanOutcome::Needs(planner.needs)
     }
 }
 

@@ -19,7 +19,7 @@ const STALE: Duration = Duration::from_secs(60);
 
 /// The first failure of a rollout, as far as it was found out.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct FirstFailure {
     /// The deployment.
     deployment: Option<String>,
     /// What told of it when it was looked for.
@@ -53,7 +53,7 @@ impl Service {
         };
         if let Some(cause) = cause.filter(|cause| !cause.is_empty()) {
             let (deployment, signs) = (live.current_deployment.clone(), live.signs_of_failure());
-            self.failure = Some(Failure { deployment, signs, cause: cause.clone(), told });
+            self.failure = Some(FirstFailure { deployment, signs, cause: cause.clone(), told });
         }
     }
 

@@ -28,7 +28,7 @@ use serde_json::Value;
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It holds.
     Ok,
     /// It could not be checked.
@@ -47,7 +47,7 @@ pub struct Check {
     /// What it is about.
     pub path: Path,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// The reason, as a fragment.
     pub text: String,
     /// What else it is about: where the other side of a contradiction is declared.
@@ -101,7 +101,7 @@ pub fn offline(desired: &Desired) -> Vec<Check> {
 pub fn failure(checks: &[Check]) -> Option<String> {
     let failed: Vec<String> = checks
         .iter()
-        .filter(|check| check.outcome == Outcome::Fail)
+        .filter(|check| check.outcome == CheckOutcome::Fail)
         .map(|check| format!("{} ({}): {}", check.code.id, check.path, check.text))
         .collect();
     (!failed.is_empty()).then(|| failed.join("; "))
@@ -121,11 +121,11 @@ impl Findings {
     }
 
     fn fail(&mut self, code: Code, path: Path, text: impl Into<String>) {
-        self.found.push(Check { code, path, outcome: Outcome::Fail, text: text.into(), also: Vec::new() });
+        self.found.push(Check { code, path, outcome: CheckOutcome::Fail, text: text.into(), also: Vec::new() });
     }
 
     fn warn(&mut self, code: Code, path: Path, text: impl Into<String>) {
-        self.found.push(Check { code, path, outcome: Outcome::Warn, text: text.into(), also: Vec::new() });
+        self.found.push(Check { code, path, outcome: CheckOutcome::Warn, text: text.into(), also: Vec::new() });
     }
 
     /// What was found last is about another place, too.
@@ -137,7 +137,7 @@ impl Findings {
 
     fn finish(self, checks: &mut Vec<Check>) {
         if let (Some((code, path, text)), true) = (self.about, self.found.is_empty()) {
-            checks.push(Check { code, path, outcome: Outcome::Ok, text: text.to_owned(), also: Vec::new() });
+            checks.push(Check { code, path, outcome: CheckOutcome::Ok, text: text.to_owned(), also: Vec::new() });
         }
         checks.extend(self.found);
     }

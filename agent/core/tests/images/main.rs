@@ -4,7 +4,7 @@
 
 mod properties;
 
-use lockstep_core::images::{Candidate, Change, Decision, ImageReference, Rule, Verified, decide, held_by, judge};
+use lockstep_core::images::{Candidate, Decision, ImageReference, PinChange, Rule, Verified, decide, held_by, judge};
 use lockstep_manifests::{
     Repository, Service,
     render::render,
@@ -373,8 +373,8 @@ fn every_decision_has_its_case() {
 }
 
 /// A person's commit: from one image to another, under a policy.
-fn change(text: &str, before: &str, after: &str) -> Change {
-    Change {
+fn change(text: &str, before: &str, after: &str) -> PinChange {
+    PinChange {
         commit: "c0ffee".into(),
         author: "Ada".into(),
         at: NOW,
@@ -459,10 +459,10 @@ fn what_is_no_contradiction_of_a_person_holds_nothing() {
     let lower = change("{ semver: ^1 }", "1.5.0@3", "1.4.0@2");
     assert!(held_by(&lower, &tags).is_some());
     for (why, change) in [
-        ("our own bump, or a release", Change { is_ours: true, ..lower.clone() }),
-        ("there was no policy", Change { policy: None, ..lower.clone() }),
-        ("there was no such container", Change { before: None, ..lower.clone() }),
-        ("the policy was moved with it", Change { policy: Some(policy("{ semver: ~1.4 }")), ..lower.clone() }),
+        ("our own bump, or a release", PinChange { is_ours: true, ..lower.clone() }),
+        ("there was no policy", PinChange { policy: None, ..lower.clone() }),
+        ("there was no such container", PinChange { before: None, ..lower.clone() }),
+        ("the policy was moved with it", PinChange { policy: Some(policy("{ semver: ~1.4 }")), ..lower.clone() }),
     ] {
         assert_eq!(held_by(&change, &tags), None, "{why}");
     }

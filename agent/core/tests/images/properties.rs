@@ -287,7 +287,7 @@ proptest! {
         let is_listed = registry.candidates.iter().any(|candidate| candidate.digest == current.digest);
         prop_assume!(is_listed || current.digest.is_none() || !matches!(policy.strategy, Pick::Newest(_)));
         if let Decision::Move { tag } = registry.decide(&policy, &current) {
-            let change = Change {
+            let change = PinChange {
                 after: registry.moved(&tag),
                 before: Some(current),
                 policy: Some(policy),
@@ -307,7 +307,7 @@ proptest! {
         (before, after) in (any_image(), any_image()),
         earlier in proptest::collection::btree_set((0..10_usize).prop_map(digest), 0..4),
     ) {
-        let change = Change {
+        let change = PinChange {
             before: Some(before.clone()),
             after: after.clone(),
             policy: Some(policy.clone()),
@@ -317,10 +317,10 @@ proptest! {
         let held = held_by(&change, &registry.candidates);
         prop_assert_eq!(&held_by(&change, &other), &held);
         for free in [
-            Change { is_ours: true, ..change.clone() },
-            Change { policy: None, ..change.clone() },
-            Change { before: None, ..change.clone() },
-            Change { after: before.clone(), ..change.clone() },
+            PinChange { is_ours: true, ..change.clone() },
+            PinChange { policy: None, ..change.clone() },
+            PinChange { before: None, ..change.clone() },
+            PinChange { after: before.clone(), ..change.clone() },
         ] {
             prop_assert_eq!(held_by(&free, &registry.candidates), None);
         }
@@ -328,7 +328,7 @@ proptest! {
         if let Some(held) = &held
             && held.what.starts_with("went from")
         {
-            let back = Change { before: Some(after.clone()), after: before.clone(), ..change.clone() };
+            let back = PinChange { before: Some(after.clone()), after: before.clone(), ..change.clone() };
             let takes_away = after.digest.is_some()
                 && before.digest.is_none()
                 && (after.tag == before.tag || before.tag.is_none());

@@ -8,7 +8,7 @@ use lockstep_core::{
     service::{
         machine::{Begun, Effect, Evaluation, Facts, Ground, Known, Now, Service, Step},
         orders::Orders,
-        outcome::{Done, Failure, Looked, Outcome as Wrote},
+        outcome::{Done, Looked, WriteFailure, WriteOutcome},
         pause::Pause,
     },
     state::ServiceState,
@@ -41,7 +41,7 @@ struct Rig {
     known: Known,
     waiting: Option<Wait>,
     looked: Looked,
-    wrote: Wrote,
+    wrote: WriteOutcome,
     paused: Reading<Pause>,
     unexplained: Option<usize>,
 }
@@ -65,7 +65,7 @@ impl Rig {
             known: Known::default(),
             waiting: None,
             looked: Looked::default(),
-            wrote: Wrote::Done(Done {
+            wrote: WriteOutcome::Done(Done {
                 wrote_service: true,
                 actions: vec![ActionKind::UpdateService],
                 ..Done::default()
@@ -96,7 +96,7 @@ impl Rig {
     fn fails(&mut self, remedy: Remedy, code: &str, text: &str) {
         let (code, text) = (code.to_owned(), text.to_owned());
         let told = format!("failed to call ecs:UpdateService: {text}");
-        self.wrote = Wrote::Failed(Failure { action: ActionKind::UpdateService, remedy, code, text, told });
+        self.wrote = WriteOutcome::Failed(WriteFailure { action: ActionKind::UpdateService, remedy, code, text, told });
     }
 
     /// One evaluation: the steps and effects in their order, and last what is known then. Memory that is kept is left out.

@@ -14,9 +14,9 @@ use lockstep_core::{
     },
     report::{ActionKind, Health, Order, Reason, RevisionRef, ServicePlan, SyncStatus, Verdict},
     service::{
-        drift::Hold,
+        drift::Delay,
         lint::{Subject, lint},
-        plan::{Outcome, Surroundings, Wait, plan_service},
+        plan::{PlanOutcome, Surroundings, Wait, plan_service},
     },
     stated::identity::{self, desired_hash},
     tags::Tags,
@@ -135,7 +135,7 @@ fn around() -> Surroundings<'static> {
 
 fn planned(desired: &Desired, observed: &Observation, around: &Surroundings<'_>) -> ServicePlan {
     match plan_service(desired, observed, around) {
-        Outcome::Planned(plan) => {
+        PlanOutcome::Planned(plan) => {
             let subject = Subject {
                 desired: Some(desired),
                 live: observed.service.found(),
@@ -147,7 +147,7 @@ fn planned(desired: &Desired, observed: &Observation, around: &Surroundings<'_>)
             assert_eq!(lint(&plan, &subject), vec![], "{plan:#?}");
             *plan
         }
-        Outcome::Needs(needs) => panic!("needs {needs:?}"),
+        PlanOutcome::Needs(needs) => panic!("needs {needs:?}"),
     }
 }
 
@@ -193,7 +193,7 @@ fn a_changed_image_asks_for_the_newest_revision_and_then_is_one_registration_and
     // J1: this content was never registered, so that it cannot have been tried: the history is not read.
     observation.history = Reading::Unread;
     observation.newest = Reading::Unread;
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
+    let PlanOutcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Newest]));
     observation.newest = Reading::Found(revision(OLD, "web:1"));
     let plan = planned(&wanted, &observation, &around());
@@ -291,7 +291,7 @@ fn the_desired_count_is_left_to_autoscaling() {
     let wanted = desired("web:1", declared());
     let mut observation = observed(changed);
     observation.scalable = Reading::Unread;
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
+    let PlanOutcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Scalable]));
     observation.scalable = Reading::Found(ScalableTarget { minimum: 1, maximum: 10 });
     let plan = planned(&wanted, &observation, &around());

@@ -29,8 +29,8 @@ fn what_is_contested_or_young_is_held_back_and_the_rest_is_healed() {
     edited.tags.insert("aws:cloudformation:stack-name".into(), "shop".into());
     let observation = observed(edited);
     let holds = BTreeMap::from([
-        ("service.enableExecuteCommand".to_owned(), Hold::Contested { flips: 3, slowly: false }),
-        ("service.propagateTags".to_owned(), Hold::Young { until: 1_795_687_200 }),
+        ("service.enableExecuteCommand".to_owned(), Delay::Contested { flips: 3, slowly: false }),
+        ("service.propagateTags".to_owned(), Delay::Young { until: 1_795_687_200 }),
     ]);
     let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
     assert_eq!(
@@ -58,7 +58,7 @@ fn a_slow_fight_names_who_registered_the_revision() {
     theirs.registered_by = Some("arn:aws:sts::111111111111:assumed-role/terraform/ci".into());
     observation.revision = Reading::Found(theirs);
     let image = "taskDefinition.containerDefinitions[web].image".to_owned();
-    let holds = BTreeMap::from([(image, Hold::Contested { flips: 3, slowly: true })]);
+    let holds = BTreeMap::from([(image, Delay::Contested { flips: 3, slowly: true })]);
     let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::Contested]));
     assert_eq!(
@@ -78,14 +78,14 @@ fn a_raised_count_and_reported_drift_stay() {
     let mut observation = observed(edited);
     observation.scalable = Reading::Missing;
     let count = "service.desiredCount".to_owned();
-    let holds = BTreeMap::from([(count.clone(), Hold::Raised { live: 10, until: 1_795_687_200 })]);
+    let holds = BTreeMap::from([(count.clone(), Delay::Raised { live: 10, until: 1_795_687_200 })]);
     let plan = planned(&wanted, &observation, &Surroundings { holds, ..around() });
     assert_eq!((kinds(&plan), paths(&plan)), (vec![ActionKind::UpdateService], vec!["service.enableExecuteCommand"]));
     assert_eq!(
         plan.withheld[0].text,
         "the count was raised to 10, above Git's 2; it will be lowered at 2026-11-26T10:00:00Z if it is still there (sync.heal.count: up). To keep it, commit it"
     );
-    let holds = ["service.enableExecuteCommand".to_owned(), count].map(|path| (path, Hold::Never { count: false }));
+    let holds = ["service.enableExecuteCommand".to_owned(), count].map(|path| (path, Delay::Never { count: false }));
     let plan = planned(&wanted, &observation, &Surroundings { holds: holds.into(), ..around() });
     assert_eq!((kinds(&plan), reasons(&plan)), (vec![], vec![Reason::NotHealed]));
     assert_eq!(

@@ -7,7 +7,7 @@ fn a_state_that_ecs_rolled_back_is_not_tried_again() {
     let wanted = desired("web:2", declared());
     let mut observation = observed(live(answer()));
     observation.history = Reading::Found(History::Known(vec![past("ROLLBACK_SUCCESSFUL", "web:2", target())]));
-    let Outcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
+    let PlanOutcome::Needs(needs) = plan_service(&wanted, &observation, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::Cause]));
     observation.cause = Some(Cause::recorded("container web exited with code 1"));
     let plan = planned(&wanted, &observation, &around());
@@ -143,8 +143,8 @@ fn a_doubt_asks_for_the_history() {
     let mut clean = observed(live(answer()));
     clean.history = Reading::Unread;
     let asks = |observation: &Observation| match plan_service(&wanted, observation, &around()) {
-        Outcome::Needs(needs) => needs == BTreeSet::from([Need::History]),
-        Outcome::Planned(_) => false,
+        PlanOutcome::Needs(needs) => needs == BTreeSet::from([Need::History]),
+        PlanOutcome::Planned(_) => false,
     };
     assert!(!asks(&clean));
     let with = |change: &dyn Fn(&mut LiveService)| {
@@ -164,7 +164,7 @@ fn a_doubt_asks_for_the_history() {
     // No other content, but other members of a deployment.
     let mut moved = declared();
     moved["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["c"]}});
-    let Outcome::Needs(needs) = plan_service(&desired("web:1", moved), &clean, &around()) else { panic!() };
+    let PlanOutcome::Needs(needs) = plan_service(&desired("web:1", moved), &clean, &around()) else { panic!() };
     assert_eq!(needs, BTreeSet::from([Need::History]));
 }
 
@@ -243,7 +243,7 @@ fn what_is_not_there_is_waited_for_and_then_goes_on() {
     let failed = PastDeployment { started_at: 500, ..past("ROLLBACK_SUCCESSFUL", "web:2", target()) };
     observation.history = Reading::Found(History::Known(vec![failed]));
     let needs = plan_service(&wanted, &observation, &around());
-    assert_eq!(needs, Outcome::Needs([Need::Presence].into()));
+    assert_eq!(needs, PlanOutcome::Needs([Need::Presence].into()));
     for (presence, was_absent, expected) in [
         (Presence::Absent, false, (vec![], vec![Reason::Prerequisite])),
         (Presence::Absent, true, (vec![], vec![Reason::Prerequisite])),

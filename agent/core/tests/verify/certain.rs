@@ -1,11 +1,11 @@
 //! A FAIL is certain: what AWS tends to allow one day withholds nothing, and what rests on AWS's words names them.
 
 use super::{desired, ec2, fargate, found, set};
-use lockstep_core::verify::{Outcome, failure, offline};
+use lockstep_core::verify::{CheckOutcome, failure, offline};
 use serde_json::{Value, json};
 
 /// Changes to the definition for Fargate, and what is found then.
-fn after(changes: &[(bool, &str, Value)]) -> Vec<(Outcome, &'static str, String)> {
+fn after(changes: &[(bool, &str, Value)]) -> Vec<(CheckOutcome, &'static str, String)> {
     let (mut task_definition, mut service) = fargate();
     for (in_definition, pointer, new) in changes {
         set(if *in_definition { &mut task_definition } else { &mut service }, pointer, new.clone());
@@ -37,7 +37,7 @@ fn what_the_reference_does_not_refuse_withholds_nothing() {
     desired.ownership = lockstep_manifests::layer::Ownership::TaskDefinition;
     let checks = offline(&desired);
     assert_eq!(failure(&checks), None);
-    assert_eq!(checks.iter().filter(|check| check.outcome == Outcome::Warn).count(), 35);
+    assert_eq!(checks.iter().filter(|check| check.outcome == CheckOutcome::Warn).count(), 35);
 }
 
 // I2: VPC Lattice shifts the traffic of BLUE_GREEN, with and without advancedConfiguration.
@@ -55,14 +55,14 @@ fn blue_green_goes_with_vpc_lattice() {
     };
     let place = "service.deploymentConfiguration.strategy".to_owned();
     assert_eq!(of("BLUE_GREEN"), vec![]);
-    assert_eq!(of("LINEAR"), vec![(Outcome::Warn, "LS0511", place)]);
+    assert_eq!(of("LINEAR"), vec![(CheckOutcome::Warn, "LS0511", place)]);
     // A load balancer beside it needs its own.
     let both = after(&[
         (false, "/deploymentConfiguration", strategy("BLUE_GREEN")),
         (false, "/vpcLatticeConfigurations", lattice.clone()),
     ]);
     let advanced = "service.loadBalancers[web,80,arn:tg].advancedConfiguration".to_owned();
-    assert_eq!(both, vec![(Outcome::Fail, "LS0511", advanced)]);
+    assert_eq!(both, vec![(CheckOutcome::Fail, "LS0511", advanced)]);
 }
 
 // F: tags of AWS's limit with ours.
@@ -76,7 +76,7 @@ fn tags_are_counted_with_ours() {
     (desired.task_definition_tags, desired.service_tags) = (tags(46), tags(48));
     let said: Vec<String> = offline(&desired)
         .into_iter()
-        .filter(|check| check.outcome == Outcome::Fail)
+        .filter(|check| check.outcome == CheckOutcome::Fail)
         .map(|check| format!("{} {}", check.path, check.text))
         .collect();
     assert_eq!(
@@ -94,7 +94,7 @@ fn a_variable_that_is_set_twice_names_both_places() {
     let (mut task_definition, service) = fargate();
     set(&mut task_definition, "/containerDefinitions/0/environment", json!([{"name": "KEY", "value": "x"}]));
     let checks = offline(&desired(task_definition, service));
-    let check = checks.iter().find(|check| check.outcome == Outcome::Fail).unwrap();
+    let check = checks.iter().find(|check| check.outcome == CheckOutcome::Fail).unwrap();
     assert_eq!(check.path.to_string(), "taskDefinition.containerDefinitions[web].secrets[KEY]");
     let also: Vec<String> = check.also.iter().map(ToString::to_string).collect();
     assert_eq!(also, ["taskDefinition.containerDefinitions[web].environment[KEY]"]);

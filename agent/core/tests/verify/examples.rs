@@ -1,15 +1,15 @@
 //! Each rule by examples that fail it.
 
 use super::{ec2, fargate, found, set};
-use lockstep_core::verify::Outcome;
+use lockstep_core::verify::CheckOutcome;
 use lockstep_manifests::codes;
 use serde_json::{Value, json};
 
 #[test]
 fn each_rule_has_an_example_that_fails_it() {
-    use Outcome::{Fail, Warn};
+    use CheckOutcome::{Fail, Warn};
     const C: &str = "taskDefinition.containerDefinitions";
-    type Case = (bool, &'static str, Value, Outcome, &'static str, String);
+    type Case = (bool, &'static str, Value, CheckOutcome, &'static str, String);
     let t = |name: &str| format!("taskDefinition.{name}");
     let s = |name: &str| format!("service.{name}");
     let on_fargate: Vec<Case> = vec![

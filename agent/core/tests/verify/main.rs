@@ -5,7 +5,7 @@
 mod certain;
 mod examples;
 
-use lockstep_core::verify::{Outcome, failure, offline};
+use lockstep_core::verify::{CheckOutcome, failure, offline};
 use lockstep_manifests::{Desired, layer::Ownership};
 use serde_json::{Map, Value, json};
 
@@ -59,10 +59,10 @@ fn ec2() -> (Value, Value) {
 }
 
 /// What does not hold: (outcome, code, path).
-fn found(task_definition: &Value, service: &Value) -> Vec<(Outcome, &'static str, String)> {
+fn found(task_definition: &Value, service: &Value) -> Vec<(CheckOutcome, &'static str, String)> {
     offline(&desired(task_definition.clone(), service.clone()))
         .into_iter()
-        .filter(|check| check.outcome != Outcome::Ok)
+        .filter(|check| check.outcome != CheckOutcome::Ok)
         .map(|check| (check.outcome, check.code.id, check.path.to_string()))
         .collect()
 }
@@ -84,7 +84,7 @@ fn what_holds_is_ok_rule_by_rule() {
         assert_eq!(found(&task_definition, &service), vec![]);
         let checks = offline(&desired(task_definition, service));
         assert!(checks.len() >= 6, "{checks:#?}");
-        assert!(checks.iter().all(|check| check.outcome == Outcome::Ok && !check.text.is_empty()));
+        assert!(checks.iter().all(|check| check.outcome == CheckOutcome::Ok && !check.text.is_empty()));
         assert_eq!(failure(&checks), None);
     }
     let (task_definition, service) = fargate();

@@ -4,7 +4,7 @@ use super::{PinName, Pins, list::FORMAT};
 use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
-    images::{Outcome, state_of},
+    images::{PinOutcome, state_of},
     output::{self, Format, images as render},
 };
 use clap::Args;
@@ -58,5 +58,5 @@ pub(super) async fn run(args: ExplainArgs, format: Format) -> Result<Exit, Failu
         Format::Json => output::data(&output::json(&json!({"format": FORMAT, "images": [state], "tags": tags}))),
         Format::Text => output::data(&render::explain(&state, &tags, args.all)),
     }
-    Ok(if matches!(seen.outcome, Outcome::Unknown(_)) { exit.or(Exit::Failed) } else { exit })
+    Ok(if matches!(seen.outcome, PinOutcome::Unknown(_)) { exit.or(Exit::Failed) } else { exit })
 }

@@ -4,7 +4,7 @@ use super::Pins;
 use crate::{
     cli::{Failure, Selection, target::Target},
     exit::Exit,
-    images::{Outcome, Seen, state_of, unasked},
+    images::{PinOutcome, Seen, state_of, unasked},
     output::{self, Format, images as render},
 };
 use clap::Args;
@@ -65,7 +65,7 @@ pub(super) async fn check(args: CheckArgs, format: Format) -> Result<Exit, Failu
     let seen: Vec<&Seen> = seen.iter().filter(meant).collect();
     let states: Vec<ImageState> = seen.iter().map(|it| state_of(it)).collect();
     show(&states, exit, format);
-    let unread = seen.iter().any(|it| matches!(it.outcome, Outcome::Unknown(_)));
+    let unread = seen.iter().any(|it| matches!(it.outcome, PinOutcome::Unknown(_)));
     let differs = states.iter().any(|state| matches!(state.standing, Standing::Pending | Standing::Available));
     let exit = if unread { exit.or(Exit::Failed) } else { exit };
     Ok(if args.exit_code && differs { exit.or(Exit::Differences) } else { exit })

@@ -12,11 +12,11 @@ use super::{
 use crate::{
     exit::{Exit, Failure},
     git::{Access, Checkout, Location, Remote},
-    images::{Eyes, Histories, Seen, Watched, watched},
+    images::{Histories, PinReader, Seen, Watched, watched},
     output::Format,
 };
 use clap::{Args, Subcommand};
-use lockstep_core::images::Change;
+use lockstep_core::images::PinChange;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -86,7 +86,7 @@ pub(super) async fn run(args: ImagesArgs, format: Format) -> Result<Exit, Failur
 struct Pins {
     opened: Opened,
     watched: Vec<Watched>,
-    changes: BTreeMap<String, Change>,
+    changes: BTreeMap<String, PinChange>,
 }
 
 impl Pins {
@@ -115,7 +115,7 @@ impl Pins {
 
     /// Asks the registries. What pins follow is looked at as well.
     async fn look(&self) -> Vec<Seen> {
-        let eyes = Eyes {
+        let eyes = PinReader {
             accounts: &self.opened.context.accounts,
             registries: &self.opened.registries,
             allow: &self.opened.allow,
@@ -172,7 +172,7 @@ impl Pins {
 }
 
 /// What the branch's history says; nothing where there is no history.
-async fn history(opened: &Opened, watched: &[Watched]) -> Result<BTreeMap<String, Change>, String> {
+async fn history(opened: &Opened, watched: &[Watched]) -> Result<BTreeMap<String, PinChange>, String> {
     let (remote, commit) = match (opened.runner.remote(), &opened.checkout) {
         (Some(remote), _) => (remote, opened.snapshot.commit.clone()),
         (None, Some(path)) => match head(path)? {

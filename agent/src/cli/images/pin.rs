@@ -4,7 +4,7 @@ use super::Pins;
 use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
-    images::{Outcome, PinPlace, Place, Reader, Want, Watched, reader_of},
+    images::{PinOutcome, PinPlace, Place, Reader, Want, Watched, reader_of},
     output::{self, Format},
 };
 use clap::Args;
@@ -180,10 +180,10 @@ async fn by_policy(
         return Err(failed("nothing was read".to_owned()));
     };
     match &seen.outcome {
-        Outcome::Move(moved) => Ok((watched.file.clone(), moved.pin.clone())),
-        Outcome::UpToDate { .. } => Ok((watched.file.clone(), watched.pin.clone().unwrap_or_default())),
-        Outcome::Unknown(reason) => Err(failed(reason.clone())),
-        Outcome::Nothing(reason) => {
+        PinOutcome::Move(moved) => Ok((watched.file.clone(), moved.pin.clone())),
+        PinOutcome::UpToDate { .. } => Ok((watched.file.clone(), watched.pin.clone().unwrap_or_default())),
+        PinOutcome::Unknown(reason) => Err(failed(reason.clone())),
+        PinOutcome::Nothing(reason) => {
             let picked = seen.judged.iter().find(|judged| judged.rule == Rule::Picked);
             let hint = picked
                 .map(|judged| format!("name the tag to pin it all the same: {}", seen.candidates[judged.index].tag));

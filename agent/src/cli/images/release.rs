@@ -5,10 +5,10 @@ use crate::{
     cli::{Failure, target::Target},
     exit::Exit,
     git::{FileEdit, PushError, Remote},
-    images::{Hold, Outcome, Seen, bump_of, move_of},
+    images::{Hold, PinOutcome, Seen, bump_of, move_of},
     output::{self, Format, plan::short},
     permit::{Actor, Intent},
-    writeback::{self, Change, PinMove},
+    writeback::{self, FileChange, PinMove},
 };
 use clap::Args;
 use lockstep_core::images::{Template, release_message};
@@ -42,7 +42,7 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
         let Some(seen) = seen.iter().find(|seen| seen.watched.name() == name) else {
             return Err(failed("nothing was read".to_owned()));
         };
-        if let Outcome::Unknown(reason) = &seen.outcome {
+        if let PinOutcome::Unknown(reason) = &seen.outcome {
             return Err(failed(reason.clone()));
         }
         match &seen.hold {
@@ -81,7 +81,7 @@ pub(super) async fn run(args: ReleaseArgs, format: Format) -> Result<Exit, Failu
                 ..Intent::default()
             };
             let change =
-                Change { base: &base, edits: &edits, message: &change.message, config: &config, key: key.as_ref() };
+                FileChange { base: &base, edits: &edits, message: &change.message, config: &config, key: key.as_ref() };
             writeback::push(&mut remote, &change, &context.gate, intent)
         });
         match pushed.await.map_err(|error| failed(error.to_string()))? {

@@ -4,7 +4,7 @@ use lockstep::{
     git::{Access, Location, Remote},
     images::{Updater, UpdaterConfig},
     reconcile::{Content, SourceRunner},
-    writeback::Desk,
+    writeback::WriteQueue,
 };
 use lockstep_core::event::What;
 use lockstep_core::state::Standing;
@@ -59,15 +59,15 @@ async fn a_window_waits_until_it_is_quiet() {
     assert_eq!((it.commits(), it.image().standing, it.image().text.as_str()), (1, Standing::Pending, "1.0.0 → 1.1.0"));
 }
 
-/// A world whose own source brings `prod` alone, beside a pin of `staging`; and the desk of its branch.
-async fn two_environments(staging_pins: &str) -> (ImageWorld, Desk) {
+/// A world whose own source brings `prod` alone, beside a pin of `staging`; and the write_queue of its branch.
+async fn two_environments(staging_pins: &str) -> (ImageWorld, WriteQueue) {
     let staging = "  staging: { account: \"111111111111\", region: eu-central-1, cluster: staging }\n";
     let mut files = one_service("{ semver: \"*\" }", "1.0.0");
     files[0].1.push_str(staging);
     files.push(("services/web/staging.pins.yaml".into(), staging_pins.into()));
     let mut it = ImageWorld::new(&files).await;
     it.config.environments = Some(vec!["prod".into()]);
-    (it, Desk::default())
+    (it, WriteQueue::default())
 }
 
 /// Another source of the same branch.
@@ -77,14 +77,14 @@ struct Beta {
 }
 
 impl Beta {
-    fn new(it: &ImageWorld, desk: Desk) -> Self {
+    fn new(it: &ImageWorld, write_queue: WriteQueue) -> Self {
         let environments = Some(vec!["staging".to_owned()]);
         let location = Location::parse(&it.repository.bare().display().to_string()).unwrap();
         let remote = Remote::open(&location, "main", &it.root().join("beta"), Access::default()).unwrap();
         let content = Content::Remote(Arc::new(Mutex::new(remote)));
         let runner = SourceRunner::new(1, "beta", it.config.allow.clone(), environments.clone(), content);
         let config = UpdaterConfig { index: 1, source: "beta".into(), environments, ..it.config.clone() };
-        Self { runner, updater: Updater::new(config, it.shared.clone(), desk) }
+        Self { runner, updater: Updater::new(config, it.shared.clone(), write_queue) }
     }
 
     async fn look(&mut self, it: &ImageWorld) -> bool {
@@ -95,11 +95,11 @@ impl Beta {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sources_of_a_branch_write_one_commit() {
-    let (mut it, desk) = two_environments("app: 1.0.0\n").await;
+    let (mut it, write_queue) = two_environments("app: 1.0.0\n").await;
     it.config.images.quiet = Duration::from_secs(1);
     it.config.images.at_most = Duration::from_secs(3600);
-    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
-    let mut beta = Beta::new(&it, desk.clone());
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), write_queue.clone());
+    let mut beta = Beta::new(&it, write_queue.clone());
     let digest = it.push("1.1.0");
     assert!(!it.look().await, "the window is open");
     assert!(!beta.look(&it).await, "it is quiet again from here");
@@ -136,15 +136,15 @@ async fn two_sources_of_a_branch_write_one_commit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_whose_commits_look_different_write_their_own() {
     // One of the two has a pin that cannot be edited: the other's is written all the same.
-    let (mut it, desk) = two_environments("app: >-\n  1.0.0\n").await;
-    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk.clone());
-    let mut beta = Beta::new(&it, desk.clone());
+    let (mut it, write_queue) = two_environments("app: >-\n  1.0.0\n").await;
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), write_queue.clone());
+    let mut beta = Beta::new(&it, write_queue.clone());
     it.push("1.1.0");
     assert!(!beta.look(&it).await);
     assert!(it.look().await);
     assert_eq!((it.commits(), it.last_change().as_str()), (2, "1\t1\tservices/web/prod.pins.yaml"));
     it.config.commit.author.name = "Ada".into();
-    it.updater = Updater::new(it.config.clone(), it.shared.clone(), desk);
+    it.updater = Updater::new(it.config.clone(), it.shared.clone(), write_queue);
     it.person("a plain pin", &[("services/web/staging.pins.yaml", "app: 1.0.0\n")]);
     it.push("1.2.0");
     assert!(it.look().await);

@@ -6,7 +6,7 @@ use crate::{
     compare::diff::Change,
     observed::LiveService,
     report::{Reason, ServicePlan, Withheld},
-    service::drift::Hold,
+    service::drift::Delay,
     stated::identity::{Owner, owner},
     tags::Tags,
 };
@@ -46,22 +46,22 @@ impl Planner<'_> {
         held.extend(take(&mut differences.service, is_held));
         held.extend(take(&mut differences.tags, is_held));
         let hold = |change: &Change| holds.get(&change.path);
-        let contested = |change: &Change| matches!(hold(change), Some(Hold::Contested { .. }));
+        let contested = |change: &Change| matches!(hold(change), Some(Delay::Contested { .. }));
         let any_contested = held.iter().any(contested);
         let disputed =
             take(&mut held, |change| contested(change) || (any_contested && change.path.starts_with("taskDefinition")));
-        let never = take(&mut held, |change| matches!(hold(change), Some(Hold::Never { .. })));
-        let raised = take(&mut held, |change| matches!(hold(change), Some(Hold::Raised { .. })));
+        let never = take(&mut held, |change| matches!(hold(change), Some(Delay::Never { .. })));
+        let raised = take(&mut held, |change| matches!(hold(change), Some(Delay::Raised { .. })));
         if !disputed.is_empty() {
             plan.withheld.push(self.contested(live, disputed));
         }
         if !never.is_empty() {
-            let only_count = holds.values().any(|hold| matches!(hold, Hold::Never { count: true }));
+            let only_count = holds.values().any(|hold| matches!(hold, Delay::Never { count: true }));
             let key = if only_count { "sync.heal.count: never" } else { "sync.heal: never" };
             let text = format!("drift is only reported here ({key}); run `lockstep sync` to correct it");
             plan.withheld.push(Withheld { reason: Reason::NotHealed, text, changes: never });
         }
-        if let Some(Hold::Raised { live, until }) = raised.first().and_then(hold) {
+        if let Some(Delay::Raised { live, until }) = raised.first().and_then(hold) {
             let declared = raised[0].new.as_ref().map(ToString::to_string).unwrap_or_default();
             let text = format!(
                 "the count was raised to {live}, above Git's {declared}; it will be lowered{} if it is still there (sync.heal.count: up). To keep it, commit it",
@@ -71,7 +71,7 @@ impl Planner<'_> {
         }
         if !held.is_empty() {
             let until = holds.values().filter_map(|hold| match hold {
-                Hold::Young { until } => Some(*until),
+                Delay::Young { until } => Some(*until),
                 _ => None,
             });
             let text = format!(
@@ -85,7 +85,7 @@ impl Planner<'_> {
     /// Fields that somebody else keeps changing: what they do, who they seem to be, and how it ends.
     fn contested(&self, live: &LiveService, disputed: Vec<Change>) -> Withheld {
         let flips = self.around.holds.values().filter_map(|hold| match hold {
-            Hold::Contested { flips, slowly } => Some((*flips, *slowly)),
+            Delay::Contested { flips, slowly } => Some((*flips, *slowly)),
             _ => None,
         });
         let (times, slowly) = flips.max().unwrap_or_default();

@@ -10,29 +10,31 @@ use std::{
 };
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
-/// The desk of a branch. It is held while a commit is made.
+/// The write_queue of a branch. It is held while a commit is made.
 #[derive(Clone, Default)]
-pub struct Desk(Arc<tokio::sync::Mutex<Papers>>);
+pub struct WriteQueue(Arc<tokio::sync::Mutex<PendingWrites>>);
 
-/// The desks of all branches.
+/// The write_queues of all branches.
 #[derive(Default)]
-pub struct Desks(Mutex<Vec<(Location, String, Desk)>>);
+pub struct WriteQueues(Mutex<Vec<(Location, String, WriteQueue)>>);
 
-impl Desks {
-    /// Forgets all desks: the sources are made anew.
+impl WriteQueues {
+    /// Forgets all write_queues: the sources are made anew.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The desk of a branch: the same for all that name it alike.
-    pub fn of(&self, location: &Location, branch: &str) -> Desk {
-        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((.., desk)) = desks.iter().find(|(other, name, _)| other == location && name == branch) {
-            return desk.clone();
+    /// The write_queue of a branch: the same for all that name it alike.
+    pub fn of(&self, location: &Location, branch: &str) -> WriteQueue {
+        let mut write_queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., write_queue)) =
+            write_queues.iter().find(|(other, name, _)| other == location && name == branch)
+        {
+            return write_queue.clone();
         }
-        let desk = Desk::default();
-        desks.push((location.clone(), branch.to_owned(), desk.clone()));
-        desk
+        let write_queue = WriteQueue::default();
+        write_queues.push((location.clone(), branch.to_owned(), write_queue.clone()));
+        write_queue
     }
 }
 
@@ -47,9 +49,9 @@ pub(crate) struct Offer {
     pub(crate) moves: Vec<PinMove>,
 }
 
-/// What lies on a desk.
+/// What lies on a write_queue.
 #[derive(Default)]
-pub(crate) struct Papers {
+pub(crate) struct PendingWrites {
     window: Window,
     /// By source.
     offers: BTreeMap<String, Offer>,
@@ -57,15 +59,15 @@ pub(crate) struct Papers {
     written_on: Option<(String, BTreeSet<String>)>,
 }
 
-impl Desk {
-    pub(crate) async fn sit(&self) -> OwnedMutexGuard<Papers> {
+impl WriteQueue {
+    pub(crate) async fn lock(&self) -> OwnedMutexGuard<PendingWrites> {
         self.0.clone().lock_owned().await
     }
 }
 
-impl Papers {
+impl PendingWrites {
     /// Lays down what a source wants now in place of what it wanted; nothing takes that away.
-    pub(crate) fn lay(&mut self, source: &str, offer: Option<Offer>, now: Instant) {
+    pub(crate) fn put(&mut self, source: &str, offer: Option<Offer>, now: Instant) {
         match offer {
             Some(offer) => self.offers.insert(source.to_owned(), offer),
             None => self.offers.remove(source),
