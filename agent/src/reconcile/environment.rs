@@ -81,10 +81,10 @@ struct Bound {
     result: Result<(Arc<Desired>, String), Vec<Diagnostic>>,
 }
 
-/// What a round has looked at: services by their ECS name, and turns that have a plan already by their own name.
+/// What a round has looked at: services by their ECS name, and evaluations that have a plan already by their own name.
 pub(super) struct Looked {
     pub(super) live: BTreeMap<String, Reading<LiveService>>,
-    pub(super) turns: HashMap<String, Box<Evaluation>>,
+    pub(super) evaluations: HashMap<String, Box<Evaluation>>,
 }
 
 /// What a round left.
@@ -231,9 +231,9 @@ impl Worker {
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         round.brake = Mutex::new(self.brake(environment, &wanted, &live));
         round.ground.has_history = !clients.has_no_history();
-        let turns = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
+        let evaluations = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
         let all_bound = plans.is_empty();
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, turns }, &plans).await;
+        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, evaluations }, &plans).await;
         let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
             true if orders.orphans || environment.sync.prune => {
                 // Names may hold parameters: what was bound is what is declared.
@@ -394,7 +394,7 @@ impl Worker {
                 }
                 let waiting = self.waiting_for(round, snapshot, desired, &done);
                 let reading = desired.ecs_service().and_then(|name| looked.live.remove(name)).unwrap_or_default();
-                let turn = looked.turns.remove(name);
+                let evaluation = looked.evaluations.remove(name);
                 let mut images = self.brought_by_others(snapshot, desired, hash, &track);
                 if !images.is_empty()
                     && let Some(in_use) =
@@ -411,8 +411,8 @@ impl Worker {
                 let first = track.machine.follows() || reading.found().is_some_and(rejected);
                 let jobs = if first { &mut settled } else { &mut jobs };
                 jobs.push(async move {
-                    let begun = match (turn, waiting) {
-                        (Some(turn), _) => Begun::Evaluation(turn),
+                    let begun = match (evaluation, waiting) {
+                        (Some(evaluation), _) => Begun::Evaluation(evaluation),
                         (None, Some(waiting)) => round.begin(desired, hash, reading, Some(waiting), &mut track),
                         (None, None) => {
                             let waiting = round.image_not_shown(&images, hash, &mut track).await;
@@ -421,7 +421,7 @@ impl Worker {
                     };
                     let state = match begun {
                         Begun::Over(state) => *state,
-                        Begun::Evaluation(turn) => round.service(desired, hash, turn, &mut track).await,
+                        Begun::Evaluation(evaluation) => round.service(desired, hash, evaluation, &mut track).await,
                     };
                     round.context.looked.one();
                     (name.clone(), state, track)

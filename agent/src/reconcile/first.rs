@@ -17,7 +17,7 @@ type Wanted = BTreeMap<String, (Arc<Desired>, String)>;
 
 impl Worker {
     /// The services with another desired state, where others are due as well. Not one that has to wait for a service
-    /// that nobody has looked at yet, or whose files are broken: it takes its turn with the others.
+    /// that nobody has looked at yet, or whose files are broken: it takes its evaluation with the others.
     pub(super) fn goes_first(&self, wanted: &Wanted, due: &BTreeSet<String>, orders: &Orders) -> BTreeSet<String> {
         if orders.by_hand {
             return BTreeSet::new();
@@ -52,7 +52,7 @@ impl Worker {
         round.read_at = Instant::now();
         self.read_rollouts(round.clients, &seen, first, &mut live).await;
         round.brake = Mutex::new(self.brake(round.ground.environment, &seen, &live));
-        let mut looked = Looked { live, turns: HashMap::new() };
+        let mut looked = Looked { live, evaluations: HashMap::new() };
         self.run_waves(round, snapshot, &seen, first, &mut looked, &[]).await;
     }
 

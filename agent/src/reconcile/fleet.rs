@@ -92,7 +92,7 @@ impl Worker {
     }
 
     /// Where so many services are looked at that more could be healed than may be without a person: plans them all
-    /// before any of them is written, and counts. Returns their turns.
+    /// before any of them is written, and counts. Returns their evaluations.
     pub(super) async fn count_unexplained(
         &mut self,
         round: &mut Round<'_>,
@@ -119,7 +119,7 @@ impl Worker {
                 !quiet && matches!(reading, Some(Reading::Found(_)))
             })
             .collect();
-        let mut turns = HashMap::new();
+        let mut evaluations = HashMap::new();
         // Services are not all looked at in one round: what is held, and what was healed a moment ago, counts too.
         let now = round.now();
         let others = self
@@ -132,7 +132,7 @@ impl Worker {
             || !round.ground.may_write
             || round.ground.orders.by_hand
         {
-            return turns;
+            return evaluations;
         }
         for name in candidates {
             let (desired, hash) = &wanted[name];
@@ -140,15 +140,15 @@ impl Worker {
             let waiting = self.waiting_for(round, snapshot, desired, &BTreeMap::new());
             if waiting.is_none() && desired.after.is_empty() && !track.machine.has_started() {
                 let reading = live[&desired.service_name].clone();
-                if let Begun::Evaluation(mut turn) = round.begin(desired, hash, reading, None, &mut track) {
-                    round.plan(desired, hash, &mut turn, &mut track).await;
-                    unexplained += usize::from(turn.is_unexplained());
-                    turns.insert(name.clone(), turn);
+                if let Begun::Evaluation(mut evaluation) = round.begin(desired, hash, reading, None, &mut track) {
+                    round.plan(desired, hash, &mut evaluation, &mut track).await;
+                    unexplained += usize::from(evaluation.is_unexplained());
+                    evaluations.insert(name.clone(), evaluation);
                 }
             }
             self.tracks.insert(name.clone(), track);
         }
         round.ground.unexplained = (unexplained > limit).then_some(unexplained);
-        turns
+        evaluations
     }
 }

@@ -21,7 +21,7 @@ use lockstep_core::{
     service::{
         lint,
         machine::{Begun, Effect, Evaluation, Facts, Ground, Known, Now, Service, Step},
-        outcome::{Looked, WriteFailure, WriteOutcome},
+        outcome::{Done, Looked, WriteFailure, WriteOutcome},
         plan::Wait,
     },
     state::ServiceState,
@@ -94,7 +94,7 @@ impl Round<'_> {
         self.context.now(self.clients)
     }
 
-    /// Begins a service's turn with what was read of it.
+    /// Begins a service's evaluation with what was read of it.
     pub(super) fn begin(
         &self,
         desired: &Desired,
@@ -109,72 +109,72 @@ impl Round<'_> {
         changed_by.look(self.history, desired, hash);
         let (now, is_late) = (self.now(), Instant::now() > self.until);
         let facts = Facts { ground: &self.ground, desired, hash, commit: changed_by.commit.as_ref() };
-        let mut turn = match machine.begin(&facts, live, waiting, is_late, &now) {
+        let mut evaluation = match machine.begin(&facts, live, waiting, is_late, &now) {
             Begun::Over(state) => return Begun::Over(state),
-            Begun::Evaluation(turn) => turn,
+            Begun::Evaluation(evaluation) => evaluation,
         };
         cache.learn(hash, &[&desired.task_definition, &desired.service]);
-        let key = turn.live().found().map(|live| self.key(live, hash));
+        let key = evaluation.live().found().map(|live| self.key(live, hash));
         let known = Known {
             revision: cache.revision_of_content(&self.place(), &content_hash(&desired.task_definition)),
             cause: key.as_ref().and_then(|key| cache.cause(key)),
             verdict: key.as_ref().and_then(|key| cache.verdict(key)),
             parameters: cache.parameters(&identity).unwrap_or_default(),
         };
-        machine.inform(&mut turn, &facts, known, &now);
-        Begun::Evaluation(turn)
+        machine.inform(&mut evaluation, &facts, known, &now);
+        Begun::Evaluation(evaluation)
     }
 
     /// Plans, and does nothing.
-    pub(super) async fn plan(&self, desired: &Desired, hash: &str, turn: &mut Evaluation, track: &mut Track) {
+    pub(super) async fn plan(&self, desired: &Desired, hash: &str, evaluation: &mut Evaluation, track: &mut Track) {
         let Track { machine, changed_by, .. } = track;
         let facts = Facts { ground: &self.ground, desired, hash, commit: changed_by.commit.as_ref() };
-        while let Step::Ask(needs) = machine.plan(turn, &facts, &self.now()) {
-            self.answer(needs, desired, hash, turn.observation()).await;
+        while let Step::Ask(needs) = machine.plan(evaluation, &facts, &self.now()) {
+            self.answer(needs, desired, hash, evaluation.observation()).await;
         }
     }
 
-    /// Takes a service's turn to its end.
+    /// Takes a service's evaluation to its end.
     pub(super) async fn service(
         &self,
         desired: &Desired,
         hash: &str,
-        mut turn: Box<Evaluation>,
+        mut evaluation: Box<Evaluation>,
         track: &mut Track,
     ) -> ServiceState {
         let Track { machine, changed_by, .. } = track;
         let facts = Facts { ground: &self.ground, desired, hash, commit: changed_by.commit.as_ref() };
         loop {
-            let mut step = machine.step(&mut turn, &facts, &mut self.brake(), &self.now());
-            self.apply(&facts, &mut turn);
+            let mut step = machine.step(&mut evaluation, &facts, &mut self.brake(), &self.now());
+            self.apply(&facts, &mut evaluation);
             if step == Step::LookAgain {
                 let looked = self.look_again(desired).await;
-                let Some(next) = machine.looked(&mut turn, looked) else { continue };
+                let Some(next) = machine.looked(&mut evaluation, looked) else { continue };
                 step = next;
             }
             match step {
-                Step::Ask(needs) => self.answer(needs, desired, hash, turn.observation()).await,
+                Step::Ask(needs) => self.answer(needs, desired, hash, evaluation.observation()).await,
                 Step::Execute(trigger) => {
-                    let outcome = self.write(&facts, &turn, trigger).await;
+                    let outcome = self.carry_out(&facts, &evaluation, trigger).await;
                     let jitter = |pause| self.clients.jittered(pause);
-                    machine.executed(&mut turn, &facts, &outcome, &jitter, &self.now());
+                    machine.executed(&mut evaluation, &facts, &outcome, &jitter, &self.now());
                 }
                 Step::LookAgain => {}
                 Step::Over => break,
             }
         }
-        let in_use = turn.live().found().and_then(|live| self.context.cache.revision(&live.task_definition));
+        let in_use = evaluation.live().found().and_then(|live| self.context.cache.revision(&live.task_definition));
         let images = in_use.map(|revision| runs::images_of(&revision.definition)).unwrap_or_default();
-        let state = machine.finish(&mut turn, &facts, images, &self.now());
-        self.apply(&facts, &mut turn);
+        let state = machine.finish(&mut evaluation, &facts, images, &self.now());
+        self.apply(&facts, &mut evaluation);
         state
     }
 
     /// Tells and keeps what a machine says.
-    fn apply(&self, facts: &Facts<'_>, turn: &mut Evaluation) {
+    fn apply(&self, facts: &Facts<'_>, evaluation: &mut Evaluation) {
         let (cache, desired) = (&self.context.cache, facts.desired);
-        for effect in turn.take_effects() {
-            let key = turn.live().found().map(|live| self.key(live, facts.hash));
+        for effect in evaluation.take_effects() {
+            let key = evaluation.live().found().map(|live| self.key(live, facts.hash));
             match effect {
                 Effect::Tell(at, what) => self.tell(at, &desired.name, facts.commit, what),
                 Effect::KeepVerdict(verdict, since) => {
@@ -196,41 +196,47 @@ impl Round<'_> {
         }
     }
 
-    /// Carries out the plan of a turn.
-    async fn write(&self, facts: &Facts<'_>, turn: &Evaluation, trigger: Trigger) -> WriteOutcome {
-        let (desired, live, plan) = (facts.desired, turn.live().found(), turn.plan());
+    /// Carries out the plan of an evaluation.
+    async fn carry_out(&self, facts: &Facts<'_>, evaluation: &Evaluation, trigger: Trigger) -> WriteOutcome {
+        let (desired, live, plan) = (facts.desired, evaluation.live().found(), evaluation.plan());
         let existing = live.filter(|live| live.status != ServiceStatus::Inactive);
-        let target = Target {
-            allow: self.allow,
-            environment: self.ground.environment,
-            clients: self.clients,
-            service: &desired.service_name,
-            arn: existing.map(|live| live.arn.as_str()),
-            gate: &self.context.gate,
-            intent: self.intent(&desired.name, trigger.word(), facts.commit.cloned()),
+        let intent = self.intent(&desired.name, trigger.word(), facts.commit.cloned());
+        let arn = existing.map(|live| live.arn.as_str());
+        let outcome = self.write(plan, &desired.service_name, arn, intent).await;
+        if matches!(outcome, WriteOutcome::Done(_)) {
+            self.remember_tags(plan, live, facts.hash);
+        }
+        outcome
+    }
+
+    /// Carries out a plan for an ECS service, which has this ARN where it exists.
+    pub(super) async fn write(
+        &self,
+        plan: &ServicePlan,
+        service: &str,
+        arn: Option<&str>,
+        intent: Intent,
+    ) -> WriteOutcome {
+        let (allow, environment, clients) = (self.allow, self.ground.environment, self.clients);
+        let gate = &self.context.gate;
+        let target = Target { allow, environment, clients, service, arn, gate, intent };
+        let keep = |done: &Done| {
+            if let Some(revision) = &done.registered {
+                self.context.cache.keep_revision(&self.place(), revision);
+            }
         };
         match execute(plan, &target).await {
             Ok(done) => {
-                if let Some(revision) = &done.registered {
-                    self.context.cache.keep_revision(&self.place(), revision);
-                }
-                self.remember_tags(plan, live, facts.hash);
+                keep(&done);
                 WriteOutcome::Done(done)
             }
             Err(Ended::Stopping(_)) => WriteOutcome::Stopping,
             Err(Ended::Failed(failed)) => {
-                if let Some(revision) = &failed.done.registered {
-                    self.context.cache.keep_revision(&self.place(), revision);
-                }
+                keep(&failed.done);
                 let (action, told) = (failed.action, failed.to_string());
                 let error = failed.error;
-                WriteOutcome::Failed(WriteFailure {
-                    action,
-                    told,
-                    remedy: error.remedy,
-                    code: error.code,
-                    text: error.text,
-                })
+                let (remedy, code, text) = (error.remedy, error.code, error.text);
+                WriteOutcome::Failed(WriteFailure { action, told, remedy, code, text })
             }
         }
     }
@@ -285,12 +291,6 @@ impl Round<'_> {
         let (environment, service) = (self.ground.environment.name.clone(), service.to_owned());
         let of = Subject { commit, environment, service, ..Subject::source(self.ground.source) };
         self.context.tell(at, of, what);
-    }
-
-    /// What a plan is for, as the lint sees it.
-    pub(super) fn subject<'s>(&'s self, live: Option<&'s LiveService>) -> lint::Subject<'s> {
-        let (environment, now) = (self.ground.environment.name.as_str(), self.clients.now());
-        lint::Subject { desired: None, live, source: self.ground.source, environment, declared: None, now }
     }
 
     pub(super) fn place(&self) -> String {

@@ -4,4 +4,5 @@
 pub mod brake;
 pub mod condition;
 pub mod ending;
+pub mod orphans;
 pub mod prune;

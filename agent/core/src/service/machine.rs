@@ -80,7 +80,7 @@ impl Ground<'_> {
     }
 }
 
-/// What is known of one service when its turn begins.
+/// What is known of one service when its evaluation begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The round.
@@ -147,7 +147,7 @@ pub enum Effect {
 pub struct Service {
     /// The desired state that was planned last.
     hash: String,
-    /// The desired state whose turn began last.
+    /// The desired state whose evaluation began last.
     begun: String,
     /// The desired state that was there when this process looked first.
     pub(super) found: String,
@@ -217,7 +217,7 @@ enum Phase {
     Over,
 }
 
-/// One turn of a service: a look, and what follows from it.
+/// One evaluation of a service: a look, and what follows from it.
 #[derive(Debug)]
 pub struct Evaluation {
     pub(super) live: Reading<LiveService>,
@@ -247,7 +247,7 @@ impl Evaluation {
         &mut self.observed
     }
 
-    /// What was read of the service when the turn began.
+    /// What was read of the service when the evaluation began.
     pub fn live(&self) -> &Reading<LiveService> {
         &self.live
     }
@@ -272,7 +272,7 @@ impl Evaluation {
     }
 }
 
-/// How a turn begins.
+/// How an evaluation begins.
 #[derive(Debug)]
 pub enum Begun {
     /// It is over already.
@@ -291,7 +291,7 @@ impl Service {
         }
     }
 
-    /// Begins a turn with what was read of the service. `is_late`: the round has taken its time, and only looks.
+    /// Begins an evaluation with what was read of the service. `is_late`: the round has taken its time, and only looks.
     pub fn begin(
         &mut self,
         facts: &Facts<'_>,
@@ -333,7 +333,7 @@ impl Service {
             return Begun::Over(Box::new(state));
         }
         let plan = ServicePlan::withheld(&desired.name, SyncStatus::Unknown, Health::Unknown, Reason::Unread, "");
-        let mut turn = Evaluation {
+        let mut evaluation = Evaluation {
             observed: Observation { service: live.clone(), ..Observation::default() },
             live,
             waiting,
@@ -351,26 +351,26 @@ impl Service {
             note: String::new(),
             effects: Vec::new(),
         };
-        if let Some(plan) = self.not_shown_yet(desired, &turn.live, now) {
-            turn.plan = plan;
-            turn.phase = Phase::Decide;
+        if let Some(plan) = self.not_shown_yet(desired, &evaluation.live, now) {
+            evaluation.plan = plan;
+            evaluation.phase = Phase::Decide;
         }
-        Begun::Evaluation(Box::new(turn))
+        Begun::Evaluation(Box::new(evaluation))
     }
 
-    /// Gives a turn what is known from before.
-    pub fn inform(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, known: Known, now: &Now) {
+    /// Gives an evaluation what is known from before.
+    pub fn inform(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, known: Known, now: &Now) {
         let (desired, hash) = (facts.desired, facts.hash);
-        let observed = &mut turn.observed;
+        let observed = &mut evaluation.observed;
         observed.known = known.revision;
-        observed.cause = turn.live.found().and_then(|live| known.cause.or_else(|| self.first_failure(live)));
-        turn.kept_verdict = known.verdict;
+        observed.cause = evaluation.live.found().and_then(|live| known.cause.or_else(|| self.first_failure(live)));
+        evaluation.kept_verdict = known.verdict;
         self.parameters.get_or_insert(known.parameters);
         let family = desired.family();
         let newest = self.newest.as_ref().filter(|newest| newest.family == family);
-        turn.newest_is_old = newest.is_some_and(|newest| now.uptime.saturating_sub(newest.at) > FRESH);
+        evaluation.newest_is_old = newest.is_some_and(|newest| now.uptime.saturating_sub(newest.at) > FRESH);
         // Where no service runs it, the newest revision is all that there is to look at.
-        let newest = newest.filter(|_| !turn.newest_is_old || desired.ecs_service().is_some());
+        let newest = newest.filter(|_| !evaluation.newest_is_old || desired.ecs_service().is_some());
         observed.newest = newest.map(|newest| newest.reading.clone()).unwrap_or_default();
         if newest.is_none() {
             self.newest = None;
@@ -378,17 +378,17 @@ impl Service {
         observed.was_absent = self.memory.absent.as_deref() == Some(hash);
         let looked = self.looked_for.as_ref().filter(|(of, at, _)| of == hash && now.aws - at < LOOK_AGAIN);
         observed.presence = looked.map(|(.., presence)| *presence);
-        turn.looked_for_is_new = looked.is_none();
+        evaluation.looked_for_is_new = looked.is_none();
     }
 
     /// Plans, as far as it goes without another answer; [`Step::Over`] when there is a plan.
-    pub fn plan(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) -> Step {
-        while matches!(turn.phase, Phase::Plan | Phase::PlanAgain) {
-            let around = self.surroundings(facts, turn, now);
-            let plan = match plan_service(facts.desired, &turn.observed, &around) {
+    pub fn plan(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) -> Step {
+        while matches!(evaluation.phase, Phase::Plan | Phase::PlanAgain) {
+            let around = self.surroundings(facts, evaluation, now);
+            let plan = match plan_service(facts.desired, &evaluation.observed, &around) {
                 PlanOutcome::Planned(plan) => *plan,
-                PlanOutcome::Needs(needs) if turn.questions < MOST_QUESTIONS => {
-                    turn.questions += 1;
+                PlanOutcome::Needs(needs) if evaluation.questions < MOST_QUESTIONS => {
+                    evaluation.questions += 1;
                     return Step::Ask(needs);
                 }
                 PlanOutcome::Needs(_) => {
@@ -397,92 +397,96 @@ impl Service {
                     ServicePlan::withheld(name, SyncStatus::Unknown, unknown, Reason::Unread, text)
                 }
             };
-            turn.questions = 0;
+            evaluation.questions = 0;
             // What is only shown may be a little old; what is written may not.
-            if turn.newest_is_old && facts.ground.may_write && !plan.actions.is_empty() && turn.phase == Phase::Plan {
-                turn.newest_is_old = false;
-                turn.observed.newest = Reading::Unread;
+            if evaluation.newest_is_old
+                && facts.ground.may_write
+                && !plan.actions.is_empty()
+                && evaluation.phase == Phase::Plan
+            {
+                evaluation.newest_is_old = false;
+                evaluation.observed.newest = Reading::Unread;
                 self.newest = None;
                 continue;
             }
-            turn.plan = plan;
-            if turn.phase == Phase::Plan {
-                self.learn(turn, facts, now);
-                turn.unexplained = self.lacks_explanation(turn, facts.hash);
-                turn.phase = Phase::Delay;
+            evaluation.plan = plan;
+            if evaluation.phase == Phase::Plan {
+                self.learn(evaluation, facts, now);
+                evaluation.unexplained = self.lacks_explanation(evaluation, facts.hash);
+                evaluation.phase = Phase::Delay;
             } else {
-                turn.phase = Phase::Decide;
+                evaluation.phase = Phase::Decide;
             }
         }
         Step::Over
     }
 
     /// The next step.
-    pub fn step(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, brake: &mut Brake, now: &Now) -> Step {
+    pub fn step(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, brake: &mut Brake, now: &Now) -> Step {
         loop {
-            match turn.phase {
-                Phase::Plan | Phase::PlanAgain => match self.plan(turn, facts, now) {
+            match evaluation.phase {
+                Phase::Plan | Phase::PlanAgain => match self.plan(evaluation, facts, now) {
                     Step::Over => {}
                     step => return step,
                 },
-                Phase::Delay => self.hold_drift(turn, facts, now),
+                Phase::Delay => self.hold_drift(evaluation, facts, now),
                 Phase::Decide => {
-                    turn.phase = Phase::Settle;
-                    if let Some(step) = self.decide(turn, facts, brake, now) {
-                        turn.phase = Phase::Write;
+                    evaluation.phase = Phase::Settle;
+                    if let Some(step) = self.decide(evaluation, facts, brake, now) {
+                        evaluation.phase = Phase::Write;
                         return step;
                     }
                 }
                 // Whoever was to write did not say what came of it.
-                Phase::Write => turn.phase = Phase::Settle,
+                Phase::Write => evaluation.phase = Phase::Settle,
                 Phase::Settle => {
-                    turn.phase = Phase::Explain;
-                    if self.settle(turn, facts, now) {
+                    evaluation.phase = Phase::Explain;
+                    if self.settle(evaluation, facts, now) {
                         return Step::Ask(BTreeSet::from([Need::Cause]));
                     }
                 }
                 Phase::Explain => {
-                    self.explain_stall(turn);
-                    turn.phase = Phase::Over;
+                    self.explain_stall(evaluation);
+                    evaluation.phase = Phase::Over;
                 }
                 Phase::Over => return Step::Over,
             }
         }
     }
 
-    /// Ends a turn: what is known now. `images` are those of the revision in use, where they are known.
+    /// Ends an evaluation: what is known now. `images` are those of the revision in use, where they are known.
     pub fn finish(
         &mut self,
-        turn: &mut Evaluation,
+        evaluation: &mut Evaluation,
         facts: &Facts<'_>,
         images: Vec<ContainerImage>,
         now: &Now,
     ) -> ServiceState {
-        self.report_failure(turn, now);
-        self.report_verdict(turn, facts, now);
-        // Only now: a turn that is given up leaves what was known before.
+        self.report_failure(evaluation, now);
+        self.report_verdict(evaluation, facts, now);
+        // Only now: an evaluation that is given up leaves what was known before.
         facts.hash.clone_into(&mut self.hash);
-        self.fingerprint = turn.fingerprint;
+        self.fingerprint = evaluation.fingerprint;
         let commit = facts.ground.commit;
-        let before = self.state.take().unwrap_or_else(|| ServiceState::unseen(turn.plan.clone(), commit));
+        let before = self.state.take().unwrap_or_else(|| ServiceState::unseen(evaluation.plan.clone(), commit));
         let mut state = ServiceState {
             planned_for: commit.to_owned(),
             commit: facts.commit.cloned(),
-            note: std::mem::take(&mut turn.note),
-            plan: turn.plan.clone(),
+            note: std::mem::take(&mut evaluation.note),
+            plan: evaluation.plan.clone(),
             ..before
         };
-        self.see(&mut state, turn, facts.desired, images, now);
+        self.see(&mut state, evaluation, facts.desired, images, now);
         self.turn_axes(&mut state, now);
         if self.memory.lasting() != self.kept.lasting() {
-            turn.effects.push(Effect::KeepMemory(Box::new(self.memory.clone())));
+            evaluation.effects.push(Effect::KeepMemory(Box::new(self.memory.clone())));
             self.kept = self.memory.clone();
         }
         self.state = Some(state.clone());
         state
     }
 
-    fn surroundings<'a>(&self, facts: &Facts<'a>, turn: &Evaluation, now: &Now) -> Surroundings<'a> {
+    fn surroundings<'a>(&self, facts: &Facts<'a>, evaluation: &Evaluation, now: &Now) -> Surroundings<'a> {
         let ground = facts.ground;
         Surroundings {
             source: ground.source,
@@ -490,7 +494,7 @@ impl Service {
             changed_by: facts.commit.cloned(),
             may_adopt: ground.may_adopt || ground.orders.by_hand,
             adopt_now: ground.orders.adopt,
-            waiting_for: turn.waiting.clone(),
+            waiting_for: evaluation.waiting.clone(),
             retry: ground.orders.retry && !self.retried,
             only_shown: !ground.may_write,
             unpaused: ground.orders.unpaused,
@@ -498,40 +502,40 @@ impl Service {
             paused: ground.paused.clone(),
             now: now.aws,
             not_created: ground.not_created.contains(&facts.desired.name),
-            holds: turn.holds.clone(),
+            holds: evaluation.holds.clone(),
             parameters_before: self.parameters.clone().unwrap_or_default(),
         }
     }
 
     /// Remembers what was read for a plan.
-    fn learn(&mut self, turn: &Evaluation, facts: &Facts<'_>, now: &Now) {
-        let (family, observed) = (facts.desired.family(), &turn.observed);
+    fn learn(&mut self, evaluation: &Evaluation, facts: &Facts<'_>, now: &Now) {
+        let (family, observed) = (facts.desired.family(), &evaluation.observed);
         let is_known = self.newest.as_ref().is_some_and(|newest| newest.family == family);
         if !is_known && matches!(observed.newest, Reading::Found(_) | Reading::Missing) {
             let (family, reading) = (family.to_owned(), observed.newest.clone());
             self.newest = Some(Newest { family, reading, at: now.uptime });
         }
-        if let Some(presence) = observed.presence.filter(|_| turn.looked_for_is_new) {
+        if let Some(presence) = observed.presence.filter(|_| evaluation.looked_for_is_new) {
             self.looked_for = Some((facts.hash.to_owned(), now.aws, presence));
             if presence == Presence::Absent {
                 self.memory.absent = Some(facts.hash.to_owned());
             }
         }
-        if let Some(live) = turn.live.found() {
+        if let Some(live) = evaluation.live.found() {
             self.note_failure(live, observed.cause.as_ref());
         }
     }
 
     /// What is not to be healed now: drift that is young, and fields that somebody else keeps changing. Where there is
     /// such, it is planned again without.
-    fn hold_drift(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
-        turn.phase = Phase::Decide;
-        if facts.ground.orders.by_hand || turn.plan.sync == SyncStatus::Unknown {
+    fn hold_drift(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+        evaluation.phase = Phase::Decide;
+        if facts.ground.orders.by_hand || evaluation.plan.sync == SyncStatus::Unknown {
             return;
         }
-        turn.holds = self.consider_drift(turn, facts, now);
-        if !turn.holds.is_empty() {
-            turn.phase = Phase::PlanAgain;
+        evaluation.holds = self.consider_drift(evaluation, facts, now);
+        if !evaluation.holds.is_empty() {
+            evaluation.phase = Phase::PlanAgain;
         }
     }
 
@@ -547,7 +551,7 @@ impl Service {
         (quiet && fingerprint.is_some() && self.fingerprint == fingerprint).then(|| state.clone())
     }
 
-    /// The round took its time: this service's turn is in the next one.
+    /// The round took its time: this service's evaluation is in the next one.
     pub fn later(&mut self, facts: &Facts<'_>) -> ServiceState {
         self.observed_at = None;
         let planned_for = facts.ground.commit;
@@ -570,7 +574,7 @@ impl Service {
     fn see(
         &self,
         state: &mut ServiceState,
-        turn: &Evaluation,
+        evaluation: &Evaluation,
         desired: &Desired,
         images: Vec<ContainerImage>,
         now: &Now,
@@ -581,7 +585,7 @@ impl Service {
             state.images = images_of(&newest.definition);
             state.revision = short(&newest.arn);
         } else {
-            let counts = match &turn.live {
+            let counts = match &evaluation.live {
                 Reading::Found(live) if live.status != ServiceStatus::Inactive => {
                     state.images = images;
                     state.revision = short(&live.task_definition);
@@ -609,7 +613,7 @@ impl Service {
     }
 }
 
-/// What rounds ask of a service that has no turn.
+/// What rounds ask of a service that has no evaluation.
 impl Service {
     /// What was reported last.
     pub fn state(&self) -> Option<&ServiceState> {

@@ -59,13 +59,13 @@ impl Written {
         self.at.saturating_add((NOT_SHOWN << self.times.min(10)).min(NOT_SHOWN_AT_MOST))
     }
 
-    /// Whether a turn is about to write the same, of the same.
-    pub(super) fn is_same(&self, hash: &str, turn: &Evaluation) -> bool {
-        let is_as_before = match (&self.before, there(&turn.live)) {
+    /// Whether an evaluation is about to write the same, of the same.
+    pub(super) fn is_same(&self, hash: &str, evaluation: &Evaluation) -> bool {
+        let is_as_before = match (&self.before, there(&evaluation.live)) {
             (Some(before), Some(live)) => before.is_as(live),
             (before, live) => before.is_none() && live.is_none(),
         };
-        self.hash == hash && is_as_before && self.actions == actions_of(&turn.plan)
+        self.hash == hash && is_as_before && self.actions == actions_of(&evaluation.plan)
     }
 }
 
@@ -138,71 +138,71 @@ impl Service {
     /// What is done with a finished plan: a step where there is something to write.
     pub(super) fn decide(
         &mut self,
-        turn: &mut Evaluation,
+        evaluation: &mut Evaluation,
         facts: &Facts<'_>,
         brake: &mut Brake,
         now: &Now,
     ) -> Option<Step> {
         let (desired, hash, orders) = (facts.desired, facts.hash, facts.ground.orders);
         // An error is no answer: the last verdict stays.
-        if turn.plan.sync == SyncStatus::Unknown && turn.plan.verdict.is_none() {
-            turn.plan.verdict = self.verdict.as_ref().filter(|it| it.0 == hash).map(|(_, verdict, _)| *verdict);
+        if evaluation.plan.sync == SyncStatus::Unknown && evaluation.plan.verdict.is_none() {
+            evaluation.plan.verdict = self.verdict.as_ref().filter(|it| it.0 == hash).map(|(_, verdict, _)| *verdict);
         }
-        if turn.plan.verdict == Some(Verdict::Deployed) && self.started.is_some() {
-            confirm(turn, facts);
+        if evaluation.plan.verdict == Some(Verdict::Deployed) && self.started.is_some() {
+            confirm(evaluation, facts);
         }
         if orders.adopt && orders.write {
-            turn.plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
+            evaluation.plan.actions.retain(|action| action.kind == ActionKind::AdoptService);
         }
         let subject = Subject {
             desired: Some(desired),
-            live: turn.live.found(),
+            live: evaluation.live.found(),
             source: facts.ground.source,
             environment: &facts.ground.environment.name,
             declared: None,
             now: now.aws,
         };
-        if let Some(breach) = refuse_breaches(&mut turn.plan, &subject) {
-            turn.effects.push(Effect::Breach(breach));
+        if let Some(breach) = refuse_breaches(&mut evaluation.plan, &subject) {
+            evaluation.effects.push(Effect::Breach(breach));
         }
-        if turn.plan.verdict == Some(Verdict::Rejected) {
-            let since = turn.plan.rejected_at.or_else(|| self.rejected_since(turn, hash));
+        if evaluation.plan.verdict == Some(Verdict::Rejected) {
+            let since = evaluation.plan.rejected_at.or_else(|| self.rejected_since(evaluation, hash));
             brake.note_rejected(&desired.service_name, since.unwrap_or(now.aws));
         }
-        withhold::from_write(&mut Case { service: self, turn: &mut *turn, facts, brake, now });
-        if turn.plan.actions.is_empty() || turn.is_shown_only {
+        withhold::from_write(&mut Case { service: self, evaluation: &mut *evaluation, facts, brake, now });
+        if evaluation.plan.actions.is_empty() || evaluation.is_shown_only {
             return None;
         }
-        let existing = there(&turn.live);
-        turn.trigger = match existing {
-            None if turn.plan.health == Health::Missing => Trigger::Create,
+        let existing = there(&evaluation.live);
+        evaluation.trigger = match existing {
+            None if evaluation.plan.health == Health::Missing => Trigger::Create,
             Some(_) if orders.restart.is_some() => Trigger::Restart,
-            _ if self.was_deployed(turn, hash) => Trigger::Drift,
+            _ if self.was_deployed(evaluation, hash) => Trigger::Drift,
             _ => Trigger::Change,
         };
-        let starts = turn.plan.actions.iter().any(starts_deployment);
-        Some(if starts { Step::LookAgain } else { Step::Execute(turn.trigger) })
+        let starts = evaluation.plan.actions.iter().any(starts_deployment);
+        Some(if starts { Step::LookAgain } else { Step::Execute(evaluation.trigger) })
     }
 
     /// Judges the look before a deployment: where somebody did something meanwhile, nothing is written.
-    pub fn looked(&mut self, turn: &mut Evaluation, looked: Looked) -> Option<Step> {
+    pub fn looked(&mut self, evaluation: &mut Evaluation, looked: Looked) -> Option<Step> {
         if let Some(pause) = &looked.pause {
-            withhold::environment_paused(pause, &mut turn.plan);
-            if turn.plan.actions.is_empty() {
+            withhold::environment_paused(pause, &mut evaluation.plan);
+            if evaluation.plan.actions.is_empty() {
                 return None;
             }
         }
-        let Some(now) = looked.live else { return Some(Step::Execute(turn.trigger)) };
-        match (there(&turn.live), there(&now), &now) {
+        let Some(now) = looked.live else { return Some(Step::Execute(evaluation.trigger)) };
+        match (there(&evaluation.live), there(&now), &now) {
             (_, None, Reading::Failed(text)) => {
-                turn.plan.withhold_all(Reason::Unread, format!("the read before the deployment failed: {text}"));
+                evaluation.plan.withhold_all(Reason::Unread, format!("the read before the deployment failed: {text}"));
             }
-            (None, None, _) => return Some(Step::Execute(turn.trigger)),
-            (Some(before), Some(now), _) if before.is_as(now) => return Some(Step::Execute(turn.trigger)),
+            (None, None, _) => return Some(Step::Execute(evaluation.trigger)),
+            (Some(before), Some(now), _) if before.is_as(now) => return Some(Step::Execute(evaluation.trigger)),
             _ => {
                 let text = "the service was changed while its change was planned; it is planned again".to_owned();
-                turn.plan.withhold_all(Reason::Queued, text);
-                turn.plan.verdict = Some(Verdict::Pending);
+                evaluation.plan.withhold_all(Reason::Queued, text);
+                evaluation.plan.verdict = Some(Verdict::Pending);
             }
         }
         self.look_soon();
@@ -213,80 +213,80 @@ impl Service {
     /// together does not come back together.
     pub fn executed(
         &mut self,
-        turn: &mut Evaluation,
+        evaluation: &mut Evaluation,
         facts: &Facts<'_>,
         outcome: &WriteOutcome,
         jitter: Jitter<'_>,
         now: &Now,
     ) {
-        let actions = actions_of(&turn.plan);
-        turn.note = match outcome {
-            WriteOutcome::Done(done) => self.done(turn, facts, done, now),
+        let actions = actions_of(&evaluation.plan);
+        evaluation.note = match outcome {
+            WriteOutcome::Done(done) => self.done(evaluation, facts, done, now),
             WriteOutcome::Stopping => {
-                turn.plan.actions.clear();
+                evaluation.plan.actions.clear();
                 String::new()
             }
             WriteOutcome::Failed(failure) => {
-                let note = self.failed(turn, facts, failure, jitter, now);
+                let note = self.failed(evaluation, facts, failure, jitter, now);
                 if self.setback.as_ref().is_some_and(|setback| setback.reason == Reason::Rejected) {
-                    turn.effects.push(Effect::Forget(revisions_of(&turn.plan)));
+                    evaluation.effects.push(Effect::Forget(revisions_of(&evaluation.plan)));
                 }
                 note
             }
         };
         let times = self.written.take().map_or(0, |before| before.times + 1);
-        if let (WriteOutcome::Done(_), false) = (outcome, turn.note.is_empty()) {
-            let (hash, before) = (facts.hash.to_owned(), there(&turn.live).cloned());
+        if let (WriteOutcome::Done(_), false) = (outcome, evaluation.note.is_empty()) {
+            let (hash, before) = (facts.hash.to_owned(), there(&evaluation.live).cloned());
             self.written = Some(Written { hash, before, actions, times, at: now.aws });
         }
     }
 
-    fn done(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, done: &Done, now: &Now) -> String {
-        let is_new = turn.trigger == Trigger::Create;
-        let mut changes = turn.plan.changes();
+    fn done(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, done: &Done, now: &Now) -> String {
+        let is_new = evaluation.trigger == Trigger::Create;
+        let mut changes = evaluation.plan.changes();
         if is_new && facts.desired.ecs_service().is_some() {
             // Of something new, that it is there says it all.
             changes.retain(|change| !change.path.starts_with("taskDefinition"));
         }
-        let healed = drift_of(&turn.plan);
+        let healed = drift_of(&evaluation.plan);
         self.failures = 0;
         self.not_before = None;
         self.setback = None;
         self.newest = None;
-        if turn.trigger == Trigger::Drift {
+        if evaluation.trigger == Trigger::Drift {
             self.healed_at = Some(now.aws);
             self.memory.drift.healed(&healed);
         }
-        if turn.plan.actions.iter().any(starts_deployment) {
+        if evaluation.plan.actions.iter().any(starts_deployment) {
             self.retried = facts.ground.orders.retry;
             // What the deployment before failed for is another matter.
             self.looked_for = None;
             self.memory.absent = None;
-            self.supersede(turn, facts, now);
-            let before = there(&turn.live).and_then(|live| live.current_deployment.clone());
+            self.supersede(evaluation, facts, now);
+            let before = there(&evaluation.live).and_then(|live| live.current_deployment.clone());
             self.started = Some(Started { before, at: now.uptime });
             self.memory.progress = None;
-            turn.plan.verdict = Some(Verdict::Progressing);
+            evaluation.plan.verdict = Some(Verdict::Progressing);
         } else if done.wrote_service || !done.actions.is_empty() {
             // A change that starts no deployment is done when a fresh read is equal.
             self.look_soon();
-            if turn.plan.verdict != Some(Verdict::Rejected) {
-                turn.plan.verdict = Some(Verdict::Progressing);
+            if evaluation.plan.verdict != Some(Verdict::Rejected) {
+                evaluation.plan.verdict = Some(Verdict::Progressing);
             }
         }
         let words: Vec<&str> = done.actions.iter().map(|kind| action_word(*kind)).collect();
         // Recording a verdict in tags is bookkeeping, told with the verdict itself.
-        if turn.plan.verdict != Some(Verdict::Rejected) {
-            turn.tell(now, What::Wrote { trigger: turn.trigger, actions: done.actions.clone(), changes });
+        if evaluation.plan.verdict != Some(Verdict::Rejected) {
+            evaluation.tell(now, What::Wrote { trigger: evaluation.trigger, actions: done.actions.clone(), changes });
         }
-        turn.plan.actions.clear();
+        evaluation.plan.actions.clear();
         words.join(", ")
     }
 
     /// What a failed write means: by its remedy.
     fn failed(
         &mut self,
-        turn: &mut Evaluation,
+        evaluation: &mut Evaluation,
         facts: &Facts<'_>,
         failure: &WriteFailure,
         jitter: Jitter<'_>,
@@ -319,18 +319,22 @@ impl Service {
         };
         let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX).max(1);
         self.not_before = Some(now.aws.saturating_add(seconds));
-        turn.plan.verdict = setback.verdict(turn.plan.verdict);
-        turn.plan.withheld.push(Withheld { reason: setback.reason, text: setback.text.clone(), changes: Vec::new() });
+        evaluation.plan.verdict = setback.verdict(evaluation.plan.verdict);
+        evaluation.plan.withheld.push(Withheld {
+            reason: setback.reason,
+            text: setback.text.clone(),
+            changes: Vec::new(),
+        });
         // Said once, and again when it is another failure.
         if self.setback.as_ref() != Some(&setback) {
-            turn.tell(now, What::Failed { reason: setback.text.clone() });
+            evaluation.tell(now, What::Failed { reason: setback.text.clone() });
         }
         self.setback = Some(setback);
         reason
     }
 
     /// What was under way for another desired state gives way.
-    fn supersede(&self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+    fn supersede(&self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
         let Some((old, Verdict::Progressing | Verdict::Stalled, _)) = &self.verdict else { return };
         if old != facts.hash {
             let commit = facts.commit.map_or(facts.ground.commit, |commit| commit.id.as_str());
@@ -338,27 +342,27 @@ impl Service {
                 "" => "a newer state takes its place".to_owned(),
                 short => format!("commit {short} takes its place"),
             };
-            turn.tell(now, What::Verdict { verdict: Verdict::Superseded, text });
+            evaluation.tell(now, What::Verdict { verdict: Verdict::Superseded, text });
         }
     }
 
     /// Whether this very state was deployed before. After a restart only what was kept tells.
-    pub(super) fn was_deployed(&self, turn: &Evaluation, hash: &str) -> bool {
+    pub(super) fn was_deployed(&self, evaluation: &Evaluation, hash: &str) -> bool {
         self.deployed.as_deref() == Some(hash)
             || self.memory.registered.as_deref() == Some(hash)
-            || matches!(turn.kept_verdict, Some((Verdict::Deployed, _)))
+            || matches!(evaluation.kept_verdict, Some((Verdict::Deployed, _)))
     }
 
     /// Whether no commit and no parameter explains what is to be done.
-    pub(super) fn lacks_explanation(&self, turn: &Evaluation, hash: &str) -> bool {
-        if turn.live.found().is_none() {
+    pub(super) fn lacks_explanation(&self, evaluation: &Evaluation, hash: &str) -> bool {
+        if evaluation.live.found().is_none() {
             return false;
         }
-        let drift = drift_of(&turn.plan);
-        if drift.is_empty() || !turn.plan.causes.is_empty() {
+        let drift = drift_of(&evaluation.plan);
+        if drift.is_empty() || !evaluation.plan.causes.is_empty() {
             return false;
         }
-        if self.was_deployed(turn, hash) {
+        if self.was_deployed(evaluation, hash) {
             return true;
         }
         if self.deployed.is_some() || self.is_explained(hash) {
@@ -366,7 +370,7 @@ impl Service {
         }
         // Nothing is remembered. The revision in use says what its content was when we registered it: where Git has
         // another one now, a commit changed it.
-        let revision = turn.observed.revision.found();
+        let revision = evaluation.observed.revision.found();
         let registered = revision.and_then(|revision| revision.tags.get(identity::HASH));
         let changes_definition = drift.iter().any(|change| change.path.starts_with("taskDefinition"));
         registered.is_none() || !changes_definition
@@ -375,36 +379,36 @@ impl Service {
     /// The differences that are not to be healed now.
     pub(super) fn consider_drift(
         &mut self,
-        turn: &Evaluation,
+        evaluation: &Evaluation,
         facts: &Facts<'_>,
         now: &Now,
     ) -> BTreeMap<String, drift::Delay> {
         let heal = facts.ground.environment.sync.heal_of(&facts.desired.sync);
-        let changes = drift_of(&turn.plan);
-        let is_drift = self.was_deployed(turn, facts.hash);
+        let changes = drift_of(&evaluation.plan);
+        let is_drift = self.was_deployed(evaluation, facts.hash);
         let look = drift::Look { desired: facts.hash, changes: &changes, now: now.aws, heal, is_drift };
         self.memory.drift.consider(&look)
     }
 }
 
 /// Success is what ECS says of the deployment that we started, not that counts are equal.
-fn confirm(turn: &mut Evaluation, facts: &Facts<'_>) {
-    let Some(live) = turn.live.found().filter(|live| live.current_deployment.is_some()) else { return };
+fn confirm(evaluation: &mut Evaluation, facts: &Facts<'_>) {
+    let Some(live) = evaluation.live.found().filter(|live| live.current_deployment.is_some()) else { return };
     let Some(rollout) = &live.rollout else {
         // It was asked for and did not come: nothing is concluded, unless the endpoint has no such thing.
         if facts.ground.has_history {
-            turn.plan.verdict = Some(Verdict::Progressing);
+            evaluation.plan.verdict = Some(Verdict::Progressing);
         }
         return;
     };
     match rollout.status {
         DeploymentStatus::Successful => {}
         DeploymentStatus::RollbackSuccessful | DeploymentStatus::RollbackFailed | DeploymentStatus::Stopped => {
-            turn.plan.verdict = Some(Verdict::Rejected);
+            evaluation.plan.verdict = Some(Verdict::Rejected);
             let text = format!("rejected: {}", rollout.reason);
-            turn.plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
+            evaluation.plan.withheld.push(Withheld { reason: Reason::Rejected, text, changes: Vec::new() });
         }
-        _ => turn.plan.verdict = Some(Verdict::Progressing),
+        _ => evaluation.plan.verdict = Some(Verdict::Progressing),
     }
 }
 

@@ -84,32 +84,32 @@ impl Service {
 
     /// Takes in the plan as it is after what was written, and follows the rollout. Answers whether the cause of a stall
     /// is to be read.
-    pub(super) fn settle(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) -> bool {
+    pub(super) fn settle(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) -> bool {
         let desired = facts.desired;
-        if turn.plan.sync == SyncStatus::Synced {
+        if evaluation.plan.sync == SyncStatus::Synced {
             self.memory.pending = None;
             self.memory.drift.settled(desired.service.get("desiredCount").and_then(serde_json::Value::as_i64));
             if self.parameters.as_ref() != Some(&desired.parameters) {
-                turn.effects.push(Effect::KeepParameters);
+                evaluation.effects.push(Effect::KeepParameters);
                 self.parameters = Some(desired.parameters.clone());
             }
         }
-        self.follow(turn, facts, now);
-        self.pass_on_events(turn, facts, now);
-        let Some(live) = turn.live.found().filter(|_| turn.plan.verdict == Some(Verdict::Stalled)) else {
+        self.follow(evaluation, facts, now);
+        self.pass_on_events(evaluation, facts, now);
+        let Some(live) = evaluation.live.found().filter(|_| evaluation.plan.verdict == Some(Verdict::Stalled)) else {
             return false;
         };
-        if turn.plan.cause.is_some() {
+        if evaluation.plan.cause.is_some() {
             return false;
         }
-        turn.observed.cause = self.first_failure(live);
-        turn.observed.cause.is_none()
+        evaluation.observed.cause = self.first_failure(live);
+        evaluation.observed.cause.is_none()
     }
 
     /// Ends the following of a deployment, or calls it stalled: without progress for longer than its deadline, by AWS's
     /// clock. A new stage, another count, or a wait that is meant begins it anew.
-    fn follow(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
-        let (plan, live) = (&mut turn.plan, turn.live.found());
+    fn follow(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+        let (plan, live) = (&mut evaluation.plan, evaluation.live.found());
         if matches!(plan.verdict, Some(Verdict::Deployed | Verdict::Rejected | Verdict::Superseded)) {
             self.started = None;
             self.memory.progress = None;
@@ -148,15 +148,16 @@ impl Service {
     }
 
     /// Says why a rollout makes no progress: what failed first, or what ECS tells of it.
-    pub(super) fn explain_stall(&mut self, turn: &mut Evaluation) {
-        let (Some(Verdict::Stalled), Some(live)) = (turn.plan.verdict, turn.live.found()) else { return };
-        if turn.plan.cause.is_none() {
-            let cause = turn.observed.cause.take().unwrap_or_default();
+    pub(super) fn explain_stall(&mut self, evaluation: &mut Evaluation) {
+        let (Some(Verdict::Stalled), Some(live)) = (evaluation.plan.verdict, evaluation.live.found()) else { return };
+        if evaluation.plan.cause.is_none() {
+            let cause = evaluation.observed.cause.take().unwrap_or_default();
             self.note_failure(live, Some(&cause));
-            turn.plan.cause = Some(cause).filter(|cause| !cause.is_empty());
+            evaluation.plan.cause = Some(cause).filter(|cause| !cause.is_empty());
         }
-        let cause = turn.plan.cause.as_ref().map(Cause::short);
-        let Some(stalled) = turn.plan.withheld.iter_mut().find(|withheld| withheld.reason == Reason::Stalled) else {
+        let cause = evaluation.plan.cause.as_ref().map(Cause::short);
+        let Some(stalled) = evaluation.plan.withheld.iter_mut().find(|withheld| withheld.reason == Reason::Stalled)
+        else {
             return;
         };
         let event = live.events.iter().find(|event| event.tells_of_trouble()).map(|event| mask::line(&event.text));
@@ -166,11 +167,13 @@ impl Service {
     }
 
     /// Tells of the first failure of a rollout at once, and once more when a task shows more than an event did.
-    pub(super) fn report_failure(&mut self, turn: &mut Evaluation, now: &Now) {
-        if !matches!(turn.plan.verdict, Some(Verdict::Progressing | Verdict::Stalled)) {
+    pub(super) fn report_failure(&mut self, evaluation: &mut Evaluation, now: &Now) {
+        if !matches!(evaluation.plan.verdict, Some(Verdict::Progressing | Verdict::Stalled)) {
             return;
         }
-        let (Some(live), Some(cause), Some(known)) = (turn.live.found(), &turn.plan.cause, &mut self.failure) else {
+        let (Some(live), Some(cause), Some(known)) =
+            (evaluation.live.found(), &evaluation.plan.cause, &mut self.failure)
+        else {
             return;
         };
         let is_first_hand = cause.is_first_hand();
@@ -178,33 +181,33 @@ impl Service {
             return;
         }
         known.told = Some(is_first_hand);
-        let counts = turn.plan.rollout.as_ref().filter(|rollout| rollout.failures > 0).map(Rollout::text);
+        let counts = evaluation.plan.rollout.as_ref().filter(|rollout| rollout.failures > 0).map(Rollout::text);
         let text = match counts {
             Some(counts) => format!("{} ({counts})", cause.short()),
             None => cause.short(),
         };
         let log = cause.log.clone();
-        turn.tell(now, What::Failing { text, log });
+        evaluation.tell(now, What::Failing { text, log });
     }
 
     /// Passes on what ECS says of the service since a person's order began, for whoever watches it.
-    fn pass_on_events(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+    fn pass_on_events(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
         if !facts.ground.orders.by_hand || !facts.may_write() {
             return;
         }
         let known = *self.told_until.get_or_insert(now.aws - 1);
         let mut newest = known;
-        let events = turn.live.found().map_or(&[] as &[_], |live| live.events.as_slice());
+        let events = evaluation.live.found().map_or(&[] as &[_], |live| live.events.as_slice());
         for event in events.iter().rev().filter(|event| event.at > known) {
             newest = newest.max(event.at);
-            turn.effects.push(Effect::Tell(event.at, What::Said { text: mask::line(&event.text) }));
+            evaluation.effects.push(Effect::Tell(event.at, What::Said { text: mask::line(&event.text) }));
         }
         self.told_until = Some(newest);
     }
 
     /// Since when ECS rejects a desired state, where that is known.
-    pub(super) fn rejected_since(&self, turn: &Evaluation, hash: &str) -> Option<i64> {
-        let kept = match turn.kept_verdict {
+    pub(super) fn rejected_since(&self, evaluation: &Evaluation, hash: &str) -> Option<i64> {
+        let kept = match evaluation.kept_verdict {
             Some((Verdict::Rejected, since)) => Some(since),
             _ => None,
         };
@@ -213,11 +216,11 @@ impl Service {
     }
 
     /// Remembers the verdict, and tells of it where it is news.
-    pub(super) fn report_verdict(&mut self, turn: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
+    pub(super) fn report_verdict(&mut self, evaluation: &mut Evaluation, facts: &Facts<'_>, now: &Now) {
         let (desired, hash) = (facts.desired, facts.hash);
-        let Some(verdict) = turn.plan.verdict.filter(|_| facts.ground.is_meant(&desired.name)) else { return };
+        let Some(verdict) = evaluation.plan.verdict.filter(|_| facts.ground.is_meant(&desired.name)) else { return };
         let registered = self.memory.registered.clone();
-        if verdict == Verdict::Deployed && turn.plan.actions.is_empty() {
+        if verdict == Verdict::Deployed && evaluation.plan.actions.is_empty() {
             self.deployed = Some(hash.to_owned());
             if desired.ecs_service().is_none() {
                 self.memory.registered = Some(hash.to_owned());
@@ -226,37 +229,37 @@ impl Service {
         if self.verdict.as_ref().is_some_and(|(known, last, _)| known == hash && *last == verdict) {
             return;
         }
-        let known = turn.kept_verdict.or_else(|| (registered? == hash).then_some((Verdict::Deployed, now.aws)));
+        let known = evaluation.kept_verdict.or_else(|| (registered? == hash).then_some((Verdict::Deployed, now.aws)));
         let is_news = self.verdict.is_some() || known.map(|(known, _)| known) != Some(verdict);
         let since = match known {
             Some((known, since)) if known == verdict => since,
-            _ => turn.plan.rejected_at.unwrap_or(now.aws),
+            _ => evaluation.plan.rejected_at.unwrap_or(now.aws),
         };
         self.verdict = Some((hash.to_owned(), verdict, since));
-        if turn.live.found().is_some() && matches!(verdict, Verdict::Deployed | Verdict::Rejected) {
-            turn.effects.push(Effect::KeepVerdict(verdict, since));
+        if evaluation.live.found().is_some() && matches!(verdict, Verdict::Deployed | Verdict::Rejected) {
+            evaluation.effects.push(Effect::KeepVerdict(verdict, since));
         }
-        let prerequisite = why_of(turn, Reason::Prerequisite);
+        let prerequisite = why_of(evaluation, Reason::Prerequisite);
         if let (Verdict::Pending, None, Some(reason)) = (verdict, &self.setback, prerequisite) {
             // A deployment failed for what is not there; a write that failed was told of.
-            turn.tell(now, What::Failed { reason });
+            evaluation.tell(now, What::Failed { reason });
         }
         if !is_news || verdict == Verdict::Pending {
             return;
         }
         let told = match verdict {
-            Verdict::Rejected => why_of(turn, Reason::Rejected),
-            Verdict::Stalled => why_of(turn, Reason::Stalled),
+            Verdict::Rejected => why_of(evaluation, Reason::Rejected),
+            Verdict::Stalled => why_of(evaluation, Reason::Stalled),
             _ => None,
         };
-        let text = told.unwrap_or_else(|| self.what_runs(turn, desired));
-        turn.tell(now, What::Verdict { verdict, text });
+        let text = told.unwrap_or_else(|| self.what_runs(evaluation, desired));
+        evaluation.tell(now, What::Verdict { verdict, text });
     }
 
     /// What is running of a service, in a line.
-    fn what_runs(&self, turn: &Evaluation, desired: &Desired) -> String {
+    fn what_runs(&self, evaluation: &Evaluation, desired: &Desired) -> String {
         let tags = runs::tags_text(&runs::images_of(&desired.task_definition));
-        match turn.live.found() {
+        match evaluation.live.found() {
             Some(live) => format!("{tags}, {}/{} running", live.running, live.desired),
             None if desired.ecs_service().is_none() => {
                 let newest = self.newest.as_ref().and_then(Newest::revision);
@@ -267,8 +270,8 @@ impl Service {
     }
 }
 
-fn why_of(turn: &Evaluation, reason: Reason) -> Option<String> {
-    turn.plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone())
+fn why_of(evaluation: &Evaluation, reason: Reason) -> Option<String> {
+    evaluation.plan.withheld.iter().find(|it| it.reason == reason).map(|it| it.text.clone())
 }
 
 /// Why a rollout is called stalled; or that it waits for AWS, which goes on trying by itself.

@@ -79,7 +79,7 @@ pub(super) fn environment_paused(pause: &Reading<pause::Pause>, plan: &mut Servi
 /// What a write of a service is asked for.
 pub(super) struct Case<'a, 'b> {
     pub service: &'a mut Service,
-    pub turn: &'a mut Evaluation,
+    pub evaluation: &'a mut Evaluation,
     pub facts: &'a Facts<'b>,
     pub brake: &'a mut Brake,
     pub now: &'a Now,
@@ -95,7 +95,7 @@ const OF_A_WRITE: [OfWrite; 6] =
 pub(super) fn from_write(case: &mut Case<'_, '_>) {
     for withhold in OF_A_WRITE {
         withhold(case);
-        if case.turn.plan.actions.is_empty() {
+        if case.evaluation.plan.actions.is_empty() {
             return;
         }
     }
@@ -103,52 +103,52 @@ pub(super) fn from_write(case: &mut Case<'_, '_>) {
 
 /// A service that is observed only narrows what its environment allows; a person's order writes all the same.
 fn only_observed(case: &mut Case<'_, '_>) {
-    let (facts, plan) = (case.facts, &mut case.turn.plan);
+    let (facts, plan) = (case.facts, &mut case.evaluation.plan);
     if facts.desired.sync.observe && !facts.ground.orders.by_hand {
         // The plan stays, to show what would be done.
         let text = "the service is only observed (its `sync: { mode: observe }`)".to_owned();
         plan.withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
-        case.turn.is_shown_only = true;
+        case.evaluation.is_shown_only = true;
     }
 }
 
 /// A write failed a while ago and is not tried again yet.
 fn after_a_failure(case: &mut Case<'_, '_>) {
-    let Case { service, turn, now, .. } = case;
+    let Case { service, evaluation, now, .. } = case;
     let waits = service.not_before.is_some_and(|at| now.aws < at);
-    let Some(setback) = service.setback.as_ref().filter(|_| waits && !turn.is_shown_only) else { return };
-    turn.plan.verdict = setback.verdict(turn.plan.verdict);
+    let Some(setback) = service.setback.as_ref().filter(|_| waits && !evaluation.is_shown_only) else { return };
+    evaluation.plan.verdict = setback.verdict(evaluation.plan.verdict);
     let again = service.not_before.map_or_else(String::new, |at| format!("; tried again at {}", time_text(at)));
-    turn.plan.withhold_all(setback.reason, format!("{}{again}", setback.text));
-    turn.note = service.state().map(|state| state.note.clone()).unwrap_or_default();
+    evaluation.plan.withhold_all(setback.reason, format!("{}{again}", setback.text));
+    evaluation.note = service.state().map(|state| state.note.clone()).unwrap_or_default();
 }
 
 /// Nobody ordered to write it: the environment is observed, or a person named other services.
 fn not_ordered(case: &mut Case<'_, '_>) {
-    case.turn.is_shown_only |= !case.facts.may_write();
+    case.evaluation.is_shown_only |= !case.facts.may_write();
 }
 
 /// More services than may be healed without a person differ, and nothing explains it.
 fn unexplained(case: &mut Case<'_, '_>) {
     let ground = case.facts.ground;
-    let turn = &mut case.turn;
+    let evaluation = &mut case.evaluation;
     if let Some(count) = ground.unexplained
         && !ground.orders.by_hand
-        && turn.unexplained
-        && !turn.is_shown_only
+        && evaluation.unexplained
+        && !evaluation.is_shown_only
     {
         let text = format!(
             "{count} services drifted at once (limit: sync.maxUnexplained = {}). Review them, then run `lockstep sync`",
             ground.environment.sync.max_unexplained
         );
-        turn.plan.withhold_all(Reason::Unexplained, text);
+        evaluation.plan.withhold_all(Reason::Unexplained, text);
     }
 }
 
 /// So many rollouts run at one time, and none is started after so many of the same change have failed.
 fn fleet_brake(case: &mut Case<'_, '_>) {
-    let Case { service, turn, facts, brake, now } = case;
-    if turn.is_shown_only || !turn.plan.actions.iter().any(starts_deployment) {
+    let Case { service, evaluation, facts, brake, now } = case;
+    if evaluation.is_shown_only || !evaluation.plan.actions.iter().any(starts_deployment) {
         return;
     }
     let (ground, hash) = (facts.ground, facts.hash);
@@ -162,18 +162,18 @@ fn fleet_brake(case: &mut Case<'_, '_>) {
     service.memory.pending = Some((hash.to_owned(), since));
     match brake.admit(&facts.desired.service_name, since) {
         Ok(()) => {}
-        Err(Held::Concurrent(text)) => turn.plan.withhold_all(Reason::Queued, text),
-        Err(Held::Failures(text)) => turn.plan.withhold_all(Reason::Stopped, text),
+        Err(Held::Concurrent(text)) => evaluation.plan.withhold_all(Reason::Queued, text),
+        Err(Held::Failures(text)) => evaluation.plan.withhold_all(Reason::Stopped, text),
     }
 }
 
 /// Makes no write twice because an answer of AWS is older than the write.
 fn until_it_is_shown(case: &mut Case<'_, '_>) {
-    let Case { service, turn, facts, now, .. } = case;
-    if turn.is_shown_only {
+    let Case { service, evaluation, facts, now, .. } = case;
+    if evaluation.is_shown_only {
         return;
     }
-    let Some(written) = service.written.as_ref().filter(|written| written.is_same(facts.hash, turn)) else {
+    let Some(written) = service.written.as_ref().filter(|written| written.is_same(facts.hash, evaluation)) else {
         service.written = None;
         return;
     };
@@ -184,9 +184,9 @@ fn until_it_is_shown(case: &mut Case<'_, '_>) {
             now.aws - written.at,
             until - now.aws
         );
-        turn.plan.withhold_all(Reason::WaitingForAws, text);
-        if turn.plan.verdict != Some(Verdict::Rejected) {
-            turn.plan.verdict = Some(Verdict::Progressing);
+        evaluation.plan.withhold_all(Reason::WaitingForAws, text);
+        if evaluation.plan.verdict != Some(Verdict::Rejected) {
+            evaluation.plan.verdict = Some(Verdict::Progressing);
         }
     }
 }

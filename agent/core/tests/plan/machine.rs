@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const START: i64 = 1_800_000_000;
 
-fn environment(sync: &str) -> Environment {
+pub(super) fn environment(sync: &str) -> Environment {
     let text = format!(
         "version: 1\nenvironments:\n  prod: {{ account: \"111111111111\", region: eu-central-1, cluster: prod, sync: {{ {sync} }} }}\n"
     );
