@@ -4,7 +4,7 @@
 use super::{
     Context, Orders, Timing,
     cluster::ClusterTags,
-    load::Snapshot,
+    load::{LoadedService, Snapshot},
     lookout::Lookout,
     prune::{History, Orphans},
     service::{Others, Round, Track},
@@ -20,9 +20,9 @@ use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::service::machine::{Begun, Evaluation, Ground, Now, Service, short};
 use lockstep_core::state::{EnvironmentState, ServiceState};
 use lockstep_core::{
-    fleet::condition::Conditions,
+    fleet::{self, condition::Conditions},
     observed::{LiveService, Reading},
-    report::{Health, Reason, ServicePlan, Verdict, Withheld},
+    report::{Health, Reason, Withheld},
     service::plan::health_of,
     stated::identity::{self, desired_hash},
 };
@@ -111,7 +111,8 @@ impl Worker {
         }
     }
 
-    /// One round.
+    /// One round: what is declared is bound, what is due is read, a commit's changes first; services are planned and
+    /// written in waves; then what is no longer declared. The machines in core decide.
     pub(super) async fn round(
         &mut self,
         context: &Context,
@@ -121,29 +122,8 @@ impl Worker {
         history: &History,
         others: &Others,
     ) -> Report {
-        let covered = with_dependencies(snapshot, &environment.name, orders);
-        let entries: Vec<Entry> = snapshot
-            .services
-            .iter()
-            .filter(|service| covered.contains(&service.directory.name))
-            .filter_map(|service| {
-                Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
-            })
-            .collect();
-        let mut disputed = snapshot.disputed_in(&environment.name);
-        disputed.retain(|(name, _)| orders.covers(name));
-        let names = entries.iter().map(|(name, _)| name.as_str());
-        let names: HashSet<&str> = names.chain(disputed.iter().map(|(name, _)| name.as_str())).collect();
-        self.tracks.retain(|name, _| names.contains(name.as_str()));
-        let mut withheld = Vec::new();
-        if environment.sync.mode == Mode::Observe {
-            let text = "the environment is observed only (sync.mode: observe)".to_owned();
-            withheld.push(Withheld { reason: Reason::Observe, text, changes: Vec::new() });
-        }
-        if !snapshot.valid {
-            let text = "lockstep.yaml or a component has errors; nothing is written".to_owned();
-            withheld.push(Withheld { reason: Reason::Invalid, text, changes: Vec::new() });
-        }
+        let (entries, disputed) = self.entries(snapshot, environment, orders);
+        let mut withheld = fleet::withheld(environment.sync.mode, snapshot.valid);
         let clients = match self.gate(context, environment).await {
             Ok(clients) => clients,
             Err((reason, text)) => {
@@ -151,37 +131,13 @@ impl Worker {
                 return self.report(context, snapshot, environment, orders, plans, withheld, false);
             }
         };
-        let parameters = self.read_parameters(&clients, &entries).await;
-        let mut wanted: BTreeMap<String, (Arc<Desired>, String)> = BTreeMap::new();
-        let mut broken: Vec<Broken> = Vec::new();
-        for (at, (name, rendered)) in entries.iter().enumerate() {
-            if at % 16 == 15 {
-                // The agent has one thread: the API and other sources are not kept waiting.
-                tokio::task::yield_now().await;
-            }
-            // A service without parameters does not need them.
-            let is_free = rendered.as_ref().is_ok_and(|rendered| rendered.references.is_empty());
-            let bound = match &parameters {
-                Err(error) if !is_free && rendered.is_ok() => Err((Reason::Unread, error.to_string())),
-                known => {
-                    let none = Parameters::new();
-                    self.bind(name, rendered, environment, known.as_ref().unwrap_or(&none))
-                        .map_err(|problems| (Reason::Invalid, invalid(&problems, snapshot, name)))
-                }
-            };
-            match bound {
-                Ok(desired) => {
-                    wanted.insert(name.clone(), desired);
-                }
-                Err((reason, text)) => broken.push(self.broken(snapshot, environment, name, reason, text)),
-            }
-        }
+        let (wanted, broken) = self.bind_all(&clients, snapshot, environment, &entries).await;
         let may_write = orders.write && snapshot.valid && (environment.sync.mode == Mode::Converge || orders.by_hand);
-        let due: BTreeSet<String> = self.due(&wanted, context.timing, orders, may_write, &context.now(&clients));
+        let due = self.due(&wanted, context.timing, orders, may_write, &context.now(&clients));
         context.looked.add(due.len());
-        let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let cluster = self.cluster.look(&clients, environment, !due.is_empty()).await;
         withheld.extend(cluster.says());
+        let (source, allow) = (self.source_id.clone(), self.allow.clone());
         let mut round = Round {
             ground: Ground {
                 environment,
@@ -208,61 +164,136 @@ impl Worker {
             cluster,
             history: &snapshot.history,
             brake: Mutex::new(self.brake(environment, &wanted, &BTreeMap::new())),
-            all_bound: true,
+            all_bound: broken.is_empty(),
         };
         // A commit does not wait for the paced reads of everything else.
         let first = self.goes_first(&wanted, &due, orders);
         self.changed_first(&mut round, snapshot, &wanted, &first).await;
         let due: BTreeSet<String> = due.difference(&first).cloned().collect();
-        // Health needs no manifest: what is broken is looked at too.
-        let names = due.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
-        let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
-        let mut live = if first.is_empty() {
-            clients.services(&environment.cluster, &names).await
-        } else {
-            clients.services_at_leisure(&environment.cluster, &names).await
-        };
-        round.read_at = Instant::now();
-        let mut plans: Vec<ServiceState> = Vec::new();
-        for broken in broken {
-            let reading = live.remove(&broken.ecs_name).unwrap_or_default();
-            plans.push(self.health_alone(&clients, environment, broken, &reading));
-        }
+        let (mut live, mut states) = self.read(&mut round, &wanted, &due, broken, !first.is_empty()).await;
         self.read_rollouts(&clients, &wanted, &due, &mut live).await;
         round.brake = Mutex::new(self.brake(environment, &wanted, &live));
         round.ground.has_history = !clients.has_no_history();
         let evaluations = self.count_unexplained(&mut round, snapshot, &wanted, &due, &live).await;
-        let all_bound = plans.is_empty();
-        let states = self.run_waves(&round, snapshot, &wanted, &due, &mut Looked { live, evaluations }, &plans).await;
-        let states_of_orphans = match orders.services.is_empty() && !orders.adopt && snapshot.valid {
-            true if orders.orphans || environment.sync.prune => {
-                // Names may hold parameters: what was bound is what is declared.
-                let mut declared = snapshot.declared(&environment.name);
-                declared.extend(wanted.values().map(|(desired, _)| desired.service_name.clone()));
-                round.all_bound = all_bound;
-                let undeployed = states.iter().find(|state| is_undeployed(&state.plan));
-                let undeployed = undeployed.map(|state| state.plan.name.as_str());
-                self.orphans.round(&round, snapshot, &declared, undeployed, history).await
-            }
-            _ => Vec::new(),
-        };
-        plans.extend(states);
+        let mut looked = Looked { live, evaluations };
+        let declared = self.run_waves(&round, snapshot, &wanted, &due, &mut looked, &states).await;
+        let orphans = self.undeclared(&round, snapshot, &wanted, &declared, history).await;
+        states.extend(declared);
         for (name, problem) in &disputed {
             let text = invalid(std::slice::from_ref(problem), snapshot, name);
-            plans.push(self.unknown(name, Reason::Invalid, &text));
+            states.push(self.unknown(name, Reason::Invalid, &text));
         }
-        let removing = states_of_orphans.iter().any(|state| state.plan.is_removing());
-        let shown: BTreeSet<String> = plans.iter().map(|state| state.plan.name.clone()).collect();
-        let states_of_orphans = states_of_orphans.into_iter().filter(|state| !shown.contains(&state.plan.name));
-        plans.extend(states_of_orphans);
-        let in_flight = removing
-            || plans.iter().any(|state| {
-                matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
-                    && ((may_write && !state.plan.is_withheld_for(Reason::Observe))
-                        || state.plan.verdict == Some(Verdict::Progressing))
-                    && !state.plan.is_held()
-            });
-        self.report(context, snapshot, environment, orders, plans, withheld, in_flight)
+        let known: BTreeSet<String> = states.iter().map(|state| state.plan.name.clone()).collect();
+        let removing = orphans.iter().any(|state| state.plan.is_removing());
+        states.extend(orphans.into_iter().filter(|state| !known.contains(&state.plan.name)));
+        let in_flight = removing || states.iter().any(|state| fleet::is_in_flight(&state.plan, may_write));
+        self.report(context, snapshot, environment, orders, states, withheld, in_flight)
+    }
+
+    /// The services that are meant, with what they wait for, and those whose environments are in dispute. What is
+    /// remembered of others is forgotten.
+    fn entries(
+        &mut self,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        orders: &Orders,
+    ) -> (Vec<Entry>, Vec<(String, Diagnostic)>) {
+        let covered = with_dependencies(snapshot, &environment.name, orders);
+        let meant = snapshot.services.iter().filter(|service| covered.contains(&service.directory.name));
+        let entry = |service: &Arc<LoadedService>| {
+            Some((service.directory.name.clone(), service.environments.get(&environment.name)?.clone()))
+        };
+        let entries: Vec<Entry> = meant.filter_map(entry).collect();
+        let mut disputed = snapshot.disputed_in(&environment.name);
+        disputed.retain(|(name, _)| orders.covers(name));
+        let names = entries.iter().map(|(name, _)| name.as_str());
+        let names: HashSet<&str> = names.chain(disputed.iter().map(|(name, _)| name.as_str())).collect();
+        self.tracks.retain(|name, _| names.contains(name.as_str()));
+        self.bound.retain(|name, _| names.contains(name.as_str()));
+        (entries, disputed)
+    }
+
+    /// The desired states with their hashes, by name, and the services that have none.
+    async fn bind_all(
+        &mut self,
+        clients: &Clients,
+        snapshot: &Snapshot,
+        environment: &Environment,
+        entries: &[Entry],
+    ) -> (BTreeMap<String, (Arc<Desired>, String)>, Vec<Broken>) {
+        let parameters = self.read_parameters(clients, entries).await;
+        let (mut wanted, mut broken) = (BTreeMap::new(), Vec::new());
+        for (at, (name, rendered)) in entries.iter().enumerate() {
+            if at % 16 == 15 {
+                // Binding takes its time: what runs on this thread beside it is not kept waiting.
+                tokio::task::yield_now().await;
+            }
+            // A service without parameters does not need them.
+            let is_free = rendered.as_ref().is_ok_and(|rendered| rendered.references.is_empty());
+            let bound = match &parameters {
+                Err(error) if !is_free && rendered.is_ok() => Err((Reason::Unread, error.to_string())),
+                known => {
+                    let none = Parameters::new();
+                    self.bind(name, rendered, environment, known.as_ref().unwrap_or(&none))
+                        .map_err(|problems| (Reason::Invalid, invalid(&problems, snapshot, name)))
+                }
+            };
+            match bound {
+                Ok(desired) => {
+                    wanted.insert(name.clone(), desired);
+                }
+                Err((reason, text)) => broken.push(self.broken(snapshot, environment, name, reason, text)),
+            }
+        }
+        (wanted, broken)
+    }
+
+    /// Reads the services that are due, and those whose desired state is not known: health needs no manifest. Returns
+    /// what was read, and the states of the latter.
+    async fn read(
+        &mut self,
+        round: &mut Round<'_>,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        due: &BTreeSet<String>,
+        broken: Vec<Broken>,
+        at_leisure: bool,
+    ) -> (BTreeMap<String, Reading<LiveService>>, Vec<ServiceState>) {
+        let names = due.iter().filter_map(|name| Some(wanted[name].0.ecs_service()?.to_owned()));
+        let names: Vec<String> = names.chain(broken.iter().map(|broken| broken.ecs_name.clone())).collect();
+        let (clients, cluster) = (round.clients, &round.ground.environment.cluster);
+        let mut live = match at_leisure {
+            true => clients.services_at_leisure(cluster, &names).await,
+            false => clients.services(cluster, &names).await,
+        };
+        round.read_at = Instant::now();
+        let mut states = Vec::new();
+        for broken in broken {
+            let reading = live.remove(&broken.ecs_name).unwrap_or_default();
+            states.push(self.health_alone(clients, round.ground.environment, broken, &reading));
+        }
+        (live, states)
+    }
+
+    /// The services that are no longer declared, where all are looked at.
+    async fn undeclared(
+        &mut self,
+        round: &Round<'_>,
+        snapshot: &Snapshot,
+        wanted: &BTreeMap<String, (Arc<Desired>, String)>,
+        states: &[ServiceState],
+        history: &History,
+    ) -> Vec<ServiceState> {
+        let (orders, environment) = (round.ground.orders, round.ground.environment);
+        let all = orders.services.is_empty() && !orders.adopt && snapshot.valid;
+        if !all || !(orders.orphans || environment.sync.prune) {
+            return Vec::new();
+        }
+        // Names may hold parameters: what was bound is what is declared.
+        let mut declared = snapshot.declared(&environment.name);
+        declared.extend(wanted.values().map(|(desired, _)| desired.service_name.clone()));
+        let undeployed = states.iter().find(|state| fleet::is_undeployed(&state.plan));
+        let undeployed = undeployed.map(|state| state.plan.name.as_str());
+        self.orphans.round(round, snapshot, &declared, undeployed, history).await
     }
 
     /// What must hold before anything is read: the allow-list, and the account.
@@ -557,11 +588,6 @@ impl Worker {
             source.environments.sort_by_key(|environment| order.iter().position(|name| **name == environment.name));
         });
     }
-}
-
-/// Whether a change of a service is on its way, or failed.
-fn is_undeployed(plan: &ServicePlan) -> bool {
-    matches!(plan.verdict, Some(Verdict::Pending | Verdict::Progressing | Verdict::Stalled | Verdict::Rejected))
 }
 
 /// Why a service's desired state is not known: the first error of its files, with its place.
