@@ -1,33 +1,30 @@
 //! One service as a machine without IO. It is given facts and the time, and orders one step after the other: what to
 //! read, what to write, what to tell and to remember. Whoever carries the steps out decides nothing.
 
+pub use super::evaluation::{Begun, Effect, Evaluation, Facts, Ground, Known, Now, Step};
+
 use super::{
-    drift::Delay,
-    lint::Breach,
+    evaluation::Phase,
     memory::Memory,
-    orders::Orders,
     outcome::{Setback, Started, Written},
     plan::{PlanOutcome, Surroundings, Wait, plan_service},
     verdict::FirstFailure,
 };
-use crate::observed::words::ServiceStatus;
 use crate::{
-    event::{Trigger, What},
+    event::Trigger,
     fleet::brake::Brake,
-    observed::{LiveService, Need, Observation, Presence, Reading, Revision, cause::Cause, runs::ContainerImage},
+    observed::{
+        LiveService, Need, Observation, Presence, Reading, Revision, runs::ContainerImage, words::ServiceStatus,
+    },
     report::{Health, Reason, ServicePlan, SyncStatus, Verdict},
-    service::pause::Pause,
     state::{ServiceState, time_text},
-    stated::commit::Commit,
 };
-use lockstep_manifests::{Desired, Environment};
+use lockstep_manifests::Desired;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// Seconds for which a service that was healed counts among those that differ without an explanation.
-const RECENT: i64 = 600;
 /// Seconds between two looks for something that a deployment failed for.
 const LOOK_AGAIN: i64 = 60;
 /// How long the newest revision of a family is taken for the newest before something is written.
@@ -35,133 +32,26 @@ const FRESH: Duration = Duration::from_secs(60);
 /// Rounds of questions of one plan.
 const MOST_QUESTIONS: usize = 8;
 
-/// The time of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// By AWS's clock, epoch seconds.
-    pub aws: i64,
-    /// Since the process began.
-    pub uptime: Duration,
-}
-
-/// What is the same for all services of a round.
-#[derive(Clone, Debug)]
-pub struct Ground<'a> {
-    /// The environment.
-    pub environment: &'a Environment,
-    /// The source's id.
-    pub source: &'a str,
-    /// The commit.
-    pub commit: &'a str,
-    /// When it was made, epoch seconds; 0 where nobody knows.
-    pub committed_at: i64,
-    /// What was ordered.
-    pub orders: &'a Orders,
-    /// Whether anything may be written.
-    pub may_write: bool,
-    /// Whether the agent's file lets the source adopt services.
-    pub may_adopt: bool,
-    /// Services for which nothing is created: nobody has said where they are to be.
-    pub not_created: BTreeSet<String>,
-    /// The pause of the whole environment.
-    pub paused: Reading<Pause>,
-    /// More services than may be healed differ without a commit or a parameter: how many.
-    pub unexplained: Option<usize>,
-    /// Whether the endpoint has a history of deployments.
-    pub has_history: bool,
-    /// The interval of rounds.
-    pub interval: Duration,
-}
-
-impl Ground<'_> {
-    /// Whether a service is among what was ordered. What it waits for is looked at too, and never written.
-    pub fn is_meant(&self, service: &str) -> bool {
-        !self.orders.only_looks && self.orders.covers(service)
-    }
-}
-
-/// What is known of one service when its evaluation begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// The round.
-    pub ground: &'a Ground<'a>,
-    /// What Git declares.
-    pub desired: &'a Desired,
-    /// Its hash.
-    pub hash: &'a str,
-    /// The commit that last changed it.
-    pub commit: Option<&'a Commit>,
-}
-
-impl Facts<'_> {
-    pub(super) fn may_write(&self) -> bool {
-        self.ground.may_write && self.ground.is_meant(&self.desired.name)
-    }
-}
-
-/// What was found out before and kept, of a service with its current deployment and desired state.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// A revision with the desired content.
-    pub revision: Option<Revision>,
-    /// Why the newest failed deployment failed.
-    pub cause: Option<Cause>,
-    /// The last verdict, and since when (epoch seconds).
-    pub verdict: Option<(Verdict, i64)>,
-    /// The versions of the parameters that were bound when it was last as declared.
-    pub parameters: BTreeMap<String, u64>,
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Read this into the [`Evaluation::observation`].
-    Ask(BTreeSet<Need>),
-    /// Read the service and the environment's pause once more, where that was longer ago than a second.
-    LookAgain,
-    /// Carry out the [`Evaluation::plan`].
-    Execute(Trigger),
-    /// Nothing more: [`Service::finish`] says what is known.
-    Over,
-}
-
-/// Something to tell or to keep. The order of them matters.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Something happened, at a time (epoch seconds).
-    Tell(i64, What),
-    /// Keep the verdict on this state and deployment, and since when (epoch seconds).
-    KeepVerdict(Verdict, i64),
-    /// Keep the versions of the parameters.
-    KeepParameters,
-    /// Keep the memory over a restart.
-    KeepMemory(Box<Memory>),
-    /// Read again whether these revisions may be used, and the history.
-    Forget(Vec<String>),
-    /// The plan broke an invariant: a bug of ours.
-    Breach(Breach),
-}
-
 /// What is remembered of a service between rounds. Everything in it can be found out again.
 #[derive(Debug, Default)]
 pub struct Service {
     /// The desired state that was planned last.
-    hash: String,
+    pub(super) hash: String,
     /// The desired state whose evaluation began last.
-    begun: String,
+    pub(super) begun: String,
     /// The desired state that was there when this process looked first.
     pub(super) found: String,
     /// When it was observed.
-    observed_at: Option<Duration>,
+    pub(super) observed_at: Option<Duration>,
     /// What was reported.
-    state: Option<ServiceState>,
+    pub(super) state: Option<ServiceState>,
     /// The desired state that was deployed last.
     pub(super) deployed: Option<String>,
     /// A desired state that came while this process looked: a commit, or a parameter, explains it.
-    changed: Option<String>,
+    pub(super) changed: Option<String>,
     /// When drift was healed last, epoch seconds.
     pub(super) healed_at: Option<i64>,
-    fingerprint: Option<u64>,
+    pub(super) fingerprint: Option<u64>,
     pub(super) started: Option<Started>,
     /// The last write, until AWS shows it.
     pub(super) written: Option<Written>,
@@ -180,14 +70,14 @@ pub struct Service {
     /// The versions of the parameters that were bound when it was last as declared.
     pub(super) parameters: Option<BTreeMap<String, u64>>,
     /// The ECS service's name, as it was declared last.
-    ecs_name: String,
+    pub(super) ecs_name: String,
     /// The first failure of the rollout that is under way.
     pub(super) failure: Option<FirstFailure>,
     /// What the last look for something that a deployment failed for has shown: of which state, when, and what.
     pub(super) looked_for: Option<(String, i64, Presence)>,
-    is_recalled: bool,
+    pub(super) is_recalled: bool,
     pub(super) memory: Memory,
-    kept: Memory,
+    pub(super) kept: Memory,
 }
 
 /// The newest revision of a family, as it was read.
@@ -203,82 +93,6 @@ impl Newest {
     pub(super) fn revision(&self) -> Option<String> {
         self.reading.found().map(|revision| short(&revision.arn))
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Plan,
-    PlanAgain,
-    Delay,
-    Decide,
-    Write,
-    Settle,
-    Explain,
-    Over,
-}
-
-/// One evaluation of a service: a look, and what follows from it.
-#[derive(Debug)]
-pub struct Evaluation {
-    pub(super) live: Reading<LiveService>,
-    waiting: Option<Wait>,
-    /// What was read for the plan.
-    pub(super) observed: Observation,
-    /// The verdict that was kept, and since when.
-    pub(super) kept_verdict: Option<(Verdict, i64)>,
-    fingerprint: Option<u64>,
-    phase: Phase,
-    questions: usize,
-    newest_is_old: bool,
-    looked_for_is_new: bool,
-    holds: BTreeMap<String, Delay>,
-    pub(super) plan: ServicePlan,
-    pub(super) unexplained: bool,
-    /// Whether the actions only show what would be done.
-    pub(super) is_shown_only: bool,
-    pub(super) trigger: Trigger,
-    pub(super) note: String,
-    pub(super) effects: Vec<Effect>,
-}
-
-impl Evaluation {
-    /// What the planner goes by, to be filled with what it asks for.
-    pub fn observation(&mut self) -> &mut Observation {
-        &mut self.observed
-    }
-
-    /// What was read of the service when the evaluation began.
-    pub fn live(&self) -> &Reading<LiveService> {
-        &self.live
-    }
-
-    /// The plan as it is now.
-    pub fn plan(&self) -> &ServicePlan {
-        &self.plan
-    }
-
-    /// Whether no commit and no parameter explains what is to be done.
-    pub fn is_unexplained(&self) -> bool {
-        self.unexplained
-    }
-
-    /// What is to be told and kept, once.
-    pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
-    }
-
-    pub(super) fn tell(&mut self, now: &Now, what: What) {
-        self.effects.push(Effect::Tell(now.aws, what));
-    }
-}
-
-/// How an evaluation begins.
-#[derive(Debug)]
-pub enum Begun {
-    /// It is over already.
-    Over(Box<ServiceState>),
-    /// It takes its steps.
-    Evaluation(Box<Evaluation>),
 }
 
 impl Service {
@@ -610,107 +424,6 @@ impl Service {
     fn turn_axes(&mut self, state: &mut ServiceState, now: &Now) {
         self.memory.axes.turn(&state.plan, state.running.zip(state.desired_count), &time_text(now.aws));
         state.axes = self.memory.axes.clone();
-    }
-}
-
-/// What rounds ask of a service that has no evaluation.
-impl Service {
-    /// What was reported last.
-    pub fn state(&self) -> Option<&ServiceState> {
-        self.state.as_ref()
-    }
-
-    /// The ECS service's name as it was declared last; none where that is not known.
-    pub fn ecs_name(&self) -> Option<&str> {
-        Some(self.ecs_name.as_str()).filter(|name| !name.is_empty())
-    }
-
-    /// What was reported, for another commit of the branch that leaves it as it is.
-    pub fn as_of(&mut self, commit: &str) -> Option<ServiceState> {
-        let state = self.state.as_mut()?;
-        commit.clone_into(&mut state.planned_for);
-        Some(state.clone())
-    }
-
-    /// Whether a desired state is another one than was planned last.
-    pub fn is_changed(&self, hash: &str) -> bool {
-        self.hash != hash
-    }
-
-    /// Whether this desired state was deployed.
-    pub fn has_deployed(&self, hash: &str) -> bool {
-        self.deployed.as_deref() == Some(hash)
-    }
-
-    /// Whether it is to be observed: it never was, its desired state changed, or it was longer ago than an interval.
-    pub fn is_due(&self, hash: &str, limit: Duration, now: &Now) -> bool {
-        let age = self.observed_at.map(|at| now.uptime.saturating_sub(at));
-        self.hash != hash || age.is_none_or(|age| age + Duration::from_millis(20) >= limit)
-    }
-
-    /// Whether a rollout is followed.
-    pub fn follows(&self) -> bool {
-        let verdict = self.state.as_ref().and_then(|state| state.plan.verdict);
-        self.started.is_some() || matches!(verdict, Some(Verdict::Progressing | Verdict::Stalled))
-    }
-
-    /// Whether a write of ours is not seen by ECS's answers yet.
-    pub fn has_started(&self) -> bool {
-        self.started.is_some()
-    }
-
-    /// Whether something is under way that should be looked at soon.
-    pub fn is_open(&self) -> bool {
-        self.started.is_some()
-            || self.state.as_ref().is_some_and(|state| {
-                matches!(state.plan.verdict, Some(Verdict::Progressing | Verdict::Pending | Verdict::Stalled))
-                    && !state.plan.is_held()
-            })
-    }
-
-    /// Since when ECS rejects what it should be, epoch seconds, as far as this process knows.
-    pub fn rejected_at(&self) -> Option<i64> {
-        let (_, verdict, since) = self.verdict.as_ref()?;
-        (*verdict == Verdict::Rejected).then_some(*since)
-    }
-
-    /// Whether drift of it counts among what is healed without a person: held for that, or healed a moment ago.
-    pub fn counts_as_healed(&self, now: &Now) -> bool {
-        let held = self.state.as_ref().is_some_and(|state| state.plan.is_withheld_for(Reason::Unexplained));
-        held || self.healed_at.is_some_and(|at| now.aws - at < RECENT)
-    }
-
-    /// Whether a desired state came while this process looked, so that a commit or a parameter explains it.
-    pub(super) fn is_explained(&self, hash: &str) -> bool {
-        self.changed.as_deref() == Some(hash) || (!self.begun.is_empty() && self.begun != hash)
-    }
-
-    /// Whether what differs may be drift: this desired state is no news, and no other one was deployed.
-    pub fn may_have_drifted(&self, hash: &str) -> bool {
-        !self.is_explained(hash) && self.deployed.as_ref().is_none_or(|deployed| deployed == hash)
-    }
-
-    /// A state that concludes nothing, for a reason; the last verdict stays.
-    pub fn unplanned(&self, name: &str, health: Health, reason: Reason, text: &str) -> ServiceState {
-        let mut plan = ServicePlan::withheld(name, SyncStatus::Unknown, health, reason, text);
-        plan.verdict = self.state.as_ref().and_then(|state| state.plan.verdict);
-        match self.state.clone() {
-            Some(state) => ServiceState { plan, ..state },
-            None => ServiceState::unseen(plan, ""),
-        }
-    }
-
-    /// Keeps such a state, found at a time in RFC 3339.
-    pub fn keep_unplanned(&mut self, state: &mut ServiceState, now: &str) {
-        state.axes.turn(&state.plan, state.running.zip(state.desired_count), now);
-        if self.is_recalled {
-            self.memory.axes.clone_from(&state.axes);
-        }
-        self.state = Some(state.clone());
-    }
-
-    pub(super) fn look_soon(&mut self) {
-        self.observed_at = None;
     }
 }
 

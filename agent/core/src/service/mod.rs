@@ -1,6 +1,8 @@
 //! One service: what to do about it, what withholds it, and what became of it.
 
+mod asked;
 pub mod drift;
+pub mod evaluation;
 pub mod lint;
 pub mod machine;
 pub mod memory;
