@@ -5,10 +5,10 @@ use crate::judge::judge;
 use lockstep::{
     aws::{AccountRole, Accounts},
     cache::Cache,
-    config::Allow,
     git::{Access, Location, Remote},
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::event::Event;
 use lockstep_core::state::ServiceState;
 use lockstep_core::{report::Reason, tags::Tags};

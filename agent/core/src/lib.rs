@@ -1,6 +1,7 @@
 //! Lockstep's decisions, as synchronous functions over plain data: what is equal, what differs, what to do about it,
 //! and what became of it. No I/O, no clock, no AWS types.
 
+pub mod allow;
 pub mod compare;
 pub mod event;
 pub mod fleet;

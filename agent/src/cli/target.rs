@@ -4,7 +4,7 @@ use super::scratch::Scratch;
 use crate::{
     aws::Accounts,
     cache::Cache,
-    config::{AgentConfig, Allow, Flags, SourceConfig},
+    config::{AgentConfig, Flags, SourceConfig},
     exit::{Exit, Failure},
     git::{Access, Location, Remote, branch_problem},
     images::Registries,
@@ -12,6 +12,7 @@ use crate::{
     reconcile::{Content, Context, Snapshot, SourceRunner, Timing},
 };
 use clap::Args;
+use lockstep_core::allow::Allow;
 use lockstep_manifests::{Diagnostic, Severity};
 use std::{
     path::PathBuf,

@@ -1,10 +1,11 @@
 //! Reading the agent's file, with the same exact places as manifests.
 
-use super::{AgentConfig, Allow, ConfigError, Origin, Setting, SourceConfig, images, is_error};
+use super::{AgentConfig, ConfigError, Origin, Setting, SourceConfig, images, is_error};
 use crate::{
     aws::AccountRole,
     git::{Location, branch_problem},
 };
+use lockstep_core::allow::Allow;
 use lockstep_manifests::{
     Diagnostic, codes, diagnostic,
     fields::Fields,

@@ -1,17 +1,16 @@
 //! The agent's own file (trusted), with flags and environment variables over it. Every value knows where it comes from.
 
-mod allow;
 mod file;
 mod images;
 mod schema;
 mod secret;
 
-pub use allow::Allow;
 pub use images::{CommitConfig, ImagesConfig, RegistryConfig};
 pub use schema::schema;
 pub use secret::{SecretRef, resolve_secret};
 
 use crate::{aws::AccountRole, git::Location};
+use lockstep_core::allow::Allow;
 use lockstep_manifests::{Diagnostic, Severity};
 use std::{
     collections::BTreeMap,

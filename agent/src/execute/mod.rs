@@ -2,9 +2,9 @@
 
 use crate::{
     aws::{AwsError, Clients},
-    config::Allow,
     permit::{Gate, Intent, Permit, Stopping},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::report::{ActionKind, Order, RevisionRef, ServicePlan};
 use lockstep_core::service::outcome::Done;
 use lockstep_manifests::Environment;

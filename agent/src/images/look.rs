@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     aws::Accounts,
-    config::Allow,
     reconcile::{Context, Snapshot},
 };
 use futures_util::future::join_all;
+use lockstep_core::allow::Allow;
 use lockstep_core::images::{Candidate, Decision, ImageReference, PinChange, Rule, Verified, decide, held_by, judge};
 use lockstep_manifests::updates::{Platform, Strategy};
 use std::{

@@ -3,9 +3,10 @@
 
 use crate::{
     aws::{Accounts, Contents, EcrImage, ImageId, Remedy, TagEntry, configured, contents},
-    config::{Allow, RegistryConfig, resolve_secret},
+    config::{RegistryConfig, resolve_secret},
     oci::{self, OciError},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::images::{Candidate, EcrRegistry, Labels, Verified};
 use serde_json::Value;
 use std::{

@@ -13,12 +13,13 @@ use super::{
     watched::{Watched, watched},
 };
 use crate::{
-    config::{Allow, CommitConfig, ImagesConfig},
+    config::{CommitConfig, ImagesConfig},
     git::{PushError, Remote, SigningKey, Tip},
     permit::{Actor, Gate, ImageChange, Intent},
     reconcile::{Branch, Context, Snapshot},
     writeback::{self, FileChange, Offer, PendingWrites, PinMove, Refused as Uneditable, WriteQueue},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::event::{Subject, What};
 use lockstep_core::images::{BumpMessage, PinChange, trailer_of};
 use lockstep_core::state::{ImageState, Standing};

@@ -10,11 +10,9 @@ use super::{
     service::{Others, Round, Track},
     waiting::with_dependencies,
 };
-use crate::{
-    aws::{AwsError, Clients, Remedy},
-    config::Allow,
-};
+use crate::aws::{AwsError, Clients, Remedy};
 use futures_util::{StreamExt, stream};
+use lockstep_core::allow::Allow;
 use lockstep_core::event::{Subject, What};
 use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::service::machine::{Begun, Evaluation, Ground, Now, Service, short};

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     aws::Clients,
-    config::Allow,
     execute::{Ended, Target, execute},
     permit::{Actor, Intent},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::observed::words::ServiceStatus;
 use lockstep_core::{
     event::{Subject, Trigger, What},

@@ -4,11 +4,9 @@
 use super::{
     Branch, Content, Context, Orders, environment::Worker, load::Snapshot, service::Others, waiting::only_looked_at,
 };
-use crate::{
-    config::Allow,
-    git::{GitError, Remote},
-};
+use crate::git::{GitError, Remote};
 use futures_util::future::join_all;
+use lockstep_core::allow::Allow;
 use lockstep_manifests::tree::Tree;
 use std::{
     collections::{BTreeMap, BTreeSet},

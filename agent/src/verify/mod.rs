@@ -5,10 +5,8 @@ mod containers;
 mod image;
 mod service;
 
-use crate::{
-    aws::{Accounts, AwsError, Clients, EcrImage, Remedy},
-    config::Allow,
-};
+use crate::aws::{Accounts, AwsError, Clients, EcrImage, Remedy};
+use lockstep_core::allow::Allow;
 use lockstep_core::{
     observed::{Presence, refusal::Absent},
     verify::{Check, CheckOutcome},

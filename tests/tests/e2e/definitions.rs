@@ -5,9 +5,9 @@
 use lockstep::{
     aws::Accounts,
     cache::Cache,
-    config::Allow,
     reconcile::{Content, Context, Orders, SourceRunner, Timing},
 };
+use lockstep_core::allow::Allow;
 use lockstep_core::report::{ActionKind, ServicePlan, SyncStatus};
 use lockstep_tests::{
     moto::{self, Moto},

@@ -1,7 +1,8 @@
 //! What is ours to write: adoption, scope, sources, accounts, and the allow-list.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lockstep::{config::Allow, reconcile::Orders};
+use lockstep::reconcile::Orders;
+use lockstep_core::allow::Allow;
 use lockstep_core::{
     report::{Reason, SyncStatus, Verdict},
     tags::Tags,

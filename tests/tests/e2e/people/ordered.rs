@@ -1,7 +1,7 @@
 //! What a person orders, with the built program: how `sync` and `adopt` end, what they write, and what they say.
 
 use super::run;
-use lockstep::config::Allow;
+use lockstep_core::allow::Allow;
 use lockstep_core::report::{Reason, Verdict};
 use lockstep_sandbox::{Behaviour, Effect, Fault};
 use lockstep_tests::world::{

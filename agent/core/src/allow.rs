@@ -1,7 +1,7 @@
 //! What a source may reach. Looked at when a plan is made, and again before each write.
 
+use crate::images::EcrRegistry;
 use globset::Glob;
-use lockstep_core::images::EcrRegistry;
 use lockstep_manifests::substitute::Reference;
 use std::fmt;
 
