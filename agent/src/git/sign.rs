@@ -1,5 +1,6 @@
 //! SSH signatures on commits, made in this process.
 
+use super::ssh_key::read;
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 /// A key that signs commits (the format `ssh` of Git's `gpg.format`).
@@ -17,7 +18,7 @@ impl SigningKey {
     /// # Errors
     /// A sentence without anything of the key.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let key = PrivateKey::from_openssh(text.trim_end().to_owned() + "\n")
+        let key = read(&(text.trim_end().to_owned() + "\n"))
             .map_err(|_| "the signing key is not an ed25519 or ECDSA key in OpenSSH's format".to_owned())?;
         if key.is_encrypted() {
             return Err("the signing key has a passphrase; the agent cannot ask for it".to_owned());

@@ -1,6 +1,7 @@
 //! The private key for `ssh://`: looked at before anybody is asked, and written for the `ssh` program alone, which takes
 //! no key that others may read.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_key::PrivateKey;
 use std::{fmt, io::Write, path::Path, sync::Arc};
 
@@ -88,12 +89,95 @@ fn judge(text: &str) -> Result<(), String> {
         // An older format, which the ssh program reads.
         return Ok(());
     }
-    match PrivateKey::from_openssh(text) {
+    match read(text) {
         Ok(key) if key.is_encrypted() => Err(passphrase.to_owned()),
-        // Kinds that are not read here the program may know.
-        Ok(_) | Err(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. }) => Ok(()),
+        Ok(_) => Ok(()),
+        // What is not read here the program may know: another kind, or an ECDSA key whose number is short.
+        Err(_) if is_whole(text) => Ok(()),
         Err(error) => Err(format!("the SSH key is damaged: {error}")),
     }
+}
+
+/// Reads a private key in OpenSSH's format.
+///
+/// # Errors
+/// As the library says.
+pub(super) fn read(text: &str) -> Result<PrivateKey, ssh_key::Error> {
+    let read = PrivateKey::from_openssh(text);
+    match padded(text).filter(|_| read.is_err()) {
+        Some(padded) => PrivateKey::from_openssh(padded),
+        None => read,
+    }
+}
+
+const MAGIC: &[u8] = b"openssh-key-v1\0";
+
+/// The public and the private part of a key without a passphrase, if they are as long as they say, to the last byte
+/// (OpenSSH's PROTOCOL.key).
+fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes.strip_prefix(MAGIC)?;
+    let head = (part(&mut rest)?, part(&mut rest)?, part(&mut rest)?, number(&mut rest)?);
+    let parts = (part(&mut rest)?, part(&mut rest)?);
+    (head == (b"none", b"none", b"", 1) && rest.is_empty()).then_some(parts)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+    STANDARD.decode(body).ok()
+}
+
+fn is_whole(text: &str) -> bool {
+    decoded(text).is_some_and(|bytes| parts(&bytes).is_some())
+}
+
+/// The same ECDSA key with its private number in full length. OpenSSH leaves leading zeros out, and the library wants
+/// them: one key of 256 has some.
+fn padded(text: &str) -> Option<String> {
+    let bytes = decoded(text)?;
+    let (public, mut private) = parts(&bytes)?;
+    let checks = private.split_off(..8)?;
+    let (kind, curve, point) = (part(&mut private)?, part(&mut private)?, part(&mut private)?);
+    let (secret, comment) = (part(&mut private)?, part(&mut private)?);
+    let length: usize = match curve {
+        b"nistp256" => 32,
+        b"nistp384" => 48,
+        b"nistp521" => 66,
+        _ => return None,
+    };
+    let zeros = length.checked_sub(secret.len()).filter(|zeros| *zeros > 0)?;
+    let secret = [vec![0; zeros].as_slice(), secret].concat();
+    Some(encoded(public, checks, &[kind, curve, point, &secret, comment]))
+}
+
+/// The text of a key without a passphrase.
+fn encoded(public: &[u8], checks: &[u8], fields: &[&[u8]]) -> String {
+    let with_length = |part: &[u8]| [&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes(), part].concat();
+    let mut section = checks.to_vec();
+    fields.iter().for_each(|field| section.extend(with_length(field)));
+    section.extend((1..8).take((8 - section.len() % 8) % 8));
+    let mut all = MAGIC.to_vec();
+    [b"none".as_slice(), b"none", b""].iter().for_each(|part| all.extend(with_length(part)));
+    all.extend([0, 0, 0, 1]);
+    all.extend(with_length(public));
+    all.extend(with_length(&section));
+    let body = STANDARD.encode(all);
+    let lines: Vec<String> =
+        body.as_bytes().chunks(70).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    let (number, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u32::from_be_bytes(*number))
+}
+
+/// A part that begins with its length.
+fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(number(rest)?).ok()?;
+    let (part, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(part)
 }
 
 #[cfg(test)]
@@ -130,6 +214,32 @@ mod tests {
                 assert_eq!(taken, SshKey::parse(&key).unwrap());
                 assert_eq!(format!("{taken:?}"), "SshKey(…)");
             }
+        }
+    }
+
+    /// An ECDSA key with a private number that begins with zeros, as one key of 256 has it.
+    fn shortened(key: &str) -> String {
+        let bytes = decoded(key).unwrap();
+        let (public, mut private) = parts(&bytes).unwrap();
+        let checks = private.split_off(..8).unwrap();
+        let [kind, curve, point, secret, comment] = [(); 5].map(|()| part(&mut private).unwrap());
+        let short = [&[1], &secret[secret.len() - 30..]].concat();
+        encoded(public, checks, &[kind, curve, point, &short, comment])
+    }
+
+    // D4
+    #[test]
+    fn a_key_whose_number_is_short_is_taken_and_read() {
+        for bits in ["256", "384", "521"] {
+            let (key, _) = keygen(&["-t", "ecdsa", "-b", bits, "-N", ""]);
+            let short = shortened(&key);
+            assert!(PrivateKey::from_openssh(&short).is_err(), "else there is nothing to test");
+            assert!(read(&short).is_ok() && read(&key).is_ok(), "{bits}");
+            // The program is given what was written.
+            assert_eq!(SshKey::parse(&short).map(|taken| taken.0.text.clone()), Ok(short.clone()));
+            let lines: Vec<&str> = short.lines().collect();
+            let without_one = [&lines[..2], &lines[3..]].concat().join("\n");
+            assert!(SshKey::parse(&without_one).unwrap_err().starts_with("the SSH key is damaged"));
         }
     }
 
