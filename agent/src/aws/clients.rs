@@ -137,8 +137,8 @@ impl Accounts {
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
-        Ok(value.to_owned())
+        let value = answer.parameter().and_then(|parameter| parameter.value());
+        Ok(value.ok_or_else(|| json::without(OPERATION, "Value"))?.to_owned())
     }
 
     /// A secret's value, with the process's own credentials: the agent's own secrets only.
@@ -149,7 +149,7 @@ impl Accounts {
         const OPERATION: &str = "secretsmanager:GetSecretValue";
         let (call, input) = ((json::SECRETS, OPERATION), json!({ "SecretId": name }));
         let answer = json::json(&self.base, &self.http, &self.region(), call, &input).await?;
-        Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned())
+        Ok(json::text(OPERATION, &answer, "SecretString")?.to_owned())
     }
 
     async fn make(&self, account: &str, region: &str) -> Clients {

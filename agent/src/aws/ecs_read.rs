@@ -267,15 +267,56 @@ impl Clients {
     pub async fn scalable(&self, cluster: &str, service: &str) -> Reading<ScalableTarget> {
         const OPERATION: &str = "application-autoscaling:DescribeScalableTargets";
         self.pace.acquire(Group::Parameters).await;
-        let input = serde_json::json!({
-            "ServiceNamespace": "ecs", "ResourceIds": [format!("service/{cluster}/{service}")],
-        });
-        match self.json(json::SCALING, OPERATION, &input).await {
-            Ok(answer) => answer["ScalableTargets"].get(0).map_or(Reading::Missing, |target| {
-                let capacity = |name: &str| target[name].as_i64().unwrap_or_default();
-                Reading::Found(ScalableTarget { minimum: capacity("MinCapacity"), maximum: capacity("MaxCapacity") })
-            }),
+        let resource = format!("service/{cluster}/{service}");
+        let input = serde_json::json!({ "ServiceNamespace": "ecs", "ResourceIds": [resource] });
+        let answer = self.json(json::SCALING, OPERATION, &input).await;
+        match answer.and_then(|answer| scalable_target(OPERATION, &answer, &resource)) {
+            Ok(Some(target)) => Reading::Found(target),
+            Ok(None) => Reading::Missing,
             Err(error) => Reading::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The target of a resource in an answer. That there is none, and so that the count is Git's, is what an empty list says
+/// and nothing else.
+fn scalable_target(
+    operation: &'static str,
+    answer: &Value,
+    resource: &str,
+) -> Result<Option<ScalableTarget>, AwsError> {
+    let targets = json::list(operation, answer, "ScalableTargets")?;
+    let Some(target) = targets.iter().find(|target| target["ResourceId"] == resource) else {
+        let is_all = targets.is_empty() && answer["NextToken"].is_null();
+        return if is_all { Ok(None) } else { Err(json::without(operation, &format!("target for {resource}"))) };
+    };
+    let capacity = |name: &str| target[name].as_i64().ok_or_else(|| json::without(operation, name));
+    Ok(Some(ScalableTarget { minimum: capacity("MinCapacity")?, maximum: capacity("MaxCapacity")? }))
+}
+
+#[cfg(test)]
+mod scalable_tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_an_empty_list_says_that_there_is_no_target() {
+        let of = |answer: Value| scalable_target("s:D", &answer, "service/prod/web").map_err(|error| error.text);
+        let target = |id: &str| json!({ "ResourceId": id, "MinCapacity": 2, "MaxCapacity": 9 });
+        assert_eq!(of(json!({ "ScalableTargets": [] })), Ok(None));
+        let found = Some(ScalableTarget { minimum: 2, maximum: 9 });
+        assert_eq!(
+            of(json!({ "ScalableTargets": [target("service/prod/api"), target("service/prod/web")] })),
+            Ok(found)
+        );
+        for (answer, lacks) in [
+            (json!({}), "ScalableTargets"),
+            (json!({ "ScalableTargets": null }), "ScalableTargets"),
+            (json!({ "ScalableTargets": [], "NextToken": "more" }), "target for service/prod/web"),
+            (json!({ "ScalableTargets": [target("service/prod/api")] }), "target for service/prod/web"),
+            (json!({ "ScalableTargets": [{ "ResourceId": "service/prod/web", "MaxCapacity": 9 }] }), "MinCapacity"),
+        ] {
+            assert_eq!(of(answer), Err(format!("the answer has no {lacks}")));
         }
     }
 }

@@ -30,8 +30,9 @@ impl Clients {
     /// As the call fails.
     pub async fn secret_there(&self, id: &str) -> Result<bool, AwsError> {
         self.pace.acquire(Group::Parameters).await;
-        match self.json(json::SECRETS, "secretsmanager:DescribeSecret", &serde_json::json!({ "SecretId": id })).await {
-            Ok(answer) => Ok(answer["DeletedDate"].is_null()),
+        const OPERATION: &str = "secretsmanager:DescribeSecret";
+        match self.json(json::SECRETS, OPERATION, &serde_json::json!({ "SecretId": id })).await {
+            Ok(answer) => json::text(OPERATION, &answer, "ARN").map(|_| answer["DeletedDate"].is_null()),
             Err(error) if error.remedy == Remedy::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -111,8 +112,9 @@ impl Clients {
     /// As the call fails.
     pub async fn log_group_there(&self, name: &str) -> Result<bool, AwsError> {
         let input = serde_json::json!({ "logGroupNamePrefix": name });
-        let answer = self.json(json::LOGS, "logs:DescribeLogGroups", &input).await?;
-        Ok(answer["logGroups"].as_array().into_iter().flatten().any(|group| group["logGroupName"] == name))
+        const OPERATION: &str = "logs:DescribeLogGroups";
+        let answer = self.json(json::LOGS, OPERATION, &input).await?;
+        Ok(json::list(OPERATION, &answer, "logGroups")?.iter().any(|group| group["logGroupName"] == name))
     }
 
     /// The capacity providers of a cluster. None where there is no such active cluster.

@@ -136,6 +136,28 @@ async fn once(
     Err(refusal(operation, status, &text))
 }
 
+/// A list of an answer. One without it says nothing: that there is nothing is said by an empty list.
+///
+/// # Errors
+/// When the answer has no such list.
+pub(super) fn list<'a>(operation: &'static str, answer: &'a Value, member: &str) -> Result<&'a [Value], AwsError> {
+    answer[member].as_array().map(Vec::as_slice).ok_or_else(|| without(operation, member))
+}
+
+/// A text of an answer.
+///
+/// # Errors
+/// When the answer has no such text.
+pub(super) fn text<'a>(operation: &'static str, answer: &'a Value, member: &str) -> Result<&'a str, AwsError> {
+    answer[member].as_str().ok_or_else(|| without(operation, member))
+}
+
+/// An answer that lacks what it always has.
+pub(super) fn without(operation: &'static str, member: &str) -> AwsError {
+    let text = format!("the answer has no {member}");
+    AwsError { operation, remedy: Remedy::Unsupported, code: String::new(), text }
+}
+
 fn not_awss(operation: &'static str, status: u16) -> AwsError {
     let text = format!("HTTP {status} with an answer that is not AWS's");
     AwsError { operation, remedy: Remedy::Unsupported, code: String::new(), text }
@@ -165,6 +187,20 @@ fn refusal(operation: &'static str, status: u16, text: &str) -> AwsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_answer_lacks_is_not_nothing() {
+        let answer = serde_json::json!({ "logGroups": [], "ARN": 7 });
+        assert_eq!(list("logs:DescribeLogGroups", &answer, "logGroups"), Ok([].as_slice()));
+        for error in [
+            list("logs:DescribeLogGroups", &serde_json::json!({}), "logGroups").unwrap_err(),
+            list("logs:DescribeLogGroups", &serde_json::json!({ "logGroups": {} }), "logGroups").unwrap_err(),
+            text("secretsmanager:DescribeSecret", &answer, "ARN").unwrap_err(),
+        ] {
+            assert_eq!(error.remedy, Remedy::Unsupported);
+            assert!(error.text.starts_with("the answer has no "), "{error}");
+        }
+    }
 
     #[test]
     fn errors_are_read_with_or_without_a_namespace() {

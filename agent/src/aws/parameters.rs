@@ -78,10 +78,10 @@ impl Clients {
         const OPERATION: &str = "secretsmanager:DescribeSecret";
         self.pace.acquire(Group::Parameters).await;
         match self.json(json::SECRETS, OPERATION, &serde_json::json!({ "SecretId": name })).await {
-            Ok(answer) => Ok(match answer["ARN"].as_str() {
-                Some(arn) if answer["DeletedDate"].is_null() => Resolved::Text(arn.to_owned(), None),
-                _ => Resolved::Refused("it is scheduled for deletion".to_owned()),
-            }),
+            Ok(answer) if answer["DeletedDate"].is_null() => {
+                Ok(Resolved::Text(json::text(OPERATION, &answer, "ARN")?.to_owned(), None))
+            }
+            Ok(_) => Ok(Resolved::Refused("it is scheduled for deletion".to_owned())),
             Err(error) => match error.remedy {
                 Remedy::NotFound => Ok(Resolved::Refused(format!("there is no such secret in {}", self.place()))),
                 Remedy::Denied | Remedy::Refused => Ok(Resolved::Refused(error.text)),

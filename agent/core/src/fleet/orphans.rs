@@ -10,6 +10,7 @@ use crate::{
         lint::{Breach, Subject},
         machine::{Ground, short},
         outcome::{WriteOutcome, refuse_breaches},
+        withhold::environment_paused,
     },
     state::{Axes, ServiceState, time_text},
     stated::identity::{self, Owner, owner},
@@ -128,9 +129,8 @@ impl Orphans {
             now,
         };
         let mut plan = plan_orphan(live, name, by, circumstances);
-        if let Reading::Found(pause) = &ground.paused {
-            plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text()));
-        }
+        // A pause that could not be read may be in force.
+        environment_paused(&ground.paused, &mut plan);
         let environment = ground.environment.name.as_str();
         let subject =
             Subject { desired: None, live: Some(live), source: ground.source, environment, declared: Some(by), now };

@@ -13,4 +13,4 @@ pub mod pause;
 pub mod plan;
 pub mod scale;
 mod verdict;
-mod withhold;
+pub(crate) mod withhold;

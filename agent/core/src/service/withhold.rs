@@ -66,7 +66,7 @@ fn paused(_: &Desired, observed: &Observation, around: &Surroundings<'_>, plan: 
 }
 
 /// The same of the environment's pause alone, asked once more before a deployment.
-pub(super) fn environment_paused(pause: &Reading<pause::Pause>, plan: &mut ServicePlan) {
+pub(crate) fn environment_paused(pause: &Reading<pause::Pause>, plan: &mut ServicePlan) {
     match pause {
         Reading::Found(pause) => plan.withhold_all(Reason::Paused, format!("the environment is {}", pause.text())),
         Reading::Failed(text) if !plan.actions.is_empty() => {

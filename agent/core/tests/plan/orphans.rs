@@ -130,4 +130,8 @@ fn a_removal_is_made_once_waits_after_a_failure_and_stops_for_a_pause() {
     ground.paused = Reading::Found(Pause::parse("by=ada"));
     let decided = decide(&orphans, &ground, NOW + 900);
     assert_eq!((decided.writes, reasons(&decided.plan)), (false, vec![Reason::Paused]));
+    // Whether it is paused could not be read: nothing is removed for that.
+    ground.paused = Reading::Failed("denied".into());
+    let decided = decide(&orphans, &ground, NOW + 900);
+    assert_eq!((decided.writes, reasons(&decided.plan)), (false, vec![Reason::Unread]));
 }
